@@ -1,0 +1,1 @@
+"""Scripts that turn a database of WFDB records into a store."""

@@ -1,0 +1,10 @@
+"""Prepare PTB-XL: ``python manifests/ptbxl.py ROOT --dest DIR``."""
+
+from __future__ import annotations
+
+import sys
+
+from selfmis_plugin.cli.prepare import main
+
+if __name__ == "__main__":
+    raise SystemExit(main(["ptbxl", *sys.argv[1:]]))

@@ -1,0 +1,44 @@
+"""The command ``selfmis``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from selfmis_plugin import __version__, compat
+
+# A worker that the host spawns imports the program it was started from before anything else. This
+# is the one moment at which the toolkit can still be prepared for this Python there.
+compat.apply_in_spawned_worker()
+
+#: Command, module and what it does. A module is imported only when its command is given: training
+#: should not wait for what draws pictures, nor preparation for PyTorch.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "prepare": ("selfmis_plugin.cli.prepare", "turn a database of WFDB records into a store"),
+    "train": ("selfmis_plugin.cli.train", "train; takes the arguments of fairseq-hydra-train"),
+    "evaluate": ("selfmis_plugin.cli.evaluate", "AUCs of a checkpoint on a split of a store"),
+    "demo": ("selfmis_plugin.cli.demo", "the main job from start to end on a synthetic cohort"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    listing = "\n".join(f"  {name:10} {text}" for name, (_, text) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="selfmis",
+        description="SelfMIS: single-lead ECG encoders that see infarction.",
+        epilog=f"commands:\n{listing}\n\n'selfmis COMMAND --help' says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"selfmis {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    command = parser.parse_args(arguments[:1]).command
+    module = importlib.import_module(COMMANDS[command][0])
+    return int(module.main(arguments[1:]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,34 @@
+"""``selfmis train``: the host's own training, on any Python that the plugin supports."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from selfmis_plugin import compat
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run ``fairseq-hydra-train`` with *argv* in the host that is installed.
+
+    On Python 3.11 and newer an unmodified fairseq-signals cannot be imported before it is adapted
+    (:mod:`selfmis_plugin.compat`), which its own command has no occasion to do.
+    """
+    try:
+        # Deciding on the host may fail, and its message is all that a user should see then.
+        toolkit = importlib.import_module("selfmis_plugin.toolkit")
+    except RuntimeError as error:
+        print(f"selfmis train: {error}", file=sys.stderr)
+        return 2
+    os.environ[compat.WORKER_HOST] = toolkit.HOST
+    if toolkit.ADAPTATIONS:
+        print(
+            f"selfmis train: {toolkit.HOST} was adapted to this Python: "
+            + "; ".join(toolkit.ADAPTATIONS),
+            file=sys.stderr,
+        )
+    sys.argv = ["selfmis train", *argv]
+    importlib.import_module("fairseq_cli.hydra_train").cli_main()
+    return 0

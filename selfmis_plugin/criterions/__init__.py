@@ -1,0 +1,1 @@
+"""Criteria that the plugin registers."""

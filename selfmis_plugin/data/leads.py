@@ -1,0 +1,51 @@
+"""Names and order of the twelve standard ECG leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+STANDARD_LEADS: tuple[str, ...] = (
+    "I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6",
+)  # fmt: skip
+
+_BY_SPELLING = {lead.casefold(): lead for lead in STANDARD_LEADS}
+
+
+def standard_lead(name: str) -> str | None:
+    """Return the standard spelling of a lead's name in any case, None if it is no such lead."""
+    return _BY_SPELLING.get(name.strip().casefold())
+
+
+def parse_leads(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Read names of leads, one text with commas or several names.
+
+    Returns
+    -------
+    tuple of str
+        Standard spellings, in the order given.
+
+    Raises
+    ------
+    ValueError
+        If there is none, one is not a standard lead, or one is given twice.
+    """
+    given = names.split(",") if isinstance(names, str) else list(names)
+    leads: list[str] = []
+    for name in given:
+        lead = standard_lead(name)
+        if lead is None:
+            raise ValueError(
+                f"{name.strip()!r} is not one of the leads {', '.join(STANDARD_LEADS)}"
+            )
+        if lead in leads:
+            raise ValueError(f"lead {lead} is given twice")
+        leads.append(lead)
+    if not leads:
+        raise ValueError("at least one lead must be given")
+    return tuple(leads)
+
+
+def lead_mask(leads: Iterable[str]) -> int:
+    """Return the number whose bit k is set if the k-th standard lead is among *leads*."""
+    present = set(leads)
+    return sum(1 << k for k, lead in enumerate(STANDARD_LEADS) if lead in present)

@@ -1,0 +1,140 @@
+"""What a database tells about its records, before any signal is read."""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from selfmis_plugin.data.recording import RecordError
+
+
+class DatabaseError(ValueError):
+    """A database's folder or tables are not what they should be; the message names the file."""
+
+
+@dataclass(frozen=True)
+class ListedRecord:
+    """One record of a database.
+
+    Attributes
+    ----------
+    record_id, patient_id
+        Names of record and patient, the first unique in the database.
+    source
+        Path of the record relative to the database's root, without suffix.
+    split
+        train, valid or test.
+    labels
+        Every statement of the record.
+    strat_fold
+        Fold, for databases that come with folds.
+    problem
+        Why the record cannot be used, if the tables already show it.
+    """
+
+    record_id: str
+    patient_id: str
+    source: str
+    split: str
+    labels: tuple[str, ...] = ()
+    strat_fold: int | None = None
+    problem: RecordError | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The records of a database.
+
+    Attributes
+    ----------
+    database
+        Name of the database.
+    root
+        Folder that the records' sources are relative to.
+    records
+        The records, made as they are asked for.
+    total
+        How many there are.
+    label_sets
+        Names of label sets and their labels, in order.
+    left_out
+        How many records were left out on purpose, by reason.
+    notes
+        What else the summary should say.
+    """
+
+    database: str
+    root: Path
+    records: Iterable[ListedRecord]
+    total: int
+    label_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database that can be prepared.
+
+    Attributes
+    ----------
+    name
+        Name of the command and of the database in the store.
+    title
+        One line of help.
+    add_arguments
+        Adds the database's own options to a parser.
+    list_records
+        Turns root folder and parsed options into a listing; raises DatabaseError.
+    """
+
+    name: str
+    title: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    list_records: Callable[[Path, argparse.Namespace], Listing]
+
+
+def existing_folder(root: Path) -> Path:
+    """Return *root* as an absolute path.
+
+    Raises
+    ------
+    DatabaseError
+        If it is not a folder.
+    """
+    if not root.is_dir():
+        raise DatabaseError(f"{root}: no such folder; give the folder that the database is in")
+    return root.absolute()
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """Read columns of a CSV file as text; an empty cell is an empty text.
+
+    Raises
+    ------
+    DatabaseError
+        If the file cannot be read or lacks a column; the message names those it has.
+    """
+    try:
+        found = [str(name) for name in pd.read_csv(path, nrows=0).columns]
+        missing = [name for name in columns if name not in found]
+        if missing:
+            raise DatabaseError(
+                f"{path}: lacks the columns {', '.join(missing)}; found {', '.join(found)}"
+            )
+        with warnings.catch_warnings():
+            # Rows longer than the header: pandas would take other columns than the named ones.
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+    except FileNotFoundError:
+        raise DatabaseError(f"{path}: no such file; is this the database's root folder?") from None
+    except DatabaseError:
+        raise
+    except (OSError, ValueError, pd.errors.ParserWarning) as error:
+        raise DatabaseError(f"{path}: cannot be read as CSV ({error})") from error
+    return table[list(columns)]

@@ -1,0 +1,350 @@
+"""Turn the records of a database into a store."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmis_plugin.data.leads import STANDARD_LEADS, lead_mask
+from selfmis_plugin.data.listing import ListedRecord, Listing
+from selfmis_plugin.data.parallel import ordered_map
+from selfmis_plugin.data.preprocessing import (
+    PreprocessingError,
+    centre,
+    crop_or_pad,
+    replace_non_finite,
+    resample,
+    resampling_ratio,
+    to_int16,
+)
+from selfmis_plugin.data.recording import RecordError, Recording
+from selfmis_plugin.data.store import REFUSED_FILE, SPLITS, StoreError, StoreWriter, refused_row
+from selfmis_plugin.data.wfdb_reader import read_recording
+
+SAMPLE_RATE = 500
+SECONDS = 10.0
+
+#: A reader takes a record's path without suffix and raises RecordError.
+Reader = Callable[[Path], Recording]
+
+_SHOWN = 5
+
+
+class PreparationError(ValueError):
+    """No record of a database could be used."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A record as it goes into the store.
+
+    Attributes
+    ----------
+    signal
+        int16 microvolts, (12, samples); leads that the recording lacks are zero.
+    lead_mask
+        Bit k is set if lead k is present.
+    repairs
+        What was done, as kind (for counting) and text.
+    """
+
+    signal: npt.NDArray[np.int16]
+    lead_mask: int
+    repairs: tuple[tuple[str, str], ...]
+
+
+@dataclass
+class Summary:
+    """What became of a database's records.
+
+    Attributes
+    ----------
+    database, dest
+        Name of the database and folder of the store.
+    read, stored
+        Number of records looked at and in the store.
+    splits
+        Number of records by split.
+    repaired_records
+        Number of records in which something was repaired.
+    repaired, refused, left_out
+        Number of records by what was repaired, why they were refused, why they were left out.
+    examples
+        Source and reason of the first refused records.
+    notes
+        What else the database has to say.
+    """
+
+    database: str
+    dest: Path
+    read: int = 0
+    stored: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+    repaired_records: int = 0
+    repaired: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[str, str]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        splits = ", ".join(f"{split} {self.splits[split]:,}" for split in SPLITS)
+        lines = [
+            f"{self.database}: {self.read:,} records read, {self.stored:,} stored in {self.dest}",
+            f"  splits: {splits}",
+            f"  repaired: {self.repaired_records:,}{_counts(self.repaired)}",
+            f"  refused: {self.refused.total():,}{_counts(self.refused)}",
+        ]
+        lines += [f"    {source}: {reason}" for source, reason in self.examples]
+        if self.refused.total() > len(self.examples):
+            lines.append(f"    ... all of them in {self.dest / REFUSED_FILE}")
+        if self.left_out:
+            lines.append(f"  left out: {self.left_out.total():,}{_counts(self.left_out)}")
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def prepare_recording(
+    recording: Recording,
+    name: str,
+    required: Sequence[str] = STANDARD_LEADS,
+    sample_rate: float = SAMPLE_RATE,
+    seconds: float = SECONDS,
+) -> Prepared:
+    """Bring a recording into the store's form.
+
+    Missing samples become zero; then the recording is resampled, then cut to its middle or
+    padded with zeros, then rounded to whole microvolts. A lead without a single valid sample in
+    the part that is kept counts as absent.
+
+    Parameters
+    ----------
+    recording
+        What a reader returned.
+    name
+        How to name the record in errors.
+    required
+        Leads that must be there.
+    sample_rate, seconds
+        The store's.
+
+    Raises
+    ------
+    RecordError
+        If a required lead is absent or the sampling rate cannot be.
+    """
+    samples = round(sample_rate * seconds)
+    length = recording.microvolts.shape[-1]
+    try:
+        ratio = resampling_ratio(recording.rate, sample_rate)
+    except PreprocessingError as error:
+        raise RecordError("bad header", f"{name}: {error}") from error
+    new_length = -(-length * ratio.numerator // ratio.denominator)
+    start, stop = centre(new_length, samples)
+    kept = slice(int(start / ratio), max(int(start / ratio) + 1, -int(-stop // ratio)))
+    missing = ~np.isfinite(recording.microvolts[:, kept])
+    filled = ~np.all(missing, axis=1)
+    present = [lead for lead, some in zip(recording.leads, filled.tolist(), strict=True) if some]
+    _check_leads(recording, present, required, name)
+
+    repairs = [("reading", note) for note in recording.notes]
+    without = [lead for lead in STANDARD_LEADS if lead not in present]
+    if without:
+        repairs.append(("absent leads", f"leads {', '.join(without)} absent"))
+    count = int(np.count_nonzero(missing[filled]))
+    if count:
+        repairs.append(("missing samples", f"{count} missing samples set to zero"))
+    signal = replace_non_finite(recording.microvolts[filled])
+    if ratio != 1:
+        signal = resample(signal, recording.rate, sample_rate)
+        repairs.append(("resampled", f"resampled from {recording.rate:g} Hz"))
+    if signal.shape[-1] > samples:
+        repairs.append(("cropped", f"cropped from {signal.shape[-1] / sample_rate:g} s"))
+    elif signal.shape[-1] < samples:
+        repairs.append(("padded", f"padded {samples - signal.shape[-1]} samples"))
+    rounded, clipped = to_int16(crop_or_pad(signal, samples))
+    if clipped:
+        repairs.append(("clipped", f"clipped {clipped} samples"))
+    whole = np.zeros((len(STANDARD_LEADS), samples), dtype=np.int16)
+    whole[[STANDARD_LEADS.index(lead) for lead in present]] = rounded
+    return Prepared(whole, lead_mask(present), tuple(repairs))
+
+
+def prepare_database(
+    listing: Listing,
+    dest: str | os.PathLike[str],
+    *,
+    workers: int = 1,
+    required: Sequence[str] = STANDARD_LEADS,
+    overwrite: bool = False,
+    reader: Reader = read_recording,
+) -> Summary:
+    """Read, repair and store every record of a database; refuse those that cannot be used.
+
+    Parameters
+    ----------
+    listing
+        The records.
+    dest
+        Folder of the store to make.
+    workers
+        Number of processes. The store does not depend on it.
+    required
+        Leads that a record must have; a record without one of them is refused.
+    overwrite
+        Whether to replace a store at *dest*.
+    reader
+        What reads a record.
+
+    Returns
+    -------
+    Summary
+        What was read, repaired and refused.
+
+    Raises
+    ------
+    StoreError
+        If *dest* is there already.
+    PreparationError
+        If no record could be used; their reasons are then in ``DEST.refused.tsv``.
+    """
+    writer = StoreWriter(
+        dest,
+        database=listing.database,
+        label_sets=listing.label_sets,
+        sample_rate=SAMPLE_RATE,
+        seconds=SECONDS,
+        overwrite=overwrite,
+        expected_records=listing.total,
+    )
+    summary = Summary(listing.database, writer.dest)
+    summary.left_out.update(listing.left_out)
+    summary.notes = listing.notes
+    refused: list[tuple[str, str]] = []
+    with writer:
+        results = ordered_map(
+            _Preparer(listing.root, tuple(required), reader),
+            _without_doubles(listing),
+            workers,
+            listing.total,
+            listing.database,
+        )
+        for record, outcome in results:
+            summary.read += 1
+            if isinstance(outcome, Prepared):
+                outcome = _store(writer, record, outcome)
+            if isinstance(outcome, RecordError):
+                summary.refused[outcome.kind] += 1
+                writer.refuse(record.source, outcome.reason)
+                if not summary.stored:
+                    refused.append((record.source, outcome.reason))
+                if len(summary.examples) < _SHOWN:
+                    summary.examples.append((record.source, outcome.reason))
+                continue
+            summary.stored += 1
+            summary.splits[record.split] += 1
+            summary.repaired_records += bool(outcome.repairs)
+            # Each kind once a record, in the order of the steps: a set's order differs by run.
+            summary.repaired.update(list(dict.fromkeys(kind for kind, _ in outcome.repairs)))
+        if not summary.stored:
+            raise PreparationError(_nothing_left(summary, refused))
+    return summary
+
+
+@dataclass(frozen=True)
+class _Preparer:
+    """Prepares a listed record in a worker; everything that goes wrong becomes a refusal."""
+
+    root: Path
+    required: tuple[str, ...]
+    reader: Reader
+
+    def __call__(self, record: ListedRecord) -> tuple[ListedRecord, Prepared | RecordError]:
+        if record.problem is not None:
+            return record, record.problem
+        try:
+            recording = self.reader(_inside(self.root, record.source))
+            return record, prepare_recording(recording, record.source, self.required)
+        except RecordError as error:
+            return record, error
+        except Exception as error:  # one odd record must not cost the other 800,000
+            reason = f"{record.source}: {type(error).__name__}: {error}"
+            return record, RecordError("unexpected error", reason)
+
+
+def _inside(root: Path, source: str) -> Path:
+    path = os.path.normpath(source)
+    if os.path.isabs(path) or path.split(os.sep)[0] == os.pardir or "\0" in path:
+        raise RecordError("file outside folder", f"{source}: leads out of the database's folder")
+    return root / path
+
+
+def _without_doubles(listing: Listing) -> Iterator[ListedRecord]:
+    seen: set[str] = set()
+    for record in listing.records:
+        if record.record_id in seen and record.problem is None:
+            problem = RecordError("record twice", f"record {record.record_id} is listed twice")
+            yield replace(record, problem=problem)
+        else:
+            seen.add(record.record_id)
+            yield record
+
+
+def _check_leads(
+    recording: Recording, present: Sequence[str], required: Sequence[str], name: str
+) -> None:
+    lacking = [lead for lead in required if lead not in present]
+    if not lacking and present:
+        return
+    empty = [lead for lead in lacking or recording.leads if lead in recording.leads]
+    unnamed = [lead for lead in lacking if lead not in recording.leads]
+    reasons = []
+    if unnamed:
+        reasons.append(f"lacks {', '.join(unnamed)}")
+    if empty:
+        reasons.append(f"has no valid sample in {', '.join(empty)}")
+    raise RecordError("missing lead", f"{name}: {' and '.join(reasons)}")
+
+
+def _store(writer: StoreWriter, record: ListedRecord, prepared: Prepared) -> Prepared | RecordError:
+    row = {
+        "record_id": record.record_id,
+        "patient_id": record.patient_id,
+        "source": record.source,
+        "split": record.split,
+        "repaired": "; ".join(text for _, text in prepared.repairs),
+        "lead_mask": prepared.lead_mask,
+        "labels": record.labels,
+        "strat_fold": record.strat_fold,
+    }
+    try:
+        writer.append(prepared.signal, row)
+    except StoreError as error:
+        return RecordError("bad table row", str(error))
+    return prepared
+
+
+def _nothing_left(summary: Summary, refused: Sequence[tuple[str, str]]) -> str:
+    if not summary.read:
+        return f"{summary.database}: there is no record to prepare"
+    path = summary.dest.with_name(summary.dest.name + ".refused.tsv")
+    rows = ["source\treason\n", *(refused_row(source, reason) for source, reason in refused)]
+    path.write_text("".join(rows), encoding="utf-8", newline="\n")
+    counts = _counts(summary.refused)
+    lines = [
+        f"{summary.database}: none of {summary.read:,} records can be used{counts}",
+        *(f"    {source}: {reason}" for source, reason in summary.examples),
+        f"all reasons are in {path}",
+    ]
+    return "\n".join(lines)
+
+
+def _counts(counter: Counter[str]) -> str:
+    parts = ", ".join(f"{kind} {count:,}" for kind, count in counter.most_common())
+    return f" ({parts})" if parts else ""

@@ -1,0 +1,50 @@
+"""A recording as a reader hands it over, whatever format it came in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+
+class RecordError(ValueError):
+    """A record cannot be used.
+
+    Parameters
+    ----------
+    kind
+        What is wrong in two or three words, the same for all such records; summaries count it.
+    reason
+        What is wrong with this one, naming the file.
+    """
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(kind, reason)
+        self.kind = kind
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Standard leads of one recording, before any preprocessing.
+
+    Attributes
+    ----------
+    microvolts
+        float64, (leads, samples); missing samples are NaN.
+    leads
+        Names in standard spelling, in the order of the first axis.
+    rate
+        Samples a second.
+    notes
+        What had to be assumed or left aside when reading, for the table of records.
+    """
+
+    microvolts: npt.NDArray[np.float64]
+    leads: tuple[str, ...]
+    rate: float
+    notes: tuple[str, ...] = ()

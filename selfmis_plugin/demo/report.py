@@ -1,0 +1,188 @@
+"""The demo's table and picture."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from selfmis_plugin import __version__, toolkit
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, Sizes
+from selfmis_plugin.files import whole_file, write_json
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+
+def write_report(
+    dest: Path, cells: Sequence[dict[str, Any]], sizes: Sizes, seconds: float
+) -> dict[str, Any]:
+    """Write ``report.json``, ``report.md`` and ``report.png``.
+
+    Parameters
+    ----------
+    dest
+        Folder to write into.
+    cells
+        Figures of each seed.
+    sizes
+        What the demo was made of.
+    seconds
+        How long this call of the demo took.
+
+    Returns
+    -------
+    dict
+        What ``report.json`` holds.
+    """
+    report = {
+        "rows": {row: _row(cells, row) for row in ROWS},
+        "retrieval": _retrieval(cells, "selfmis"),
+        "retrieval_from_supervised": _retrieval(cells, "selfmis_from_supervised"),
+        "seed": cells[0]["seed"],
+        "seeds": [cell["seed"] for cell in cells],
+        "seconds": round(seconds, 1),
+        "training_seconds": {
+            name: round(statistics.mean(cell["training_seconds"][name] for cell in cells), 1)
+            for name in cells[0]["training_seconds"]
+        },
+        "host": toolkit.host_version(),
+        "python": platform.python_version(),
+        "torch": importlib.metadata.version("torch"),
+        "selfmis_plugin": __version__,
+        "data": "synthetic cohort",
+        "sizes": asdict(sizes),
+    }
+    write_json(dest / "report.json", report)
+    with whole_file(dest / "report.md") as path:
+        path.write_text(_markdown(report), encoding="utf-8")
+    with whole_file(dest / "report.png") as path:
+        _draw(report, path)
+    print(_markdown(report))
+    print(f"{dest / 'report.json'}\n{dest / 'report.md'}\n{dest / 'report.png'}")
+    return report
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
+
+
+def _sd(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.stdev(known) if len(known) > 1 else None
+
+
+def _row(cells: Sequence[dict[str, Any]], row: str) -> dict[str, Any]:
+    figures = [cell["rows"][row] for cell in cells]
+    labels = figures[0]["per_label"]
+    return {
+        "what": ROWS[row],
+        "mi_auc": _mean([f["mi_auc"] for f in figures]),
+        "mi_auc_sd": _sd([f["mi_auc"] for f in figures]),
+        "mi_auc_by_seed": [f["mi_auc"] for f in figures],
+        "macro_auc": _mean([f["macro_auc"] for f in figures]),
+        "per_label": {name: _mean([f["per_label"][name] for f in figures]) for name in labels},
+        "positives": figures[0]["positives"],
+        "records": figures[0]["records"],
+    }
+
+
+def _retrieval(cells: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
+    figures = [cell["retrieval"][name] for cell in cells]
+    keys = [key for key in figures[0] if key[0] == "r" and key[1:].isdigit()]
+    return {key: _mean([f[key] for f in figures]) for key in keys} | {
+        "median_rank": _mean([f["median_rank"] for f in figures]),
+        "records": figures[0]["records"],
+    }
+
+
+def _markdown(report: dict[str, Any]) -> str:
+    seeds = len(report["seeds"])
+    sizes = report["sizes"]
+    test = next(iter(report["rows"].values()))["records"]
+    types = " | ".join(INFARCTION_TYPES)
+    lines = [
+        f"Synthetic cohort, {report['host']}, {seeds} seed{'s' if seeds > 1 else ''}: AUC of the "
+        f"nine infarction types on {test} test records; {sizes['few_labels']} labelled records to "
+        f"train on, {sizes['unlabelled'] - sizes['unlabelled_valid']} unlabelled ones to align.",
+        "",
+        f"| row | what | mean of nine | {types} |",
+        "| --- | --- | --- |" + " --- |" * len(INFARCTION_TYPES),
+    ]
+    for name, row in report["rows"].items():
+        spread = "" if row["mi_auc_sd"] is None else f" ± {row['mi_auc_sd']:.3f}"
+        each = " | ".join(_auc(row["per_label"].get(kind)) for kind in INFARCTION_TYPES)
+        lines.append(f"| `{name}` | {row['what']} | {_auc(row['mi_auc'])}{spread} | {each} |")
+    positives = next(iter(report["rows"].values()))["positives"]
+    each = " | ".join(str(positives.get(kind, 0)) for kind in INFARCTION_TYPES)
+    lines += [f"| | positives in the test split | | {each} |", ""]
+    lines += [
+        "| retrieval of the 12-lead by the lead-I embedding | R@1 | R@5 | R@10 | among |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, key in zip(RETRIEVALS, ("retrieval", "retrieval_from_supervised"), strict=True):
+        figures = report[key]
+        shares = " | ".join(f"{100 * figures[rank]:.1f} %" for rank in ("r1", "r5", "r10"))
+        lines.append(f"| `{name}` | {shares} | {figures['records']} |")
+    return "\n".join(lines) + "\n"
+
+
+def _auc(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _draw(report: dict[str, Any], path: Path) -> None:
+    figure, (bars, curve) = plt.subplots(
+        1, 2, figsize=(14, 4.8), width_ratios=(3, 1), layout="constrained"
+    )
+    groups = (*INFARCTION_TYPES, "mean")
+    positions = np.arange(len(groups))
+    width = 0.8 / len(ROWS)
+    colours = ("#c7c7c7", "#8c8c8c", "#9ecae1", "#fd8d3c", "#d94801", "#31a354")
+    for index, (name, row) in enumerate(report["rows"].items()):
+        heights = [row["per_label"].get(kind) for kind in INFARCTION_TYPES] + [row["mi_auc"]]
+        offset = (index - (len(ROWS) - 1) / 2) * width
+        errors = [0.0] * len(INFARCTION_TYPES) + [row["mi_auc_sd"] or 0.0]
+        bars.bar(
+            positions + offset,
+            [np.nan if height is None else height for height in heights],
+            width,
+            label=name.replace("_", " "),
+            color=colours[index],
+            yerr=errors if row["mi_auc_sd"] else None,
+        )
+    bars.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
+    bars.set_xticks(positions, groups)
+    lowest = min(
+        value
+        for row in report["rows"].values()
+        for value in (*row["per_label"].values(), row["mi_auc"])
+        if value is not None
+    )
+    bars.set_ylim(max(0.0, min(0.45, lowest - 0.03)), 1.0)
+    bars.set_ylabel("AUC")
+    bars.set_title("Infarction types, test split of the synthetic cohort")
+    bars.legend(ncols=3, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
+    for name, key in zip(RETRIEVALS, ("retrieval", "retrieval_from_supervised"), strict=True):
+        figures = report[key]
+        ranks = sorted(int(rank[1:]) for rank in figures if rank[1:].isdigit())
+        curve.plot(ranks, [100 * figures[f"r{rank}"] for rank in ranks], "o-", label=name)
+    records = report["retrieval"]["records"]
+    curve.plot(ranks, [100 * rank / records for rank in ranks], ":", color="black", label="chance")
+    curve.set_xscale("log")
+    curve.set_xlabel("k")
+    curve.set_ylabel("R@k, %")
+    curve.set_ylim(0, 100)
+    curve.set_title(f"Lead I to 12 leads, among {records}")
+    curve.legend(fontsize=8)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)

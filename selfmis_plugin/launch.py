@@ -1,0 +1,56 @@
+"""What happens when a toolkit's command line starts: called by Hydra, before any config is read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from selfmis_plugin import paths, registration, toolkit, training
+
+
+def configs_folder() -> Path:
+    """Return the folder of the plugin's YAML files: in the wheel, or beside a checkout's package.
+
+    Raises
+    ------
+    FileNotFoundError
+        If neither is there, which means that the installation is not whole.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "configs", package.parent / "configs"):
+        if (folder / "selfmis_pretrain.yaml").is_file():
+            return folder
+    raise FileNotFoundError(
+        f"the plugin's configs are in neither {package / 'configs'} nor "
+        f"{package.parent / 'configs'}: install selfmis-plugin again"
+    )
+
+
+def has_own_configs(arguments: list[str]) -> bool:
+    """Whether a Hydra command line names a folder of configs itself."""
+    options = ("--config-dir", "-cd", "--config-path", "-cp")
+    return any(a in options or a.startswith(tuple(f"{o}=" for o in options)) for a in arguments)
+
+
+def at_hydra_start(search_path: Any) -> None:
+    """Register the plugin and its configs.
+
+    Parameters
+    ----------
+    search_path
+        Hydra's ``ConfigSearchPath``. Plugins' entries come before a command line's
+        ``--config-dir``, so ours is added only where none is given: otherwise it would hide an
+        edited copy.
+    """
+    if len(toolkit.installed()) > 1:
+        print(
+            f"selfmis: fairseq and fairseq-signals are both installed; this command is "
+            f"{toolkit.HOST}'s, whatever was meant. Keep one of them.",
+            file=sys.stderr,
+        )
+    paths.remember_launch_folder()
+    registration.register_all()
+    toolkit.replace_worker_entry(training.train_main)
+    if not has_own_configs(sys.argv[1:]):
+        search_path.append("selfmis", configs_folder().as_uri())

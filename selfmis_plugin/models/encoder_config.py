@@ -1,0 +1,92 @@
+"""Config keys that give the size of an encoder, and encoders made from them."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, List  # noqa: UP035  (older omegaconf reads only typing.List)
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.checkpoints import CheckpointError, Tower, load_encoder_weights
+from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class EncoderConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
+    """Size of a Net1D; the defaults are ECGFounder's."""
+
+    base_filters: int = field(default=64, metadata={"help": "channels of the first convolution"})
+    filters: List[int] = field(  # noqa: UP006
+        default_factory=lambda: [64, 160, 160, 400, 400, 1024, 1024],
+        metadata={"help": "channels of each stage; the last is the size of the embedding"},
+    )
+    blocks: List[int] = field(  # noqa: UP006
+        default_factory=lambda: [2, 2, 2, 3, 3, 4, 4], metadata={"help": "blocks of each stage"}
+    )
+    kernel_size: int = field(default=16, metadata={"help": "samples of a convolution"})
+    stride: int = field(default=2, metadata={"help": "stride of each stage"})
+    group_width: int = field(default=16, metadata={"help": "channels of a convolution group"})
+    ratio: float = field(default=1.0, metadata={"help": "inner channels over outer channels"})
+
+
+def load_tower(
+    encoder: Net1D, path: str, config: Net1DConfig, tower: Tower, preprocessing: Preprocessing
+) -> None:
+    """Fill *encoder* with the weights of a checkpoint.
+
+    Parameters
+    ----------
+    encoder
+        Encoder of the size *config*.
+    path
+        ECGFounder's ``.pth`` or a checkpoint of this plugin.
+    config
+        Size that the run's config asks for.
+    tower
+        ``single`` or ``multi``: which tower of a pre-training checkpoint.
+    preprocessing
+        How this run prepares what the encoder sees.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, its encoder has another size, or it was trained on data
+        prepared in another way.
+    """
+    weights = load_encoder_weights(path, None, tower)
+    if weights.config != config:
+        keys = [f.name for f in fields(config) if f.name != "in_leads"]
+        asked = " ".join(
+            f"model.{key}={_as_override(getattr(weights.config, key))}"
+            for key in keys
+            if getattr(weights.config, key) != getattr(config, key)
+        )
+        raise CheckpointError(
+            f"{path} holds an encoder of another size. Ask for its size: {asked}"
+            if asked
+            else f"{path} holds an encoder of {weights.config.in_leads} leads, and this run needs "
+            f"one of {config.in_leads}"
+        )
+    if weights.preprocessing is not None:
+        made = Preprocessing.from_dict(weights.preprocessing)
+        if weights.kind == "ecgfounder":
+            # The paper starts from these weights on unfiltered records, so this is no error.
+            used = replace(made, filter=preprocessing.filter, leads=preprocessing.leads)
+            for line in used.difference(made):
+                logger.warning("%s: ECGFounder's weights were trained otherwise: %s", path, line)
+            made = used
+        difference = preprocessing.difference(made)
+        if difference:
+            raise CheckpointError(
+                f"{path} was trained on data prepared in another way: {'; '.join(difference)}. "
+                "Prepare the records as it needs, or train an encoder on these"
+            )
+    encoder.load_state_dict(weights.state_dict)
+    logger.info("%s: weights of the %s-lead encoder loaded", path, tower)
+
+
+def _as_override(value: Any) -> str:
+    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, tuple) else str(value)

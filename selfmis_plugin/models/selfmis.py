@@ -1,0 +1,108 @@
+"""SelfMIS: a single-lead encoder and a frozen multi-lead encoder of the same record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+import torch
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.models.encoder_config import EncoderConfig, load_tower
+from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.nn.towers import TwoTowers
+
+
+@dataclass
+class SelfMISConfig(EncoderConfig):
+    """Keys of ``model: {_name: selfmis}``."""
+
+    lead: str = field(default="I", metadata={"help": "lead that the single-lead tower sees"})
+    single_lead_checkpoint: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
+        default=None,
+        metadata={"help": "weights to start the single-lead tower from: ECGFounder's or ours"},
+    )
+    multi_lead_checkpoint: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={"help": "weights of the frozen multi-lead tower: ECGFounder's or ours"},
+    )
+
+
+@toolkit.register_model("selfmis", dataclass=SelfMISConfig)
+class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
+    """Two towers over one record (SelfMIS paper, equation 2).
+
+    Parameters
+    ----------
+    towers
+        The encoders and their inputs.
+    """
+
+    def __init__(self, towers: TwoTowers) -> None:
+        super().__init__()
+        self.towers = towers
+
+    @classmethod
+    def build_model(cls, cfg: SelfMISConfig, task: Any) -> SelfMIS:
+        """Build the towers for a task's data and load the checkpoints that *cfg* names.
+
+        Raises
+        ------
+        CheckpointError
+            If a checkpoint does not fit the config or the data.
+        ValueError
+            If the data have no such lead.
+        """
+        preprocessing = task.preprocessing
+        towers = TwoTowers(
+            Net1DConfig.from_mapping(cfg, len(preprocessing.leads)),
+            leads=preprocessing.leads,
+            lead=cfg.lead,
+            store_rate=task.store.info.sample_rate,
+            sample_rate=preprocessing.sample_rate,
+        )
+        if cfg.single_lead_checkpoint:
+            load_tower(
+                towers.single,
+                cfg.single_lead_checkpoint,
+                Net1DConfig.from_mapping(cfg, 1),
+                "single",
+                replace(preprocessing, leads=(cfg.lead,)),
+            )
+        if cfg.multi_lead_checkpoint:
+            load_tower(
+                towers.multi,
+                cfg.multi_lead_checkpoint,
+                Net1DConfig.from_mapping(cfg, len(preprocessing.leads)),
+                "multi",
+                preprocessing,
+            )
+        return cls(towers)
+
+    def forward(self, signal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Embed records.
+
+        Parameters
+        ----------
+        signal
+            Integer or float microvolts, shape (batch, leads, samples).
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Single-lead and multi-lead embeddings, each (batch, embedding).
+        """
+        return self.towers(signal)
+
+    def embed_multi(self, signal: torch.Tensor) -> torch.Tensor:
+        """Embed whole records with the frozen tower only, (batch, embedding)."""
+        return self.towers.embed_multi(signal)
+
+    @property
+    def embedding_dim(self) -> int:
+        """Size of an embedding."""
+        return self.towers.embedding_dim
+
+    def max_positions(self) -> None:
+        """Records of any length can be embedded."""
+        return None

@@ -1,0 +1,80 @@
+"""A linear head over an encoder: linear probing, fine-tuning, or training from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import torch
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.checkpoints import Tower
+from selfmis_plugin.models.encoder_config import EncoderConfig, load_tower
+from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.net1d import Net1DConfig
+
+
+@dataclass
+class SelfMISClassifierConfig(EncoderConfig):
+    """Keys of ``model: {_name: selfmis_classifier}``."""
+
+    encoder_checkpoint: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
+        default=None,
+        metadata={"help": "weights of the encoder: of pre-training, a classifier or ECGFounder"},
+    )
+    freeze_encoder: bool = field(
+        default=False, metadata={"help": "train only the head: linear probing"}
+    )
+    standardize_embeddings: bool = field(
+        default=False,
+        metadata={"help": "bring embeddings to mean 0, deviation 1 before the head"},
+    )
+
+
+@toolkit.register_model("selfmis_classifier", dataclass=SelfMISClassifierConfig)
+class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
+    """Encoder and linear head (SelfMIS paper, section 3.2).
+
+    Parameters
+    ----------
+    network
+        The encoder, its input and its head.
+    """
+
+    def __init__(self, network: EncoderClassifier) -> None:
+        super().__init__()
+        self.network = network
+
+    @classmethod
+    def build_model(cls, cfg: SelfMISClassifierConfig, task: Any) -> SelfMISClassifier:
+        """Build the classifier for a task's leads and labels; load the encoder if *cfg* names one.
+
+        Raises
+        ------
+        CheckpointError
+            If the checkpoint does not fit the config or the data.
+        """
+        leads = task.preprocessing.leads
+        config = Net1DConfig.from_mapping(cfg, len(leads))
+        network = EncoderClassifier(
+            config,
+            labels=len(task.labels),
+            leads=leads,
+            input_leads=leads,
+            store_rate=task.store.info.sample_rate,
+            sample_rate=task.preprocessing.sample_rate,
+            freeze_encoder=cfg.freeze_encoder,
+            standardize=cfg.standardize_embeddings,
+        )
+        if cfg.encoder_checkpoint:
+            tower: Tower = "single" if len(leads) == 1 else "multi"
+            load_tower(network.encoder, cfg.encoder_checkpoint, config, tower, task.preprocessing)
+        return cls(network)
+
+    def forward(self, signal: torch.Tensor) -> torch.Tensor:
+        """Return logits (batch, labels) of microvolts (batch, leads, samples)."""
+        return self.network(signal)
+
+    def max_positions(self) -> None:
+        """Records of any length can be classified."""
+        return None

@@ -1,0 +1,35 @@
+"""Pre-training by aligning one lead with the whole record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.tasks.store_task import StoreTask, StoreTaskConfig
+
+
+@dataclass
+class SelfMISPretrainingConfig(StoreTaskConfig):
+    """Keys of ``task: {_name: selfmis_pretraining}``."""
+
+
+@toolkit.register_task("selfmis_pretraining", dataclass=SelfMISPretrainingConfig)
+class SelfMISPretrainingTask(StoreTask):
+    """Pairs of a whole record and its own lead (SelfMIS paper, equation 1).
+
+    A batch holds all leads of its records; the model cuts the single lead out of them, so the two
+    members of a pair are the same recording by construction.
+    """
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        """Give the criterion the mean frozen embedding, if it centres and has none yet."""
+        super().begin_epoch(epoch, model)
+        if self._criterion.needs_center():
+            embeddings = self.embed_training_records(model, model.embed_multi)
+            self._criterion.set_center(embeddings.mean(0))
+
+    def extra_state(self) -> dict[str, Any]:
+        """Return the mean frozen embedding, if the criterion subtracts it: evaluation must too."""
+        center = self._criterion.center_mean() if self._criterion is not None else None
+        return {} if center is None else {"center": center}

@@ -1,0 +1,209 @@
+"""The toolkit that is running: fairseq-signals, or fairseq, its ancestor.
+
+Both have the same parts under different names. This module decides which of them is the host and
+gives those parts one name each; nothing else in the plugin (but :mod:`selfmis_plugin.compat`)
+knows the difference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfmis_plugin import compat
+
+logger = logging.getLogger(__name__)
+
+FAIRSEQ = "fairseq"
+FAIRSEQ_SIGNALS = "fairseq_signals"
+INSTALLATION = "https://github.com/Jwoos5/fairseq-signals#requirements-and-installation"
+
+
+class ToolkitError(RuntimeError):
+    """No toolkit is installed, or more than one."""
+
+
+def installed() -> list[str]:
+    """Names of the toolkits that can be imported here."""
+    return [name for name in (FAIRSEQ_SIGNALS, FAIRSEQ) if importlib.util.find_spec(name)]
+
+
+def command_line_owner() -> str | None:
+    """Which toolkit's ``fairseq_cli`` Python finds: both install a package of that name."""
+    spec = importlib.util.find_spec("fairseq_cli")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        source = Path(folder) / "hydra_train.py"
+        if source.is_file():
+            text = source.read_text(encoding="utf-8")
+            return FAIRSEQ_SIGNALS if FAIRSEQ_SIGNALS in text else FAIRSEQ
+    return None
+
+
+def only_installed() -> str:
+    """Return the one toolkit that is installed.
+
+    Raises
+    ------
+    ToolkitError
+        If there is none, or if there are two, in which case ``fairseq-hydra-train`` belongs to
+        whichever was installed last.
+    """
+    found = installed()
+    if not found:
+        raise ToolkitError(
+            "No training toolkit is installed. For the embedded default run 'make setup' in a "
+            "checkout, or: pip install --no-build-isolation 'selfmis-plugin[fairseq]' (after torch,"
+            f" numpy, cython and setuptools). To train inside fairseq-signals see {INSTALLATION}"
+        )
+    if len(found) > 1:
+        raise ToolkitError(
+            "fairseq and fairseq-signals are both installed, and both bring a package named "
+            f"fairseq_cli: the one that Python finds here is {command_line_owner()}'s. Training "
+            "with the other one fails with 'Could not infer task type'. Keep one of them: "
+            "'pip uninstall fairseq-fixed fairseq' for fairseq-signals, or "
+            "'pip uninstall fairseq_signals' for fairseq, and install the one that you keep "
+            "again, since removing one also removes files of the other."
+        )
+    return found[0]
+
+
+def running() -> str:
+    """Return the host: the toolkit already imported, else the only one installed."""
+    imported = [name for name in (FAIRSEQ_SIGNALS, FAIRSEQ) if name in sys.modules]
+    return imported[0] if len(imported) == 1 else only_installed()
+
+
+HOST = running()
+#: What :mod:`selfmis_plugin.compat` did to the host, one entry a patch.
+ADAPTATIONS: list[str] = compat.apply(HOST)
+
+if HOST == FAIRSEQ_SIGNALS:
+    from fairseq_signals.criterions import BaseCriterion, register_criterion
+    from fairseq_signals.data import BaseDataset
+    from fairseq_signals.dataclass import Dataclass
+    from fairseq_signals.logging import metrics
+    from fairseq_signals.models import BaseModel, register_model
+    from fairseq_signals.optim.lr_scheduler import FairseqLRScheduler as BaseLRScheduler
+    from fairseq_signals.optim.lr_scheduler import register_lr_scheduler
+    from fairseq_signals.tasks import Task as BaseTask
+    from fairseq_signals.tasks import register_task
+else:
+    from fairseq.criterions import FairseqCriterion as BaseCriterion
+    from fairseq.criterions import register_criterion
+    from fairseq.data import FairseqDataset as BaseDataset
+    from fairseq.dataclass import FairseqDataclass as Dataclass
+    from fairseq.logging import metrics
+    from fairseq.models import BaseFairseqModel as BaseModel
+    from fairseq.models import register_model
+    from fairseq.optim.lr_scheduler import FairseqLRScheduler as BaseLRScheduler
+    from fairseq.optim.lr_scheduler import register_lr_scheduler
+    from fairseq.tasks import FairseqTask as BaseTask
+    from fairseq.tasks import register_task
+
+__all__ = [
+    "ADAPTATIONS",
+    "HOST",
+    "BaseCriterion",
+    "BaseDataset",
+    "BaseLRScheduler",
+    "BaseModel",
+    "BaseTask",
+    "Dataclass",
+    "ToolkitError",
+    "best_score",
+    "early_stopping_state",
+    "hand_over",
+    "host_main",
+    "host_version",
+    "metrics",
+    "register_criterion",
+    "register_lr_scheduler",
+    "register_model",
+    "register_task",
+    "replace_worker_entry",
+    "restore_early_stopping",
+    "task_class",
+]
+
+
+def host_version() -> str:
+    """Return the name and version of the distribution that brought the host."""
+    names = ("fairseq-fixed", "fairseq") if HOST == FAIRSEQ else (FAIRSEQ_SIGNALS,)
+    for name in names:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return f"{name} {importlib.metadata.version(name)}"
+    return f"{HOST} from a checkout"
+
+
+def hand_over(signal: torch.Tensor) -> torch.Tensor:
+    """Give the int16 microvolts of a batch a type that the host's trainer leaves alone.
+
+    Under ``common.fp16`` fairseq-signals casts int16 tensors to half precision, which turns 2,049
+    microvolts into 2,048; it does not touch int32.
+    """
+    return signal.int() if HOST == FAIRSEQ_SIGNALS else signal
+
+
+def host_main() -> Any:
+    """Return the host's own training function, ``fairseq_cli.train.main``."""
+    return importlib.import_module("fairseq_cli.train").main
+
+
+def replace_worker_entry(entry: Any) -> None:
+    """Make the host's command line train through *entry* in place of its own ``main``.
+
+    Both hosts hand the module global ``pre_main`` of ``fairseq_cli.hydra_train`` to the workers
+    that they spawn (one a GPU), pickled by reference. A worker does not pass through Hydra; it
+    learns of the plugin by importing this function. The command line may also run as ``__main__``.
+    """
+    host_entry = host_main()
+    for name in ("fairseq_cli.hydra_train", "__main__"):
+        module = sys.modules.get(name)
+        if module is not None and getattr(module, "pre_main", None) is host_entry:
+            module.pre_main = entry  # type: ignore[attr-defined]
+
+
+def _stopper() -> Any:
+    return importlib.import_module("fairseq_cli.train").should_stop_early
+
+
+def early_stopping_state() -> dict[str, Any]:
+    """Return the host's count of validations without an improvement, which it does not save."""
+    stopper = _stopper()
+    return {"best": getattr(stopper, "best", None), "num_runs": getattr(stopper, "num_runs", 0)}
+
+
+def restore_early_stopping(state: dict[str, Any]) -> None:
+    """Give the host back what :func:`early_stopping_state` returned; an empty one resets it."""
+    stopper = _stopper()
+    if state.get("best") is None:
+        stopper.__dict__.pop("best", None)
+        stopper.__dict__.pop("num_runs", None)
+    else:
+        stopper.best = float(state["best"])
+        stopper.num_runs = int(state["num_runs"])
+
+
+def task_class(cfg: Any) -> type:
+    """Return the registered task that *cfg* names; ``object`` if there is none."""
+    registry = importlib.import_module(BaseTask.__module__.rsplit(".", 1)[0]).TASK_REGISTRY
+    found: type = registry.get(getattr(cfg, "_name", None), object)
+    return found
+
+
+def best_score() -> float | None:
+    """Return the best validation score that the host knows of, None before the first."""
+    saver = importlib.import_module(
+        "fairseq_signals.utils.checkpoint_utils"
+        if HOST == FAIRSEQ_SIGNALS
+        else "fairseq.checkpoint_utils"
+    ).save_checkpoint
+    return getattr(saver, "best", None)

@@ -1,0 +1,96 @@
+"""Packaging of the SelfMIS plugin."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from setuptools import find_namespace_packages, find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+SIGNALS = (
+    "fairseq_signals @ git+https://github.com/Jwoos5/fairseq-signals"
+    "@6b9e1375bbe6bc2e55ff4d9b95eabe8eee3adec7"
+)
+
+
+class BuildWithConfigs(build_py):
+    """Put the YAML files into the wheel; a checkout's are read where they are."""
+
+    def run(self) -> None:
+        super().run()
+        if not getattr(self, "editable_mode", False):
+            target = Path(self.build_lib) / "selfmis_plugin" / "configs"
+            shutil.copytree(ROOT / "configs", target, dirs_exist_ok=True)
+
+
+def version() -> str:
+    """Return the package's version, written in one place."""
+    text = (ROOT / "selfmis_plugin" / "__init__.py").read_text(encoding="utf-8")
+    found = re.search(r'__version__ = "([^"]+)"', text)
+    if found is None:
+        raise RuntimeError("selfmis_plugin/__init__.py has no __version__")
+    return found.group(1)
+
+
+setup(
+    name="selfmis-plugin",
+    version=version(),
+    description="SelfMIS for fairseq-signals: single-lead ECG encoders that see infarction",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    # Written out, because setuptools then installs a checkout by a plain .pth file. Its other way
+    # hides the namespace package hydra_plugins from Hydra's scan.
+    package_dir={"": "."},
+    packages=[
+        *find_packages(include=["selfmis_plugin", "selfmis_plugin.*", "manifests"]),
+        *find_namespace_packages(include=["hydra_plugins.*"]),
+    ],
+    cmdclass={"build_py": BuildWithConfigs},
+    install_requires=[
+        "torch>=2.4",
+        "numpy>=1.24",
+        "scipy>=1.10",
+        "pandas>=2.0",
+        "pyarrow>=14",
+        "wfdb>=4.1",
+        "scikit-learn>=1.3",
+        "matplotlib>=3.7",
+        "tqdm>=4.60",
+        "joblib>=1.3",
+        "threadpoolctl>=3.1",
+    ],
+    extras_require={
+        # The embedded default host. Its build needs torch, numpy, cython and setuptools already
+        # installed and --no-build-isolation.
+        "fairseq": ["fairseq-fixed>=0.12.3.1,<0.13"],
+        # The toolkit this plugin is made for. Not beside the extra above: both bring fairseq_cli.
+        # Newer transformers have moved names that it imports.
+        "signals": [SIGNALS, "transformers==4.46.3"],
+        "export": ["safetensors>=0.4"],
+        "dev": [
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "ruff>=0.6",
+            "mypy>=1.10",
+            "build>=1.0",
+            "pandas-stubs",
+        ],
+    },
+    entry_points={
+        "console_scripts": ["selfmis = selfmis_plugin.cli.main:main"],
+        # Hydra up to 1.3 scans the namespace package hydra_plugins; 1.4 reads this group.
+        "hydra.plugins": ["selfmis = hydra_plugins.selfmis"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering :: Medical Science Apps.",
+    ],
+)

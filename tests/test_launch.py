@@ -1,0 +1,142 @@
+"""How a toolkit finds the plugin and its configs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+from selfmis_plugin.launch import configs_folder, has_own_configs
+from selfmis_plugin.paths import LAUNCH_FOLDER, from_launch_folder
+from tests.support import environment, train
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own"),
+    [
+        (["--config-name", "x"], False),
+        (["--config-dir", "configs"], True),
+        (["--config-dir=configs"], True),
+        (["-cd", "configs"], True),
+        (["--config-path=elsewhere"], True),
+        (["task.data=--config-dir"], False),
+    ],
+)
+def test_has_own_configs(arguments: list[str], own: bool) -> None:
+    assert has_own_configs(arguments) is own
+
+
+def test_relative_paths_are_read_from_where_the_command_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(LAUNCH_FOLDER, str(tmp_path))
+    assert from_launch_folder("a/../b") == tmp_path / "b"
+    assert from_launch_folder("/b") == Path("/b")
+    monkeypatch.delenv(LAUNCH_FOLDER)
+    monkeypatch.chdir(tmp_path)
+    assert from_launch_folder("b") == tmp_path / "b"
+
+
+def test_packaged_configs_are_found_from_anywhere(tmp_path: Path) -> None:
+    output = train(["--config-name", "selfmis_pretrain", "--cfg", "job"], tmp_path)
+    assert "_name: selfmis_pretraining" in output and "batch_size: 128" in output
+
+
+def test_an_edited_config_wins(tmp_path: Path) -> None:
+    text = (configs_folder() / "selfmis_pretrain.yaml").read_text(encoding="utf-8")
+    (tmp_path / "mine").mkdir()
+    edited = text.replace("batch_size: 128", "batch_size: 77")
+    (tmp_path / "mine" / "selfmis_pretrain.yaml").write_text(edited, encoding="utf-8")
+    arguments = ["--config-dir", "mine", "--config-name", "selfmis_pretrain", "--cfg", "job"]
+    assert "batch_size: 77" in train(arguments, tmp_path)
+
+
+def test_other_hydra_applications_do_not_load_the_plugin(tmp_path: Path) -> None:
+    script = tmp_path / "application.py"
+    script.write_text(
+        "import sys, hydra\n"
+        "@hydra.main(config_path=None, version_base='1.1')\n"
+        "def main(cfg):\n"
+        "    print('hook', 'hydra_plugins.selfmis' in sys.modules)\n"
+        "    print('loaded', [m for m in sys.modules if m.startswith(('selfmis', 'torch'))])\n"
+        "main()\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "hook True" in done.stdout and "loaded []" in done.stdout
+
+
+def test_every_config_composes_and_names_registered_parts(tmp_path: Path) -> None:
+    # Composed in one process: a command line start a config would take minutes.
+    script = (
+        "import pathlib, sys\n"
+        "import fairseq_cli.hydra_train\n"
+        "from hydra import compose, initialize_config_dir\n"
+        "from selfmis_plugin.registration import register_all\n"
+        "from selfmis_plugin import toolkit\n"
+        "from fairseq.registry import REGISTRIES\n"
+        "from fairseq.tasks import TASK_REGISTRY\n"
+        "from fairseq.models import MODEL_REGISTRY\n"
+        "from fairseq.dataclass.initialize import add_defaults\n"
+        "register_all()\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "with initialize_config_dir(str(folder), version_base='1.1'):\n"
+        "    for path in sorted(folder.glob('*.yaml')):\n"
+        "        cfg = compose(path.stem)\n"
+        "        keys = {k: set(cfg[k]) for k in ('task', 'model', 'criterion', 'lr_scheduler')}\n"
+        "        add_defaults(cfg)\n"
+        "        assert cfg.task._name in TASK_REGISTRY and cfg.model._name in MODEL_REGISTRY\n"
+        "        for kind in ('criterion', 'lr_scheduler', 'optimizer'):\n"
+        "            assert cfg[kind]._name in REGISTRIES[kind]['registry']\n"
+        "        for key, named in keys.items():\n"
+        "            assert named <= set(cfg[key]), (path, key, named)\n"
+        "        print('composed', path.stem)\n"
+    )
+    folder = configs_folder()
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(folder)], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("composed") == len(list(folder.glob("*.yaml"))) >= 7
+
+
+def test_wheel_brings_the_hook_and_the_configs(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    names = ["selfmis_plugin", "manifests", "hydra_plugins", "configs"]
+    files = ["setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"]
+    for name in names:
+        shutil.copytree(REPOSITORY / name, tree / name)
+    for name in files:
+        shutil.copy(REPOSITORY / name, tree / name)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*build, "--wheel-dir", str(tmp_path), str(tree)], check=True)
+    (wheel,) = tmp_path.glob("selfmis_plugin-*.whl")
+    site = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    subprocess.run([*install, str(site), str(wheel)], check=True)
+    # An interpreter of its own: this one's site-packages points at the checkout by a .pth file,
+    # which a folder on PYTHONPATH does not bring along.
+    venv.create(tmp_path / "env", with_pip=False)
+    packages = next(Path(sys.prefix).glob("lib/python*/site-packages"))
+    code = (
+        "import sys, selfmis_plugin, fairseq_cli.hydra_train as t; print(selfmis_plugin.__file__);"
+        "sys.argv[1:] = ['--config-name', 'selfmis_linear_probe', '--cfg', 'job']; t.cli_main()"
+    )
+    done = subprocess.run(
+        [str(tmp_path / "env/bin/python"), "-c", code],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=os.pathsep.join([str(site), str(packages)])),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.startswith(str(site)) and "freeze_encoder: true" in done.stdout
