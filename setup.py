@@ -63,6 +63,7 @@ setup(
         "tqdm>=4.60",
         "joblib>=1.3",
         "threadpoolctl>=3.1",
+        "psutil>=5.9",
     ],
     extras_require={
         # The embedded default host. Its build needs torch, numpy, cython and setuptools already
@@ -71,6 +72,8 @@ setup(
         # The toolkit this plugin is made for. Not beside the extra above: both bring fairseq_cli.
         # Newer transformers have moved names that it imports.
         "signals": [SIGNALS, "transformers==4.46.3"],
+        # Preparation on an existing Dask cluster.
+        "cluster": ["distributed>=2024.1"],
         "export": ["safetensors>=0.4"],
         "dev": [
             "pytest>=8",

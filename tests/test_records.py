@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, lead_mask, parse_leads, standard_lead
-from selfmis_plugin.data.preparation import prepare_recording
 from selfmis_plugin.data.preprocessing import (
     Preprocessing,
     PreprocessingError,
@@ -24,6 +23,7 @@ from selfmis_plugin.data.preprocessing import (
     to_int16,
     to_microvolts,
 )
+from selfmis_plugin.data.record_preparation import prepare_recording
 from selfmis_plugin.data.recording import RecordError, Recording
 from selfmis_plugin.data.wfdb_reader import read_recording
 from tests.wfdb_files import LIMITS, encode, random_record, write_record

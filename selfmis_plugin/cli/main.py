@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("selfmis_plugin.cli.prepare", "turn a database of WFDB records into a store"),
     "train": ("selfmis_plugin.cli.train", "train; takes the arguments of fairseq-hydra-train"),
     "evaluate": ("selfmis_plugin.cli.evaluate", "AUCs of a checkpoint on a split of a store"),
+    "benchmark": ("selfmis_plugin.cli.benchmark", "speed and memory against a reference"),
     "demo": ("selfmis_plugin.cli.demo", "the main job from start to end on a synthetic cohort"),
 }
 
@@ -26,7 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    listing = "\n".join(f"  {name:10} {text}" for name, (_, text) in COMMANDS.items())
+    listing = "\n".join(f"  {name:11}{text}" for name, (_, text) in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="selfmis",
         description="SelfMIS: single-lead ECG encoders that see infarction.",
