@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,11 +14,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.evaluation.predictions import Predictions
 from tests.support import (
     TINY,
     environment,
@@ -160,14 +164,30 @@ def test_absent_leads_are_refused_not_read_as_zeros(runs: Runs, tmp_path: Path) 
 
 def test_evaluate_command(runs: Runs, store: Path, tmp_path: Path, capsys) -> None:
     arguments = ["evaluate", "--data", str(store), "--json", str(tmp_path / "e.json")]
-    assert main([*arguments, "--checkpoint", str(runs.probe), "--split", "valid"]) == 0
+    classifier = [*arguments, "--checkpoint", str(runs.probe), "--split", "valid", "--draws", "50"]
+    table = ["--predictions", str(tmp_path / "p.parquet"), "--against", str(runs.probe)]
+    assert main([*classifier, *table]) == 0
     printed = capsys.readouterr().out
-    assert "PMI" in printed.splitlines()[-1]
+    assert "without a positive" in printed and "PMI" in printed
     # The best checkpoint's figure on the validation split is the one that training reported.
     best = max(logged(runs.probe_output, "macro_auc", "valid"))
-    assert f"macro AUC over the defined labels: {best:.3f}" in printed
+    assert re.search(rf"macro AUC, \d+ labels: {best:.3f} \(0\.\d+, [01]\.\d+\)", printed)
+    assert re.search(r"macro AUC \+0\.000 \(\+0\.000, \+0\.000\) +1\.000", printed)
+    figures = json.loads((tmp_path / "e.json").read_text())
+    predictions = Predictions.read(tmp_path / "p.parquet")
+    assert figures["records"] == len(predictions) == figures["record"]["units"]
+    assert figures["patient"]["units"] == len(set(predictions.patient_ids))
+    again = roc_auc_score(
+        predictions.targets[:, predictions.labels.index("AMI")],
+        predictions.logits[:, predictions.labels.index("AMI")],
+    )
+    assert figures["per_label"]["AMI"] == pytest.approx(again, abs=1e-12)
+    assert figures["record"]["labels"]["AMI"]["auc"]["value"] == pytest.approx(again, abs=1e-12)
+
     assert main([*arguments, "--checkpoint", str(runs.pretrained)]) == 0
     assert "R@10" in capsys.readouterr().out
+    assert main([*arguments, "--checkpoint", str(runs.pretrained), *table]) == 1
+    assert "need a classifier" in capsys.readouterr().err
 
 
 def test_evaluate_refuses_data_made_otherwise(runs: Runs, tmp_path: Path, capsys) -> None:

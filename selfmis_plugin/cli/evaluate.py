@@ -1,10 +1,10 @@
-"""``selfmis evaluate``: AUCs of a classifier, or retrieval of a pair of towers."""
+"""``selfmis evaluate``: figures of a classifier with intervals, or retrieval of two towers."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,53 +12,185 @@ from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import PreprocessingError
 from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.evaluation.evaluate import difference_of, evaluate, figures_of, predict_split
+from selfmis_plugin.evaluation.predictions import Predictions, PredictionsError
+from selfmis_plugin.evaluation.statistics import DRAWS
 from selfmis_plugin.files import write_json
+from selfmis_plugin.loading import LoadedClassifier, load_trained
+
+#: With fewer positive patients the interval itself is a rough guess.
+_FEW = 10
 
 
 def main(argv: Sequence[str]) -> int:
     """Evaluate and print; return the exit status."""
     parser = argparse.ArgumentParser(
         prog="selfmis evaluate",
-        description="Evaluate a checkpoint on a split of a store: macro AUC, the mean over the "
-        "nine infarction types and each label's AUC with its number of positives; for a "
-        "pre-training checkpoint, retrieval of the 12-lead by the single-lead embedding.",
+        description="Evaluate a checkpoint on a split of a store. A classifier: AUC, average "
+        "precision, sensitivity at 90 % specificity, Brier score and calibration of each label, "
+        "macro AUC and the mean over the nine infarction types, with 95 % intervals by patient. "
+        "A pre-training checkpoint: retrieval of the 12-lead by the single-lead embedding.",
     )
     parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--batch-size", type=_whole(1), default=128, metavar="N")
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="a second classifier: also print the differences with intervals and p-values",
+    )
+    parser.add_argument(
+        "--level",
+        choices=("record", "patient"),
+        default="record",
+        help="what the printed table counts; --json has both (default: record)",
+    )
+    parser.add_argument(
+        "--draws",
+        type=_whole(0),
+        default=DRAWS,
+        metavar="N",
+        help="bootstrap draws of the intervals, 0 for none (default: %(default)s)",
+    )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument(
+        "--predictions", type=Path, metavar="FILE", help="also write each record's logits, Parquet"
+    )
     options = parser.parse_args(argv)
     try:
-        figures = evaluate(options.checkpoint, options.data, options.split, options.batch_size)
+        figures, lines = _evaluate(options)
         if options.json:
             write_json(options.json, figures)
-    except (CheckpointError, StoreError, PreprocessingError, OSError, ValueError) as error:
+    except (
+        CheckpointError, StoreError, PreprocessingError, PredictionsError, OSError, ValueError,
+    ) as error:  # fmt: skip
         print(f"selfmis evaluate: {error}", file=sys.stderr)
         return 1
-    print("\n".join(_lines(figures)))
+    print("\n".join(lines))
     return 0
 
 
-def _lines(figures: dict[str, Any]) -> list[str]:
-    lines = [f"{figures['checkpoint']} on {figures['records']} records of {figures['split']}"]
-    if figures["kind"] == "towers":
-        ranks = [f"R@{key[1:]} {100 * figures[key]:.1f}" for key in figures if key[1:].isdigit()]
-        return [*lines, f"retrieval: {'  '.join(ranks)}  median rank {figures['median_rank']:g}"]
-    lines.append(f"{'label':8} {'AUC':>6} {'positives':>9}")
-    for name, auc in figures["per_label"].items():
-        mark = "*" if name in INFARCTION_TYPES else " "
-        lines.append(f"{name:8}{mark}{_auc(auc):>6} {figures['positives'][name]:>9}")
-    lines.append(f"macro AUC over the defined labels: {_auc(figures['macro_auc'])}")
-    lines.append(f"mean over the infarction types (*): {_auc(figures['mi_auc'])}")
-    if figures["undefined"]:
+def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    place = options.data, options.split, options.batch_size
+    if not isinstance(load_trained(options.checkpoint), LoadedClassifier):
+        if options.against or options.predictions:
+            raise CheckpointError(
+                f"{options.checkpoint} is of pre-training and predicts no label: --against and "
+                "--predictions need a classifier's checkpoint"
+            )
+        figures = evaluate(options.checkpoint, *place)
+        return figures, [_title(figures), *_retrieval_lines(figures)]
+    predictions = predict_split(options.checkpoint, *place)
+    if options.predictions:
+        predictions.write(options.predictions)
+    figures = {
+        "kind": "classifier",
+        "checkpoint": str(options.checkpoint),
+        "data": str(options.data),
+        "split": options.split,
+        "records": len(predictions),
+        **figures_of(predictions, options.draws),
+    }
+    lines = [_title(figures), *_figure_lines(figures, options)]
+    if options.against:
+        other = predict_split(options.against, *place)
+        figures["against"] = str(options.against)
+        figures["difference"] = difference_of(predictions, other, options.draws or DRAWS)
+        lines += ["", f"AUC minus that of {options.against}"]
+        lines += _difference_lines(figures["difference"][options.level], predictions)
+    return figures, lines
+
+
+def _title(figures: Mapping[str, Any]) -> str:
+    return f"{figures['checkpoint']} on {figures['records']} records of {figures['split']}"
+
+
+def _retrieval_lines(figures: Mapping[str, Any]) -> list[str]:
+    ranks = [f"R@{key[1:]} {100 * figures[key]:.1f}" for key in figures if key[1:].isdigit()]
+    return [f"retrieval: {'  '.join(ranks)}  median rank {figures['median_rank']:g}"]
+
+
+def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> list[str]:
+    if not options.draws:
+        return _plain_lines(figures)
+    report = figures[options.level]
+    lines = [
+        f"95 % intervals: {report['draws']:,} bootstrap draws of {report['patients']:,} patients; "
+        f"one unit is a {options.level}",
+        f"{'label':9} {'positives':>9}  {'AUC':20} {'average precision':20} "
+        f"{'sens. at 90 % spec.':20} {'Brier':>6} {'calib.':>6}",
+    ]
+    for name, label in report["labels"].items():
+        few = "!" if 0 < label["positive_patients"] < _FEW else " "
         lines.append(
-            "without a positive or without a negative, so left out: "
-            + ", ".join(figures["undefined"])
+            f"{_marked(name)} {label['positives']:>9}{few} {_interval(label['auc']):20} "
+            f"{_interval(label['average_precision']):20} "
+            f"{_interval(label['sensitivity_at_90_specificity']):20} "
+            f"{_number(label['brier']['value']):>6} {label['calibration']['error']:6.3f}"
         )
+    for key, text in (("macro_auc", "macro AUC"), ("mi_auc", "mean over the infarction types (*)")):
+        mean = report[key]
+        lines.append(f"{text}, {mean['labels']} labels: {_interval(mean)}")
+        if mean["undefined_draws"]:
+            lines.append(
+                f"  left out of the draws' means: {mean['undefined_draws']:,} times a label "
+                "without a positive, or without a negative, in the draw"
+            )
+    if any(0 < label["positive_patients"] < _FEW for label in report["labels"].values()):
+        lines.append(f"! fewer than {_FEW} positive patients: the interval too is a rough guess")
+    return lines + _undefined_lines(figures)
+
+
+def _plain_lines(figures: Mapping[str, Any]) -> list[str]:
+    lines = [f"{'label':9} {'positives':>9}  AUC"]
+    for name, auc in figures["per_label"].items():
+        lines.append(f"{_marked(name)} {figures['positives'][name]:>9}  {_number(auc)}")
+    lines.append(f"macro AUC: {_number(figures['macro_auc'])}")
+    lines.append(f"mean over the infarction types (*): {_number(figures['mi_auc'])}")
+    return lines + _undefined_lines(figures)
+
+
+def _undefined_lines(figures: Mapping[str, Any]) -> list[str]:
+    if not figures["undefined"]:
+        return []
+    names = ", ".join(figures["undefined"])
+    return [f"without a positive or without a negative, so left out: {names}"]
+
+
+def _difference_lines(difference: Mapping[str, Any], predictions: Predictions) -> list[str]:
+    lines = [f"{'label':9} {'difference':23} p"]
+    rows = [(_marked(name), row) for name, row in difference["labels"].items()]
+    rows += [("macro AUC", difference["macro_auc"]), ("mean of *", difference["mi_auc"])]
+    for name, row in rows:
+        lines.append(f"{name:9} {_interval(row, sign='+'):23} {_number(row['p_value'])}")
+    if len(difference["labels"]) < len(predictions.labels):
+        lines.append("labels that only one of the two has are left out")
     return lines
 
 
-def _auc(value: float | None) -> str:
+def _marked(name: str) -> str:
+    return f"{name}{'*' if name in INFARCTION_TYPES else ''}".ljust(9)
+
+
+def _interval(row: Mapping[str, Any], sign: str = "") -> str:
+    if row["value"] is None:
+        return "-"
+    value = f"{row['value']:{sign}.3f}"
+    if row["low"] is None:
+        return value
+    return f"{value} ({row['low']:{sign}.3f}, {row['high']:{sign}.3f})"
+
+
+def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _whole(least: int) -> Any:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return parse

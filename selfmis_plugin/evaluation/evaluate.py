@@ -15,7 +15,9 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.auc import auc_report
+from selfmis_plugin.evaluation.predictions import Predictions
 from selfmis_plugin.evaluation.retrieval import retrieval
+from selfmis_plugin.evaluation.statistics import DRAWS, compare, judge
 from selfmis_plugin.loading import LoadedClassifier, LoadedTowers, load_trained
 
 
@@ -25,6 +27,7 @@ def evaluate(
     split: str = "test",
     batch_size: int = 128,
     ranks: Sequence[int] = (1, 5, 10),
+    draws: int = DRAWS,
 ) -> dict[str, Any]:
     """Evaluate a checkpoint of this plugin.
 
@@ -40,13 +43,14 @@ def evaluate(
         Records computed at once.
     ranks
         The k of R@k.
+    draws
+        Bootstrap draws of the intervals; 0 leaves them out.
 
     Returns
     -------
     dict
-        JSON-ready. A classifier: ``macro_auc``, ``mi_auc``, ``per_label``, ``positives``,
-        ``undefined``; towers: ``r1``, ... and ``median_rank``. Both: ``kind``, ``checkpoint``,
-        ``data``, ``split`` and ``records``.
+        JSON-ready. A classifier: see :func:`figures_of`; towers: ``r1``, ... and ``median_rank``.
+        Both: ``kind``, ``checkpoint``, ``data``, ``split`` and ``records``.
 
     Raises
     ------
@@ -56,9 +60,7 @@ def evaluate(
         If the data cannot be read.
     """
     trained = load_trained(checkpoint)
-    part = open_split(data, split)
-    _refuse_other_data(Path(checkpoint), trained.preprocessing, part)
-    part.require_leads(trained.preprocessing.leads)
+    part = _fitting_split(trained, data, split)
     about = {
         "kind": trained.kind,
         "checkpoint": str(checkpoint),
@@ -67,8 +69,70 @@ def evaluate(
         "records": len(part.rows),
     }
     if isinstance(trained, LoadedClassifier):
-        return about | _auc(trained, part, batch_size)
+        return about | figures_of(_predictions(trained, part, batch_size), draws)
     return about | _retrieval(trained, part, batch_size, ranks)
+
+
+def predict_split(
+    checkpoint: str | Path, data: str | Path, split: str = "test", batch_size: int = 128
+) -> Predictions:
+    """Return what a classifier's checkpoint says of every record of a split.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no classifier's, cannot be read, or was trained on data prepared in another way.
+    StoreError
+        If the data cannot be read.
+    """
+    trained = load_trained(checkpoint)
+    if not isinstance(trained, LoadedClassifier):
+        raise CheckpointError(
+            f"{checkpoint} is of pre-training and predicts no label: give a classifier's "
+            "checkpoint, such as a linear probe's on it"
+        )
+    return _predictions(trained, _fitting_split(trained, data, split), batch_size)
+
+
+def figures_of(predictions: Predictions, draws: int = DRAWS) -> dict[str, Any]:
+    """Return a classifier's figures.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``macro_auc``, ``mi_auc``, ``per_label``, ``positives``, ``undefined``; and,
+        with *draws*, ``record`` and ``patient``: every figure with its interval
+        (:func:`~selfmis_plugin.evaluation.statistics.judge`) by record and by patient.
+    """
+    report = auc_report(
+        predictions.targets, predictions.logits, predictions.labels, INFARCTION_TYPES
+    )
+    figures = report.to_dict()
+    if draws:
+        figures["record"] = judge(predictions, draws).to_dict()
+        figures["patient"] = judge(predictions.by_patient(), draws).to_dict()
+    return figures
+
+
+def difference_of(first: Predictions, second: Predictions, draws: int = DRAWS) -> dict[str, Any]:
+    """Return AUCs of the first minus the second's, by record and by patient, JSON-ready.
+
+    Raises
+    ------
+    PredictionsError
+        If the two are of different records or share no label.
+    """
+    return {
+        "record": compare(first, second, draws).to_dict(),
+        "patient": compare(first.by_patient(), second.by_patient(), draws).to_dict(),
+    }
+
+
+def _fitting_split(trained: LoadedClassifier | LoadedTowers, data: str | Path, split: str) -> Split:
+    part = open_split(data, split)
+    _refuse_other_data(trained.path, trained.preprocessing, part)
+    part.require_leads(trained.preprocessing.leads)
+    return part
 
 
 def _refuse_other_data(checkpoint: Path, trained: Preprocessing, part: Split) -> None:
@@ -110,7 +174,7 @@ def _outputs(
         yield compute(torch.from_numpy(signal).to(device))
 
 
-def _auc(trained: LoadedClassifier, part: Split, batch_size: int) -> dict[str, Any]:
+def _predictions(trained: LoadedClassifier, part: Split, batch_size: int) -> Predictions:
     network = trained.network(part.store.info.sample_rate)
     logits = torch.cat(
         [
@@ -118,9 +182,14 @@ def _auc(trained: LoadedClassifier, part: Split, batch_size: int) -> dict[str, A
             for output in _outputs(network, network, part, trained.preprocessing.leads, batch_size)
         ]
     )
-    targets = part.store.targets(part.rows, trained.labels)
-    report = auc_report(targets, logits.numpy(), trained.labels, INFARCTION_TYPES)
-    return report.to_dict()
+    records = part.store.records.iloc[part.rows]
+    return Predictions(
+        tuple(records["record_id"]),
+        tuple(records["patient_id"]),
+        trained.labels,
+        part.store.targets(part.rows, trained.labels).astype(bool),
+        logits.numpy(),
+    )
 
 
 def _retrieval(

@@ -1,0 +1,80 @@
+"""Whether probabilities are as large as what comes true."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Calibration", "calibrate", "probabilities"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Reliability of one label's probabilities.
+
+    Attributes
+    ----------
+    predicted, observed
+        Mean probability and share of positives of each bin, in rising order.
+    records
+        Records of each bin.
+    error
+        Expected calibration error: mean over the records of their bin's difference.
+    """
+
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    records: tuple[int, ...]
+    error: float
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON can hold it."""
+        return {
+            "predicted": list(self.predicted),
+            "observed": list(self.observed),
+            "records": list(self.records),
+            "error": self.error,
+        }
+
+
+def probabilities(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the sigmoid in float64, of any shape, without overflow."""
+    wide = logits.astype(np.float64)
+    small = np.exp(-np.abs(wide))
+    return np.where(wide >= 0, 1.0, small) / (1.0 + small)
+
+
+def calibrate(
+    target: npt.NDArray[np.bool_], probability: npt.NDArray[np.float64], bins: int = 10
+) -> Calibration:
+    """Compare probabilities with outcomes in bins of (almost) equal numbers of records.
+
+    Equal numbers and not equal widths: nearly all probabilities of a rare label are small, and
+    would share one bin. Records of equal probability stay together.
+
+    Parameters
+    ----------
+    target
+        bool, (records,).
+    probability
+        float64 from 0 to 1, (records,).
+    bins
+        Number of bins; there are fewer where probabilities tie.
+    """
+    order = np.argsort(probability, kind="stable")
+    sorted_probability, truth = probability[order], target[order].astype(np.float64)
+    cuts = (np.arange(1, bins) * len(order)) // bins
+    # A cut inside a run of ties moves to the run's start.
+    starts = np.unique(
+        np.concatenate([[0], np.searchsorted(sorted_probability, sorted_probability[cuts])])
+    )
+    starts = starts[starts < len(order)]
+    records = np.diff(np.append(starts, len(order)))
+    predicted = np.add.reduceat(sorted_probability, starts) / records
+    observed = np.add.reduceat(truth, starts) / records
+    error = float(np.sum(np.abs(predicted - observed) * records) / len(order))
+    return Calibration(
+        tuple(predicted.tolist()), tuple(observed.tolist()), tuple(records.tolist()), error
+    )

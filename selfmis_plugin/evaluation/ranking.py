@@ -1,0 +1,134 @@
+"""Figures of one label under many weightings of the records at once.
+
+A bootstrap draw is a weighting of the records. Everything that depends on the order of the scores
+is a comparison of each positive with each record, the same in every draw; so a figure in a thousand
+draws is a product of matrices, and not a thousand sorts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["LabelScores", "Ranking"]
+
+#: Positives that are compared at once: bounds the memory to this many times the records.
+_BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Figures of one label in every draw; NaN where a draw has no positive or no negative.
+
+    Attributes
+    ----------
+    auc
+        Area under the ROC curve, float64 (draws,); ties count half.
+    average_precision
+        Mean over the positives of the precision at their score, tied records taken together (as
+        scikit-learn's).
+    sensitivity
+        Largest sensitivity of any threshold that keeps the specificity asked for.
+    """
+
+    auc: npt.NDArray[np.float64]
+    average_precision: npt.NDArray[np.float64]
+    sensitivity: npt.NDArray[np.float64]
+
+
+class LabelScores:
+    """Scores of the records that have a label and of those that have not.
+
+    Parameters
+    ----------
+    target
+        bool, (records,).
+    score
+        (records,), larger for more likely; finite.
+    """
+
+    def __init__(self, target: npt.NDArray[np.bool_], score: npt.NDArray[np.floating]) -> None:
+        self.positive = np.flatnonzero(target)
+        self.negative = np.flatnonzero(~target)
+        # float64 holds every float16 and float32 exactly, so the order and the ties stay.
+        self._score = score.astype(np.float64)
+
+    def auc(
+        self, weights_positive: npt.NDArray[np.float32], weights_negative: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float64]:
+        """AUC in every draw; see :meth:`ranking`."""
+        won = np.zeros(len(weights_positive))
+        for block in self._blocks:
+            below = weights_negative @ self._below(block)
+            won += np.einsum("bp,bp->b", weights_positive[:, block], below, dtype=np.float64)
+        return self._share(won, weights_positive, weights_negative)
+
+    def ranking(
+        self,
+        weights_positive: npt.NDArray[np.float32],
+        weights_negative: npt.NDArray[np.float32],
+        specificity: float = 0.9,
+    ) -> Ranking:
+        """Return all figures in every draw.
+
+        Parameters
+        ----------
+        weights_positive
+            float32, (draws, positives): how often each record is in each draw. Whole numbers: their
+            sums are then exact in float32 (below 2**24).
+        weights_negative
+            The same of the negatives, (draws, negatives).
+        specificity
+            Share of the negatives that must stay below the threshold of ``sensitivity``.
+        """
+        positives = weights_positive.sum(axis=1, dtype=np.float64)
+        negatives = weights_negative.sum(axis=1, dtype=np.float64)
+        # A share such as 0.1 of 30 must come out as 3 whatever its binary digits.
+        allowed = np.floor((1 - specificity) * negatives + 1e-9)
+        won = np.zeros(len(positives))
+        precision = np.zeros(len(positives))
+        reached = np.zeros(len(positives))
+        own = self._score[self.positive]
+        others = self._score[self.negative]
+        for block in self._blocks:
+            weights = weights_positive[:, block]
+            below = weights_negative @ self._below(block)
+            won += np.einsum("bp,bp->b", weights, below, dtype=np.float64)
+            # Records at or above each positive of the block: true and false alarms there.
+            hits = weights_positive @ (own[:, None] >= own[None, block]).astype(np.float32)
+            false = weights_negative @ (others[:, None] >= own[None, block]).astype(np.float32)
+            alarms = hits.astype(np.float64) + false
+            with np.errstate(invalid="ignore"):
+                precision += np.where(weights > 0, weights * (hits / alarms), 0.0).sum(axis=1)
+            kept = np.where(false <= allowed[:, None], hits, 0.0)
+            reached = np.maximum(reached, kept.max(axis=1, initial=0.0))
+        defined = (positives > 0) & (negatives > 0)
+        safe = np.where(defined, positives, 1.0)
+        return Ranking(
+            self._share(won, weights_positive, weights_negative),
+            np.where(defined, precision / safe, np.nan),
+            np.where(defined, reached / safe, np.nan),
+        )
+
+    @cached_property
+    def _blocks(self) -> list[slice]:
+        return [slice(k, k + _BLOCK) for k in range(0, len(self.positive), _BLOCK)]
+
+    def _below(self, block: slice) -> npt.NDArray[np.float32]:
+        """Whether each negative is below each positive of the block, ties as half: (N, block)."""
+        others = self._score[self.negative][:, None]
+        own = self._score[self.positive][None, block]
+        return (others < own).astype(np.float32) + np.float32(0.5) * (others == own)
+
+    @staticmethod
+    def _share(
+        won: npt.NDArray[np.float64],
+        weights_positive: npt.NDArray[np.float32],
+        weights_negative: npt.NDArray[np.float32],
+    ) -> npt.NDArray[np.float64]:
+        pairs = weights_positive.sum(axis=1, dtype=np.float64)
+        pairs = pairs * weights_negative.sum(axis=1, dtype=np.float64)
+        return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan)
