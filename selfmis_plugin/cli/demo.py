@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     try:
         run.run_demo(options.dest, options.seeds, options.scale, options.workers)
-    except run.DemoError as error:
+    except (run.DemoError, run.CommandError) as error:
         print(f"selfmis demo: {error}", file=sys.stderr)
         return 1
     return 0

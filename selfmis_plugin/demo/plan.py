@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
@@ -62,7 +63,7 @@ class Training:
     starts_from
         Config key of a checkpoint and the training that makes it.
     overrides
-        Further Hydra overrides.
+        Further config keys.
     """
 
     name: str
@@ -70,20 +71,20 @@ class Training:
     data: str
     epochs: str
     starts_from: dict[str, str] = field(default_factory=dict)
-    overrides: tuple[str, ...] = ()
+    overrides: Mapping[str, object] = field(default_factory=dict)
 
 
-ALL_LEADS = f"task.leads=[{','.join(STANDARD_LEADS)}]"
+ALL_LEADS = {"task.leads": STANDARD_LEADS}
 
 #: Trainings in an order in which each finds what it starts from.
 TRAININGS: tuple[Training, ...] = (
     Training(
         "twelve_lead_tower", "selfmis_supervised_small", "archive", "supervised_epochs",
-        overrides=(ALL_LEADS,),
+        overrides=ALL_LEADS,
     ),
     Training(
         "lead_i_tower", "selfmis_supervised_small", "archive", "supervised_epochs",
-        overrides=("task.leads=[I]",),
+        overrides={"task.leads": ["I"]},
     ),
     Training(
         "align_fresh", "selfmis_pretrain_small", "unlabelled", "pretrain_epochs",
@@ -99,7 +100,7 @@ TRAININGS: tuple[Training, ...] = (
     Training("without_alignment", "selfmis_finetune_small", "study", "scratch_epochs"),
     Training(
         "random_encoder", "selfmis_linear_probe_small", "study", "probe_epochs",
-        overrides=("model.encoder_checkpoint=null",),
+        overrides={"model.encoder_checkpoint": None},
     ),
     Training(
         "supervised_encoder", "selfmis_linear_probe_small", "study", "probe_epochs",
@@ -115,7 +116,7 @@ TRAININGS: tuple[Training, ...] = (
     ),
     Training(
         "twelve_lead", "selfmis_linear_probe_small", "study", "probe_epochs",
-        {"model.encoder_checkpoint": "twelve_lead_tower"}, (ALL_LEADS,),
+        {"model.encoder_checkpoint": "twelve_lead_tower"}, ALL_LEADS,
     ),
 )  # fmt: skip
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import shlex
-import subprocess
-import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,22 +13,29 @@ from typing import Any
 import numpy as np
 
 from selfmis_plugin import __version__, toolkit
-from selfmis_plugin.data.store import Store, write_manifest
+from selfmis_plugin.data.store import Store
 from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, TRAININGS, Sizes, Training
 from selfmis_plugin.demo.report import write_report
 from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.experiments.cohort import (
+    COHORT_SEED,
+    POOL_FOLDS,
+    STUDY,
+    make_cohort,
+    rows_of_folds,
+    write_study,
+)
+from selfmis_plugin.experiments.commands import CommandError, best_checkpoint, train
+from selfmis_plugin.experiments.graph import Step, run_steps
 from selfmis_plugin.files import write_json
 
-COHORT_SEED = 2025
+__all__ = ["CommandError", "DemoError", "run_demo"]
+
 CURVE_RANKS = (1, 2, 5, 10, 20, 50, 100)
-#: Folds of the study's cohort: a pool of which a few records count as labelled, one fold to choose
-#: checkpoints by, and the rest to test on. PTB-XL's own split (8/1/1) would leave a test split
-#: of a few hundred records here.
-FEW_FOLDS, VALID_FOLDS, TEST_FOLDS = (1, 2, 3, 4), (5,), (6, 7, 8, 9, 10)
 
 
 class DemoError(RuntimeError):
-    """A step of the demo failed."""
+    """The demo cannot be run as asked."""
 
 
 def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
@@ -58,6 +61,8 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
     Raises
     ------
     DemoError
+        If the folder holds another demo, or a number makes no sense.
+    CommandError
         If a step fails; the message names the step's log.
     """
     if seeds < 1 or workers < 1:
@@ -67,7 +72,7 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
     dest.mkdir(parents=True, exist_ok=True)
     sizes = Sizes().scaled(scale)
     _claim(dest, sizes)
-    _make_data(dest, sizes, workers)
+    make_cohort(dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers)
     cells = [_run_seed(dest, seed, sizes, workers) for seed in range(1, seeds + 1)]
     seconds = time.monotonic() - started
     return write_report(dest, cells, sizes, seconds)
@@ -90,39 +95,6 @@ def _claim(dest: Path, sizes: Sizes) -> None:
             )
     else:
         write_json(path, about)
-
-
-def _make_data(dest: Path, sizes: Sizes, workers: int) -> None:
-    """Write the three cohorts as WFDB files and prepare a store of each."""
-    for name, layout, database, records, extra in (
-        ("archive", "ptbxl", "ptbxl", sizes.archive, ()),
-        (
-            "unlabelled",
-            "mimic-iv-ecg",
-            "mimic-iv-ecg",
-            sizes.unlabelled,
-            ("--valid-records", str(sizes.unlabelled_valid)),
-        ),
-        ("study", "ptbxl", "ptbxl", sizes.study, ()),
-    ):
-        store = dest / "stores" / name
-        if (store / "store.json").is_file():
-            continue
-        # Patients of the archive and of the study must differ, so their seeds do.
-        seed = COHORT_SEED + (name == "study")
-        wfdb = dest / "wfdb" / name
-        _selfmis(
-            dest,
-            f"synthesise-{name}",
-            ["prepare", "synthetic", str(wfdb), "--layout", layout, "--records", str(records)]
-            + ["--seed", str(seed), "--workers", str(workers)],
-        )
-        _selfmis(
-            dest,
-            f"prepare-{name}",
-            ["prepare", database, str(wfdb), "--dest", str(store), "--workers", str(workers)]
-            + list(extra),
-        )
 
 
 def _run_seed(dest: Path, seed: int, sizes: Sizes, workers: int) -> dict[str, Any]:
@@ -163,95 +135,35 @@ def _train_all(
     seconds: dict[str, float] = {}
 
     def train_one(training: Training) -> None:
-        began = time.monotonic()
-        _train(folder, training, data[training.data], seed, sizes, threads)
-        seconds[training.name] = time.monotonic() - began
+        overrides = {
+            "task.data": data[training.data],
+            "common.seed": seed,
+            "optimization.max_epoch": getattr(sizes, training.epochs),
+            **{key: _best(folder, name) for key, name in training.starts_from.items()},
+            **training.overrides,
+        }
+        log = folder / "logs" / f"{training.name}.log"
+        run = folder / training.name
+        seconds[training.name] = train(run, training.config, overrides, log, threads)
 
-    waiting = list(TRAININGS)
-    running: dict[Future[None], Training] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        while waiting or running:
-            ready = [t for t in waiting if set(t.starts_from.values()) <= seconds.keys()]
-            for training in ready[: workers - len(running)]:
-                waiting.remove(training)
-                running[pool.submit(train_one, training)] = training
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                del running[future]
-                future.result()
+    steps = {
+        training.name: Step(
+            tuple(training.starts_from.values()), functools.partial(train_one, training)
+        )
+        for training in TRAININGS
+    }
+    for error in run_steps(steps, workers).values():
+        raise error
     return seconds
 
 
 def _study_manifests(dest: Path, folder: Path, seed: int, few: int) -> Path:
     """Write the study's manifests: few labelled records, a validation and a test split."""
-    manifests = folder / "study"
-    root = dest / "stores" / "study"
-    store = Store.open(root)
-    records = store.records
-    pool = np.flatnonzero(records["strat_fold"].isin(FEW_FOLDS).to_numpy())
+    root = dest / "stores" / STUDY
+    pool = rows_of_folds(Store.open(root), POOL_FOLDS)
     chosen = np.sort(np.random.default_rng(seed).permutation(pool)[:few])
-    manifests.mkdir(parents=True, exist_ok=True)
-    for split, rows in (
-        ("train", chosen),
-        ("valid", np.flatnonzero(records["strat_fold"].isin(VALID_FOLDS).to_numpy())),
-        ("test", np.flatnonzero(records["strat_fold"].isin(TEST_FOLDS).to_numpy())),
-    ):
-        write_manifest(
-            manifests / f"{split}.tsv",
-            records["record_id"].iloc[rows].tolist(),
-            [store.info.samples] * len(rows),
-            root=os.path.relpath(root, manifests),
-        )
-    return manifests
+    return write_study(folder / "study", root, chosen)
 
 
 def _best(folder: Path, training: str) -> Path:
-    return folder / training / "checkpoints" / "checkpoint_best.pt"
-
-
-def _train(
-    folder: Path, training: Training, data: Path, seed: int, sizes: Sizes, threads: int
-) -> None:
-    run = folder / training.name
-    overrides = [
-        f"hydra.run.dir={run}",
-        f"task.data={data}",
-        f"common.seed={seed}",
-        f"optimization.max_epoch={getattr(sizes, training.epochs)}",
-        *(f"{key}={_best(folder, name)}" for key, name in training.starts_from.items()),
-        *training.overrides,
-    ]
-    arguments = ["--config-name", training.config, *overrides]
-    # The host's own command. 'selfmis train' is the same, for a host that must be adapted to
-    # this Python first.
-    command = Path(sys.executable).with_name("fairseq-hydra-train")
-    if command.is_file() and not toolkit.ADAPTATIONS:
-        _run(folder, training.name, [str(command), *arguments], threads)
-    else:
-        _selfmis(folder, training.name, ["train", *arguments], threads)
-
-
-def _selfmis(folder: Path, step: str, arguments: Sequence[str], threads: int = 1) -> None:
-    _run(folder, step, [sys.executable, "-m", "selfmis_plugin.cli.main", *arguments], threads)
-
-
-def _run(folder: Path, step: str, command: Sequence[str], threads: int) -> None:
-    """Run a command with its output in a log, and say on one line what it was and took."""
-    log = folder / "logs" / f"{step}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    print(f"$ {shlex.join(command)}", flush=True)
-    began = time.monotonic()
-    with log.open("a", encoding="utf-8") as output:
-        status = subprocess.run(
-            command,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            check=False,
-        ).returncode
-    if status != 0:
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
-        raise DemoError(
-            f"{step} failed with status {status}; its log is {log}, which ends:\n" + "\n".join(tail)
-        )
-    print(f"  {step}: {time.monotonic() - began:.0f} s", flush=True)
+    return best_checkpoint(folder / training)

@@ -1,0 +1,178 @@
+"""``selfmis benchmark mi``: methods compared on the nine infarction types."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from pathlib import Path
+
+from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
+from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED
+
+#: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
+SYNTHETIC = (3000, 6300, 300, 2400)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the benchmark's options."""
+    methods = known_methods()
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="labelled records: a store such as PTB-XL's, or manifests of one",
+    )
+    parser.add_argument("--unlabelled", type=Path, help="records to pre-train on, such as MIMIC's")
+    parser.add_argument(
+        "--archive",
+        type=Path,
+        help="labelled records of other patients, to train stand-ins for ECGFounder's weights on",
+    )
+    parser.add_argument(
+        "--synthetic",
+        action="store_true",
+        help="make a synthetic cohort in DEST and use it for all three",
+    )
+    parser.add_argument(
+        "--single-lead-checkpoint", type=Path, help="1_lead_ECGFounder.pth, or one of your own"
+    )
+    parser.add_argument(
+        "--multi-lead-checkpoint", type=Path, help="12_lead_ECGFounder.pth, or one of your own"
+    )
+    parser.add_argument(
+        "--methods",
+        type=_names(tuple(methods)),
+        default=tuple(methods),
+        help=f"comma-separated: {', '.join(methods)} (default: all)",
+    )
+    parser.add_argument(
+        "--modes",
+        type=_names((PROBE, FINETUNE)),
+        default=(PROBE, FINETUNE),
+        help=f"how encoders are judged (default: {PROBE},{FINETUNE})",
+    )
+    parser.add_argument(
+        "--fractions",
+        type=_fractions,
+        default=(0.25, 0.5, 1.0),
+        help="shares of the labelled training records (default: 0.25,0.5,1.0)",
+    )
+    parser.add_argument("--seeds", type=_seeds, default=(1,), help="number of seeds (default: 1)")
+    parser.add_argument(
+        "--size", choices=("full", "small"), default="full", help="which configs (default: full)"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        type=_override,
+        action="append",
+        default=[],
+        metavar="[WHERE:]KEY=VALUE",
+        help="a config key for every training, or for one stage or mode, such as "
+        "selfmis:optimization.max_epoch=5 or probe:dataset.batch_size=32; repeatable",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, help="trainings at a time (default: %(default)s)"
+    )
+    parser.add_argument("--dest", type=Path, default=Path("outputs/benchmark-mi"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run what is not done yet, and write the report; return the exit status."""
+    # The host is only needed, and only looked for, here.
+    try:
+        infarction = importlib.import_module("selfmis_plugin.experiments.infarction")
+        cohort = importlib.import_module("selfmis_plugin.experiments.cohort")
+        reports = importlib.import_module("selfmis_plugin.experiments.infarction_report")
+    except RuntimeError as error:
+        raise BenchmarkError(str(error)) from error
+    dest = options.dest.resolve()
+    data = {LABELLED: options.data, UNLABELLED: options.unlabelled, ARCHIVE: options.archive}
+    if options.synthetic:
+        if any(data.values()):
+            raise BenchmarkError("--synthetic brings all data: leave out the folders")
+        workers = max(1, os.cpu_count() or 1)
+        stores = cohort.make_cohort(dest, *SYNTHETIC, workers)
+        data = {
+            LABELLED: cohort.write_study(dest / "study", stores[cohort.STUDY]),
+            UNLABELLED: stores[cohort.UNLABELLED],
+            ARCHIVE: stores[cohort.ARCHIVE],
+        }
+    if data[LABELLED] is None:
+        raise BenchmarkError("give labelled records with --data, or --synthetic to make some")
+    methods = [method for name, method in known_methods().items() if name in options.methods]
+    overrides: dict[str, dict[str, object]] = {}
+    for where, key, value in options.overrides:
+        overrides.setdefault(where, {})[key] = value
+    given = {
+        name: path.resolve()
+        for name in ("single_lead_checkpoint", "multi_lead_checkpoint")
+        if (path := getattr(options, name)) is not None
+    }
+    settings = infarction.Settings(
+        dest=dest,
+        methods=methods,
+        data={role: path.resolve() for role, path in data.items() if path is not None},
+        fractions=options.fractions,
+        seeds=options.seeds,
+        modes=options.modes,
+        size=options.size,
+        given=given,
+        overrides=overrides,
+        workers=options.workers,
+    )
+    try:
+        report = infarction.run_infarction(settings)
+    except (infarction.InfarctionError, infarction.CommandError) as error:
+        raise BenchmarkError(str(error)) from error
+    print(reports.write_infarction_report(dest, report, methods))
+    print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'cells.csv'}")
+    if report["failed"]:
+        raise BenchmarkError(
+            "\n\n".join(report["failed"].values())
+            + "\n\nWhat is done stays done: the same command goes on"
+        )
+    return 0
+
+
+def _names(known: tuple[str, ...]):  # type: ignore[no-untyped-def]
+    def parse(text: str) -> tuple[str, ...]:
+        names = tuple(name for name in text.split(",") if name)
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(unknown) or 'nothing'} is none of {', '.join(known)}"
+            )
+        return tuple(dict.fromkeys(names))
+
+    return parse
+
+
+def _fractions(text: str) -> tuple[float, ...]:
+    try:
+        fractions = tuple(sorted({float(part) for part in text.split(",")}))
+    except ValueError:
+        fractions = ()
+    if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
+        raise argparse.ArgumentTypeError(f"{text!r}: give shares above 0 and at most 1: 0.25,1.0")
+    return fractions
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seeds, at least 1")
+    return tuple(range(1, int(text) + 1))
+
+
+def _override(text: str) -> tuple[str, str, str]:
+    name, equals, value = text.partition("=")
+    where, _, key = name.rpartition(":")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE or WHERE:KEY=VALUE")
+    return where, key, value
+
+
+BENCHMARK = Benchmark(
+    "mi", "methods on the nine infarction types: the paper's tables 1, 3 and 5", add_arguments, run
+)

@@ -1,0 +1,1 @@
+"""Many trainings through the host's own command line: run, resumed, and put into tables."""

@@ -1,0 +1,111 @@
+"""Commands that write a log, and trainings by the host's own command."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from selfmis_plugin import toolkit
+
+
+class CommandError(RuntimeError):
+    """A command failed; the message names its log and shows the end of it."""
+
+
+def best_checkpoint(run: Path) -> Path:
+    """Return where a run keeps the checkpoint of its best validation."""
+    return run / "checkpoints" / "checkpoint_best.pt"
+
+
+def train(
+    run: Path, config: str, overrides: Mapping[str, object], log: Path, threads: int = 1
+) -> float:
+    """Train through the host's own command; a run that was stopped goes on.
+
+    Parameters
+    ----------
+    run
+        The run's folder.
+    config
+        Name of the YAML file.
+    overrides
+        Config keys and their values.
+    log
+        File that the output is added to.
+    threads
+        Threads of PyTorch.
+
+    Returns
+    -------
+    float
+        Seconds that it took.
+
+    Raises
+    ------
+    CommandError
+        If it fails.
+    """
+    arguments = ["--config-name", config, f"hydra.run.dir={run}"]
+    arguments += [f"{key}={_as_override(value)}" for key, value in overrides.items()]
+    # The host's own command. 'selfmis train' is the same, for a host that must be adapted to
+    # this Python first.
+    command = Path(sys.executable).with_name("fairseq-hydra-train")
+    if command.is_file() and not toolkit.ADAPTATIONS:
+        return run_logged([str(command), *arguments], log, threads)
+    return run_selfmis(["train", *arguments], log, threads)
+
+
+def run_selfmis(arguments: Sequence[str], log: Path, threads: int = 1) -> float:
+    """Run a ``selfmis`` command in a process of its own; see :func:`run_logged`."""
+    command = [sys.executable, "-m", "selfmis_plugin.cli.main", *arguments]
+    return run_logged(command, log, threads)
+
+
+def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> float:
+    """Run a command with its output in *log*, and say on one line what it was and took.
+
+    Returns
+    -------
+    float
+        Seconds that it took.
+
+    Raises
+    ------
+    CommandError
+        If its exit status is not 0.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    print(f"$ {shlex.join(command)}", flush=True)
+    began = time.monotonic()
+    with log.open("a", encoding="utf-8") as output:
+        status = subprocess.run(
+            command,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            check=False,
+        ).returncode
+    seconds = time.monotonic() - began
+    if status != 0:
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+        raise CommandError(
+            f"{log.stem} failed with status {status}; its log is {log}, which ends:\n"
+            + "\n".join(tail)
+        )
+    print(f"  {log.stem}: {seconds:.0f} s", flush=True)
+    return seconds
+
+
+def _as_override(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_as_override, value)) + "]"
+    return str(value)

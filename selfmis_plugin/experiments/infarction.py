@@ -1,0 +1,368 @@
+"""The infarction benchmark: methods, label fractions and seeds, through the host's trainer."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfmis_plugin import __version__, toolkit
+from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.data.fractions import label_fraction
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.store import SPLITS, write_manifest
+from selfmis_plugin.evaluation.evaluate import evaluate, figures_of, predict_split
+from selfmis_plugin.experiments.commands import CommandError, best_checkpoint, train
+from selfmis_plugin.experiments.graph import Step, run_steps
+from selfmis_plugin.files import write_json
+from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, Method, Stage
+
+#: What a config's name ends with at each size.
+SIZES: Mapping[str, str] = {"full": "", "small": "_small"}
+
+
+__all__ = ["Cell", "CommandError", "InfarctionError", "Settings", "run_infarction"]
+
+
+class InfarctionError(RuntimeError):
+    """The benchmark cannot be run as asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to run.
+
+    Attributes
+    ----------
+    dest
+        Folder of the benchmark. Finished cells in it are not run again.
+    methods
+        The rows.
+    data
+        Folder of a store, or of manifests, by role.
+    fractions
+        Shares of the labelled training records.
+    seeds
+        A seed sets weights, order of records, and which records a fraction takes.
+    modes
+        How methods are judged: ``probe``, ``finetune``.
+    size
+        ``full`` or ``small``: which configs.
+    given
+        Checkpoints of the user in place of stages, by the stage's ``given_by``.
+    overrides
+        Further config keys: for every training (``""``), or one stage or mode, by its name.
+    workers
+        Trainings at a time.
+    """
+
+    dest: Path
+    methods: Sequence[Method]
+    data: Mapping[str, Path]
+    fractions: Sequence[float] = (1.0,)
+    seeds: Sequence[int] = (1,)
+    modes: Sequence[str] = ("probe", "finetune")
+    size: str = "full"
+    given: Mapping[str, Path] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One classifier: a method, judged in one way, on a fraction of the labels, for one seed."""
+
+    method: Method
+    mode: str
+    fraction: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the cell, and its place below the benchmark's folder."""
+        return f"seed{self.seed}/{self.method.name}/{self.mode}/{self.fraction:g}"
+
+
+def run_infarction(settings: Settings) -> dict[str, Any]:
+    """Run what is not done yet.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``cells`` (figures of each finished one), ``stages`` (seconds, retrieval),
+        ``failed`` (what went wrong, by step), and what the figures were measured on.
+
+    Raises
+    ------
+    InfarctionError
+        If the folder holds a benchmark of other data or settings, or data are missing.
+    """
+    cells = [
+        Cell(method, mode, fraction, seed)
+        for seed in settings.seeds
+        for method in settings.methods
+        for mode in settings.modes
+        if mode in method.modes
+        for fraction in settings.fractions
+    ]
+    stages = {stage.name: stage for method in settings.methods for stage in method.stages()}
+    _check(settings, stages)
+    _claim(settings)
+    for seed in settings.seeds:
+        for fraction in settings.fractions:
+            _write_labelled(settings, fraction, seed)
+    steps: dict[str, Step] = {}
+    for seed in settings.seeds:
+        for stage in stages.values():
+            if not _given(settings, stage):
+                name = _stage_name(stage, seed)
+                needs = [
+                    _stage_name(source, seed)
+                    for source in stage.starts_from.values()
+                    if not _given(settings, source)
+                ]
+                steps[name] = Step(needs, functools.partial(_run_stage, settings, stage, seed))
+    for cell in cells:
+        encoder = cell.method.encoder
+        needs = (
+            []
+            if encoder is None or _given(settings, encoder)
+            else [_stage_name(encoder, cell.seed)]
+        )
+        steps[cell.name] = Step(needs, functools.partial(_run_cell, settings, cell))
+    failed = run_steps(steps, settings.workers)
+    return {
+        **_about(settings),
+        "cells": [
+            _read(path) for path in (_cell_file(settings, c) for c in cells) if path.exists()
+        ],
+        "stages": [
+            _read(path)
+            for seed in settings.seeds
+            for path in (_stage_file(settings, stage, seed) for stage in stages.values())
+            if path.exists()
+        ],
+        "failed": {name: str(error) for name, error in failed.items()},
+    }
+
+
+# -- what is asked for -------------------------------------------------------------------------
+
+
+def _given(settings: Settings, stage: Stage) -> Path | None:
+    return settings.given.get(stage.given_by) if stage.given_by else None
+
+
+def _check(settings: Settings, stages: Mapping[str, Stage]) -> None:
+    for stage in stages.values():
+        if not _given(settings, stage) and stage.data not in settings.data:
+            instead = (
+                f", or a file with --{stage.given_by.replace('_', '-')}" if stage.given_by else ""
+            )
+            raise InfarctionError(
+                f"{stage.name} is trained on {stage.data} records: give them with "
+                f"--{stage.data}{instead}"
+            )
+    for path in settings.given.values():
+        if not path.is_file():
+            raise InfarctionError(f"{path}: no such file")
+    for split in SPLITS:
+        open_split(settings.data[LABELLED], split)
+
+
+def _about(settings: Settings) -> dict[str, Any]:
+    return {
+        "data": {role: _describe_data(path) for role, path in settings.data.items()},
+        "given": {name: str(path) for name, path in settings.given.items()},
+        "size": settings.size,
+        "overrides": {name: dict(keys) for name, keys in settings.overrides.items()},
+        "host": toolkit.host_version(),
+        "selfmis_plugin": __version__,
+    }
+
+
+def _describe_data(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    records: dict[str, int] = {}
+    database = ""
+    for split in SPLITS:
+        manifest = path / f"{split}.tsv"
+        if manifest.is_file():
+            part = open_split(path, split)
+            records[split] = len(part.rows)
+            database = part.store.info.database
+            digest.update(json.dumps(part.store.info.to_dict(), sort_keys=True).encode())
+            digest.update("\n".join(part.store.records["record_id"].iloc[part.rows]).encode())
+    return {
+        "folder": str(path),
+        "database": database,
+        "records": records,
+        "digest": digest.hexdigest()[:16],
+    }
+
+
+def _claim(settings: Settings) -> None:
+    """Refuse a folder in which something else was measured: its cells would pass for these."""
+    path = settings.dest / "benchmark.json"
+    about = _about(settings)
+    if not path.is_file():
+        settings.dest.mkdir(parents=True, exist_ok=True)
+        write_json(path, about)
+        return
+    before = _read(path)
+    other = [key for key in about if _identity(key, before.get(key)) != _identity(key, about[key])]
+    if other:
+        raise InfarctionError(
+            f"{settings.dest} holds a benchmark with other {', '.join(other)} ({path}). Choose "
+            "another folder with --dest, or delete this one"
+        )
+
+
+def _identity(key: str, value: Any) -> Any:
+    # A moved folder of the same records is the same data.
+    if key == "data" and isinstance(value, dict):
+        return {role: described["digest"] for role, described in value.items()}
+    return value
+
+
+# -- stages ------------------------------------------------------------------------------------
+
+
+def _stage_name(stage: Stage, seed: int) -> str:
+    return f"seed{seed}/{stage.name}"
+
+
+def _stage_run(settings: Settings, stage: Stage, seed: int) -> Path:
+    return settings.dest / f"seed{seed}" / "stages" / stage.name
+
+
+def _stage_file(settings: Settings, stage: Stage, seed: int) -> Path:
+    return _stage_run(settings, stage, seed) / "stage.json"
+
+
+def _checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
+    return _given(settings, stage) or best_checkpoint(_stage_run(settings, stage, seed))
+
+
+def _run_stage(settings: Settings, stage: Stage, seed: int) -> None:
+    done = _stage_file(settings, stage, seed)
+    if done.exists():
+        return
+    run = _stage_run(settings, stage, seed)
+    data = settings.data[stage.data]
+    overrides = {
+        "task.data": data,
+        "common.seed": seed,
+        **{key: _checkpoint(settings, s, seed) for key, s in stage.starts_from.items()},
+        **stage.overrides,
+        **_extra(settings, stage.name),
+    }
+    seconds = _train(settings, run, stage.config, overrides, _stage_name(stage, seed))
+    about: dict[str, Any] = {"stage": stage.name, "seed": seed, "seconds": round(seconds, 1)}
+    if stage.data == UNLABELLED:
+        best = best_checkpoint(run)
+        about["retrieval"] = evaluate(best, data, "valid")
+        about["valid_loss"] = read_checkpoint(best)["extra_state"].get("best")
+    write_json(done, about)
+
+
+# -- cells -------------------------------------------------------------------------------------
+
+
+def _cell_file(settings: Settings, cell: Cell) -> Path:
+    return settings.dest / cell.name / "cell.json"
+
+
+def _run_cell(settings: Settings, cell: Cell) -> None:
+    done = _cell_file(settings, cell)
+    if done.exists():
+        return
+    classifier: Classifier = cell.method.modes[cell.mode]
+    data = _labelled(settings, cell.fraction, cell.seed)
+    run = done.parent / "run"
+    overrides = {
+        "task.data": data,
+        "common.seed": cell.seed,
+        classifier.encoder_key: _encoder(settings, cell),
+        **classifier.overrides,
+        **_extra(settings, cell.mode),
+    }
+    seconds = _train(settings, run, classifier.config, overrides, cell.name)
+    predictions = predict_split(best_checkpoint(run), data, "test")
+    predictions.write(done.parent / "predictions.parquet")
+    write_json(
+        done,
+        {
+            "method": cell.method.name,
+            "mode": cell.mode,
+            "fraction": cell.fraction,
+            "seed": cell.seed,
+            "seconds": round(seconds, 1),
+            "train_records": len(open_split(data, "train").rows),
+            **figures_of(predictions),
+        },
+    )
+
+
+def _encoder(settings: Settings, cell: Cell) -> Path | None:
+    encoder = cell.method.encoder
+    return None if encoder is None else _checkpoint(settings, encoder, cell.seed)
+
+
+def _labelled(settings: Settings, fraction: float, seed: int) -> Path:
+    """Return the folder of manifests; a part of the training records has its own."""
+    if fraction == 1:
+        return settings.data[LABELLED]
+    return settings.dest / f"seed{seed}" / "labels" / f"{fraction:g}"
+
+
+def _write_labelled(settings: Settings, fraction: float, seed: int) -> None:
+    folder = _labelled(settings, fraction, seed)
+    if folder == settings.data[LABELLED]:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in SPLITS:
+        part = open_split(settings.data[LABELLED], split)
+        records = part.store.records.iloc[part.rows]
+        chosen = np.ones(len(records), dtype=bool)
+        if split == "train":
+            chosen = label_fraction(records["patient_id"].tolist(), fraction, seed)
+        ids = records["record_id"][chosen].tolist()
+        root = os.path.relpath(part.store.path, folder)
+        write_manifest(folder / f"{split}.tsv", ids, [part.store.info.samples] * len(ids), root)
+
+
+# -- both --------------------------------------------------------------------------------------
+
+
+def _extra(settings: Settings, name: str) -> dict[str, object]:
+    return {**settings.overrides.get("", {}), **settings.overrides.get(name, {})}
+
+
+def _train(
+    settings: Settings, run: Path, config: str, overrides: Mapping[str, object], name: str
+) -> float:
+    """Train; return the seconds of all attempts together, interrupted ones too."""
+    log = settings.dest / "logs" / f"{name.replace('/', '-')}.log"
+    threads = max(1, (os.cpu_count() or 1) // settings.workers)
+    spent = run.parent / "seconds.json"
+    before = _read(spent)["seconds"] if spent.exists() else 0.0
+    began = time.monotonic()
+    try:
+        train(run, config + SIZES[settings.size], overrides, log, threads)
+    finally:
+        seconds = before + time.monotonic() - began
+        write_json(spent, {"seconds": seconds})
+    return seconds
+
+
+def _read(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8")))

@@ -1,0 +1,59 @@
+"""Encoders from labels: ECGFounder's, or stand-ins of the same size trained on an archive."""
+
+from __future__ import annotations
+
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.methods.method import (
+    ARCHIVE,
+    FINETUNE,
+    LEAD_I,
+    PROBE,
+    Classifier,
+    Method,
+    Stage,
+)
+
+ALL_LEADS = {"task.leads": STANDARD_LEADS}
+
+SINGLE_LEAD = Stage(
+    "single_lead_encoder",
+    "selfmis_supervised",
+    ARCHIVE,
+    overrides=LEAD_I,
+    given_by="single_lead_checkpoint",
+)
+MULTI_LEAD = Stage(
+    "multi_lead_encoder",
+    "selfmis_supervised",
+    ARCHIVE,
+    overrides=ALL_LEADS,
+    given_by="multi_lead_checkpoint",
+)
+
+METHODS = (
+    Method(
+        "ecgfounder",
+        "ECGFounder (or its stand-in)",
+        SINGLE_LEAD,
+        {
+            PROBE: Classifier("selfmis_linear_probe", LEAD_I),
+            FINETUNE: Classifier("selfmis_finetune", LEAD_I),
+        },
+        paper="ECGFounder",
+    ),
+    Method(
+        "random_encoder",
+        "random encoder",
+        None,
+        {PROBE: Classifier("selfmis_linear_probe", LEAD_I)},
+    ),
+    Method(
+        "twelve_lead",
+        "12 leads (upper bound)",
+        MULTI_LEAD,
+        {
+            PROBE: Classifier("selfmis_linear_probe", ALL_LEADS),
+            FINETUNE: Classifier("selfmis_finetune", ALL_LEADS),
+        },
+    ),
+)

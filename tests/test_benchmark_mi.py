@@ -1,0 +1,296 @@
+"""The infarction benchmark: real trainings of a tiny encoder, resumed, and its tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.experiments import infarction
+from selfmis_plugin.experiments.commands import CommandError
+from selfmis_plugin.experiments.graph import Step, run_steps
+from selfmis_plugin.experiments.paper import TABLE_1, TABLE_3, TABLE_5
+from selfmis_plugin.experiments.tables import (
+    Measured,
+    order_of_table_5,
+    table_1,
+    table_3,
+    table_5,
+)
+from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.method import PROBE
+from tests.support import TINY
+
+TINY_SETS = [part for override in TINY for part in ("--set", override)]
+
+
+def test_cells_are_run_once_and_put_into_tables(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dest = tmp_path / "benchmark"
+    arguments = ["benchmark", "mi", "--dest", str(dest), "--size", "small", "--workers", "2"]
+    for role in ("data", "unlabelled", "archive"):
+        arguments += [f"--{role}", str(store)]
+    arguments += [*TINY_SETS, "--set", "optimization.max_epoch=1", "--fractions", "0.5"]
+    chosen = ["--methods", "selfmis,without_alignment", "--modes", "probe,finetune"]
+    sets = ["--set", "finetune:optimization.lr=[0.001]"]
+    assert main([*arguments, *chosen, *sets]) == 0
+    printed = capsys.readouterr().out
+    # Two encoders, the alignment, SelfMIS judged in two ways, the other in one.
+    assert printed.count("--config-name") == 6
+    report = json.loads((dest / "report.json").read_text())
+    assert {(c["method"], c["mode"]) for c in report["cells"]} == {
+        ("selfmis", "probe"), ("selfmis", "finetune"), ("without_alignment", "finetune"),
+    }  # fmt: skip
+    for cell in report["cells"]:
+        assert cell["train_records"] == 50 and cell["records"] == 25
+        assert cell["record"]["mi_auc"]["low"] <= cell["mi_auc"] <= cell["record"]["mi_auc"]["high"]
+    assert report["data"]["labelled"]["records"] == {"train": 100, "valid": 25, "test": 25}
+    table = pd.read_csv(dest / "cells.csv")
+    assert sorted(table["mi_auc"]) == pytest.approx(sorted(c["mi_auc"] for c in report["cells"]))
+    text = (dest / "report.md").read_text()
+    assert "98.56" in text and "45.98" in text  # the paper's, beside
+    assert "alignment helps" in text
+    assert (dest / "report.png").read_bytes()[:4] == b"\x89PNG"
+
+    # Nothing is run again, and another method joins the same folder.
+    assert main([*arguments, *chosen, *sets]) == 0
+    assert "--config-name" not in capsys.readouterr().out
+    assert json.loads((dest / "report.json").read_text())["cells"] == report["cells"]
+    assert main([*arguments, "--methods", "random_encoder", "--modes", "probe", *sets]) == 0
+    assert capsys.readouterr().out.count("--config-name") == 1
+
+    # Cells of other settings are not mixed with these.
+    assert main([*arguments, *chosen, "--set", "finetune:optimization.lr=[0.1]"]) == 1
+    assert "holds a benchmark with other overrides" in capsys.readouterr().err
+
+
+def settings_for(store: Path, dest: Path, **changes: Any) -> infarction.Settings:
+    methods = known_methods()
+    values: dict[str, Any] = {
+        "dest": dest,
+        "methods": [methods["selfmis"], methods["random_encoder"]],
+        "data": dict.fromkeys(("labelled", "unlabelled", "archive"), store),
+        "modes": (PROBE,),
+        "size": "small",
+        **changes,
+    }
+    return infarction.Settings(**values)
+
+
+def test_a_failed_stage_costs_only_what_needs_it(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def fail(run: Path, *_: object) -> float:
+        started.append(run.name)
+        raise CommandError("out of memory")
+
+    monkeypatch.setattr(infarction, "train", fail)
+    report = infarction.run_infarction(settings_for(store, tmp_path / "b"))
+    # SelfMIS waits for both encoders; the random encoder needs none, and was tried.
+    assert sorted(started) == ["multi_lead_encoder", "run", "single_lead_encoder"]
+    assert sorted(report["failed"]) == [
+        "seed1/multi_lead_encoder", "seed1/random_encoder/probe/1", "seed1/single_lead_encoder",
+    ]  # fmt: skip
+    assert report["cells"] == []
+
+
+def test_fractions_are_nested_and_leave_the_rest(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infarction, "run_steps", lambda *_: {})
+    settings = settings_for(store, tmp_path / "b", fractions=(0.25, 0.5, 1.0), seeds=(1, 2))
+    infarction.run_infarction(settings)
+    sets = {}
+    for seed in (1, 2):
+        for fraction in ("0.25", "0.5"):
+            folder = tmp_path / "b" / f"seed{seed}" / "labels" / fraction
+            sets[seed, fraction] = set(open_split(folder, "train").rows.tolist())
+            for split in ("valid", "test"):
+                whole = open_split(store, split).rows
+                assert open_split(folder, split).rows.tolist() == whole.tolist()
+    assert sets[1, "0.25"] < sets[1, "0.5"] < set(open_split(store, "train").rows.tolist())
+    assert len(sets[1, "0.25"]) == 25 and len(sets[2, "0.5"]) == 50
+    assert sets[1, "0.5"] != sets[2, "0.5"]
+
+
+def test_checkpoints_of_the_user_take_the_stages_place(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: dict[str, dict[str, object]] = {}
+
+    def stop(run: Path, config: str, overrides: dict[str, object], *_: object) -> float:
+        calls[run.name] = overrides
+        raise CommandError("enough seen")
+
+    monkeypatch.setattr(infarction, "train", stop)
+    given = {name: tmp_path / f"{name}.pth" for name in ("single_lead_checkpoint",)}
+    with pytest.raises(infarction.InfarctionError, match="no such file"):
+        infarction.run_infarction(settings_for(store, tmp_path / "b", given=given))
+    given["single_lead_checkpoint"].touch()
+    only = [known_methods()["selfmis"]]
+    settings = settings_for(store, tmp_path / "b", given=given, methods=only)
+    infarction.run_infarction(settings)
+    assert set(calls) == {"multi_lead_encoder"}
+    given["multi_lead_checkpoint"] = given["single_lead_checkpoint"]
+    data = dict.fromkeys(("labelled", "unlabelled"), store)
+    settings = settings_for(store, tmp_path / "c", given=given, methods=only, data=data)
+    infarction.run_infarction(settings)
+    aligned = calls["selfmis"]
+    assert aligned["model.single_lead_checkpoint"] == given["single_lead_checkpoint"]
+    del given["single_lead_checkpoint"]
+    with pytest.raises(infarction.InfarctionError, match="--archive, or a file with --single-lead"):
+        infarction.run_infarction(
+            settings_for(store, tmp_path / "d", given=given, methods=only, data=data)
+        )
+
+
+def test_what_is_asked_wrongly_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["benchmark", "mi", "--dest", str(tmp_path)]) == 1
+    assert "--synthetic" in capsys.readouterr().err
+    for arguments, message in (
+        (["--methods", "selfmis,nothing"], "nothing is none of"),
+        (["--fractions", "0"], "above 0"),
+        (["--seeds", "0"], "number of seeds"),
+        (["--set", "x"], "KEY=VALUE"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["benchmark", "mi", *arguments])
+        assert message in capsys.readouterr().err
+
+
+def test_steps_wait_for_what_they_need() -> None:
+    order: list[str] = []
+
+    def step(name: str, *needs: str, fails: bool = False) -> tuple[str, Step]:
+        def work() -> None:
+            order.append(name)
+            if fails:
+                raise CommandError(name)
+
+        return name, Step(needs, work)
+
+    steps = [step("c", "a", "b"), step("b"), step("a"), step("d", "x"), step("x", fails=True)]
+    assert list(run_steps(dict(steps), 1)) == ["x"]
+    assert order == ["b", "a", "c", "x"] or order == ["b", "a", "x", "c"]
+    with pytest.raises(ValueError, match="no step is called y"):
+        run_steps(dict([step("a", "y")]), 1)
+
+
+# -- tables ------------------------------------------------------------------------------------
+
+
+def cell(method: str, mode: str, fraction: float, seed: int, level: float) -> dict[str, Any]:
+    values = {name: level + 0.01 * k for k, name in enumerate(INFARCTION_TYPES)}
+    return {
+        "method": method,
+        "mode": mode,
+        "fraction": fraction,
+        "seed": seed,
+        "per_label": values,
+        "mi_auc": sum(values.values()) / 9,
+        "positives": dict.fromkeys(INFARCTION_TYPES, 7),
+    }
+
+
+def measured(levels: dict[tuple[str, str], float]) -> Measured:
+    cells = [
+        cell(method, mode, fraction, seed, level + 0.1 * (fraction == 1.0) + 0.02 * (seed - 2))
+        for (method, mode), level in levels.items()
+        for fraction in (0.25, 1.0)
+        for seed in (1, 2, 3)
+    ]
+    ranks = {"r1": 0.25, "r5": 0.5, "r10": 0.75, "median_rank": 4}
+    report = {
+        "cells": cells,
+        "stages": [
+            {"stage": method, "seed": seed, "retrieval": ranks, "valid_loss": 1.5}
+            for method, _ in levels
+            for seed in (1, 2, 3)
+        ],
+        "data": {"labelled": {"database": "ptbxl", "records": {"train": 1234}}},
+    }
+    return Measured(report, list(known_methods().values()))
+
+
+LEVELS = {
+    ("ecgfounder", "probe"): 0.5,
+    ("selfmis", "probe"): 0.6,
+    ("selfmis_without_m", "probe"): 0.4,
+    ("without_alignment", "finetune"): 0.3,
+}
+
+
+def test_table_1_marks_best_and_second_and_shows_the_papers() -> None:
+    lines = table_1(measured(LEVELS)).splitlines()
+    rows = {line.split("|")[1].strip(): line.split("|") for line in lines if "ptbxl" in line}
+    assert (
+        "**70.00**" in rows["SelfMIS"][2] and "_60.00_" in rows["ECGFounder (or its stand-in)"][2]
+    )
+    assert rows["SelfMIS"][11].strip() == "**74.00 ± 2.00**"
+    assert "1,234 labelled" in rows["SelfMIS"][12]
+    assert "without_alignment" not in rows
+    position = lines.index(next(line for line in lines if line.startswith("| SelfMIS |")))
+    assert "98.56" in lines[position + 1] and "82.55" in lines[position + 1]
+    assert lines[-1].count(" 7 ") == 9
+
+
+def test_table_3_shows_the_gain_by_fraction() -> None:
+    lines = table_3(measured(LEVELS), ("ecgfounder", "selfmis")).splitlines()
+    average = next(line for line in lines if line.startswith("| Avg |") and "ptbxl" in line)
+    assert [part.strip() for part in average.split("|")[2:6]] == [
+        "54.00 ± 2.00", "**64.00 ± 2.00**", "64.00 ± 2.00", "**74.00 ± 2.00**",
+    ]  # fmt: skip
+    gain = next(line for line in lines if line.startswith("| SelfMIS minus"))
+    assert gain.count("+10.00 ± 0.00") == 2
+    assert any("61.31" in line and "73.25" in line for line in lines)
+
+
+def test_table_5_and_what_it_says() -> None:
+    figures = measured(LEVELS)
+    lines = table_5(figures).splitlines()
+    row = next(line for line in lines if line.startswith("| SelfMIS |"))
+    assert "25.00 ± 0.00" in row and "1.5000" in row and "74.00 ± 2.00" in row
+    alone = next(line for line in lines if line.startswith("| w/o alignment"))
+    assert alone.split("|")[2].strip() == "-" and "44.00" in alone
+    said = order_of_table_5(figures)
+    assert said[0].startswith("alignment helps: yes (+30.00 ± 0.00; by seed +30.00, ")
+    assert not any("lead-I encoder helps" in line for line in said)  # not measured
+    worse = order_of_table_5(measured({**LEVELS, ("without_alignment", "finetune"): 0.9}))
+    assert worse[0].startswith("alignment helps: no (-30.00")
+
+
+def test_the_papers_means_are_those_of_its_rows() -> None:
+    # As printed; one of them (SelfMIS on half of the labels) is 0.03 off its row's mean.
+    for name, figures in TABLE_1.items():
+        assert figures[-1] == pytest.approx(sum(figures[:9]) / 9, abs=0.035), name
+    for name, figures in TABLE_3.items():
+        assert figures[-1] == pytest.approx(sum(figures[:9]) / 9, abs=0.035), name
+    assert TABLE_5["SelfMIS (Ours)"][-1] == TABLE_1["SelfMIS (Ours)"][-1]
+    names = {method.paper for method in known_methods().values() if method.paper}
+    assert names <= TABLE_1.keys() | TABLE_5.keys()
+
+
+def test_a_method_may_come_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    import types
+
+    from selfmis_plugin import methods
+
+    class Entry:
+        def load(self) -> types.SimpleNamespace:
+            mine = methods.Method("mine", "Mine", None, {PROBE: None})  # type: ignore[dict-item]
+            return types.SimpleNamespace(METHODS=(mine,), __name__="mine")
+
+    monkeypatch.setattr(methods.importlib.metadata, "entry_points", lambda group: [Entry()])
+    assert "mine" in known_methods() and "selfmis" in known_methods()
+    monkeypatch.setattr(methods.importlib.metadata, "entry_points", lambda group: [Entry()] * 2)
+    with pytest.raises(ValueError, match="'mine' is there already"):
+        known_methods()
