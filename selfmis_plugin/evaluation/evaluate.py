@@ -60,7 +60,7 @@ def evaluate(
         If the data cannot be read.
     """
     trained = load_trained(checkpoint)
-    part = _fitting_split(trained, data, split)
+    part = fitting_split(trained, data, split)
     about = {
         "kind": trained.kind,
         "checkpoint": str(checkpoint),
@@ -91,7 +91,7 @@ def predict_split(
             f"{checkpoint} is of pre-training and predicts no label: give a classifier's "
             "checkpoint, such as a linear probe's on it"
         )
-    return _predictions(trained, _fitting_split(trained, data, split), batch_size)
+    return _predictions(trained, fitting_split(trained, data, split), batch_size)
 
 
 def figures_of(predictions: Predictions, draws: int = DRAWS) -> dict[str, Any]:
@@ -128,7 +128,16 @@ def difference_of(first: Predictions, second: Predictions, draws: int = DRAWS) -
     }
 
 
-def _fitting_split(trained: LoadedClassifier | LoadedTowers, data: str | Path, split: str) -> Split:
+def fitting_split(trained: LoadedClassifier | LoadedTowers, data: str | Path, split: str) -> Split:
+    """Open a split after checking that it is prepared as *trained* needs it.
+
+    Raises
+    ------
+    CheckpointError
+        If it is not.
+    StoreError
+        If the data cannot be read, or leads are absent.
+    """
     part = open_split(data, split)
     _refuse_other_data(trained.path, trained.preprocessing, part)
     part.require_leads(trained.preprocessing.leads)
@@ -159,13 +168,14 @@ def _refuse_other_data(checkpoint: Path, trained: Preprocessing, part: Split) ->
 
 
 @torch.inference_mode()
-def _outputs(
+def outputs(
     compute: Callable[[torch.Tensor], Any],
     module: nn.Module,
     part: Split,
     leads: Sequence[str],
     batch_size: int,
 ) -> Iterator[Any]:
+    """Yield what *compute* returns for each batch of a split's raw signals."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
     starts = range(0, len(part.rows), batch_size)
@@ -179,7 +189,7 @@ def _predictions(trained: LoadedClassifier, part: Split, batch_size: int) -> Pre
     logits = torch.cat(
         [
             output.float().cpu()
-            for output in _outputs(network, network, part, trained.preprocessing.leads, batch_size)
+            for output in outputs(network, network, part, trained.preprocessing.leads, batch_size)
         ]
     )
     records = part.store.records.iloc[part.rows]
@@ -196,7 +206,7 @@ def _retrieval(
     trained: LoadedTowers, part: Split, batch_size: int, ranks: Sequence[int]
 ) -> dict[str, Any]:
     towers = trained.network(part.store.info.sample_rate)
-    pairs = list(_outputs(towers, towers, part, trained.preprocessing.leads, batch_size))
+    pairs = list(outputs(towers, towers, part, trained.preprocessing.leads, batch_size))
     single = torch.cat([pair[0].float().cpu() for pair in pairs])
     multi = torch.cat([pair[1].float().cpu() for pair in pairs])
     if trained.center is not None:

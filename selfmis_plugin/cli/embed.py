@@ -1,0 +1,47 @@
+"""``selfmis embed``: embeddings of a store's records, for a classifier of your own."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.evaluation.embeddings import SINGLE, TOWERS, embed_split
+
+
+def main(argv: Sequence[str]) -> int:
+    """Embed and write; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="selfmis embed",
+        description="Write the embeddings of a split's records as Parquet (record_id, patient_id, "
+        "embedding) or .npy (with the names in FILE.records.tsv).",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
+    parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
+    parser.add_argument("--split", default="test", help="which manifest (default: test)")
+    parser.add_argument(
+        "--tower",
+        choices=TOWERS,
+        default=SINGLE,
+        help="of a pre-training checkpoint: the single-lead or the multi-lead encoder "
+        "(default: single); a classifier has one encoder",
+    )
+    parser.add_argument("--batch-size", type=int, default=128, metavar="N")
+    parser.add_argument("--out", type=Path, required=True, help="FILE.parquet or FILE.npy")
+    options = parser.parse_args(argv)
+    if options.out.suffix not in (".parquet", ".npy"):
+        parser.error(f"--out {options.out}: give a name that ends in .parquet or .npy")
+    try:
+        embeddings = embed_split(
+            options.checkpoint, options.data, options.split, (options.tower,), options.batch_size
+        )[options.tower]
+        embeddings.write(options.out)
+    except (CheckpointError, StoreError, OSError) as error:
+        print(f"selfmis embed: {error}", file=sys.stderr)
+        return 1
+    records, size = embeddings.values.shape
+    print(f"{records:,} embeddings of {size} values in {options.out}")
+    return 0

@@ -1,0 +1,50 @@
+"""``selfmis report``: a trained classifier as one HTML page with pictures."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.evaluation.statistics import DRAWS
+from selfmis_plugin.report.build import Request, write_report
+
+
+def main(argv: Sequence[str]) -> int:
+    """Write the report; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="selfmis report",
+        description="Write one self-contained HTML page about a trained classifier, and its "
+        "pictures as PNG: figures with intervals, ROC curves with bands, calibration, learning "
+        "curves, the records that it gets most wrong, its config and versions; with the "
+        "pre-training's checkpoint also retrieval and a map of the embeddings.",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a classifier's checkpoint")
+    parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
+    parser.add_argument("--split", default="test", help="which manifest (default: test)")
+    parser.add_argument("--pretraining", type=Path, metavar="CHECKPOINT")
+    parser.add_argument("--draws", type=int, default=DRAWS, metavar="N", help="bootstrap draws")
+    parser.add_argument("--worst", type=int, default=6, metavar="N", help="ECGs to draw")
+    parser.add_argument("--dest", type=Path, required=True, help="folder for the report")
+    options = parser.parse_args(argv)
+    if options.draws < 1 or options.worst < 0:
+        parser.error("--draws must be at least 1, and --worst at least 0")
+    request = Request(
+        checkpoint=options.checkpoint,
+        data=options.data,
+        split=options.split,
+        dest=options.dest,
+        pretraining=options.pretraining,
+        draws=options.draws,
+        worst=options.worst,
+    )
+    try:
+        page = write_report(request)
+    except (CheckpointError, StoreError, OSError, ValueError) as error:
+        print(f"selfmis report: {error}", file=sys.stderr)
+        return 1
+    print(page)
+    return 0

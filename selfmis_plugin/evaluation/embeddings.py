@@ -1,0 +1,126 @@
+"""Embeddings of a split's records, by a trained checkpoint."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.evaluation.evaluate import fitting_split, outputs
+from selfmis_plugin.files import whole_file
+from selfmis_plugin.loading import LoadedClassifier, load_trained
+
+__all__ = ["SINGLE", "TOWERS", "Embeddings", "embed_split"]
+
+SINGLE, MULTI = "single", "multi"
+TOWERS = (SINGLE, MULTI)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Embeddings of the records of a split.
+
+    Attributes
+    ----------
+    record_ids, patient_ids
+        Names of the records and their patients.
+    values
+        float32, (records, embedding).
+    """
+
+    record_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    values: npt.NDArray[np.float32]
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write Parquet (record_id, patient_id, embedding), or .npy with ``FILE.records.tsv``.
+
+        Raises
+        ------
+        ValueError
+            If the file's name ends otherwise.
+        """
+        target = Path(path)
+        if target.suffix == ".parquet":
+            flat = pa.array(self.values.ravel())
+            table = pa.table(
+                {
+                    "record_id": pa.array(self.record_ids, pa.string()),
+                    "patient_id": pa.array(self.patient_ids, pa.string()),
+                    "embedding": pa.FixedSizeListArray.from_arrays(flat, self.values.shape[1]),
+                }
+            )
+            with whole_file(target) as temporary:
+                pq.write_table(table, temporary)
+        elif target.suffix == ".npy":
+            rows = zip(self.record_ids, self.patient_ids, strict=True)
+            lines = ["record_id\tpatient_id", *(f"{one}\t{other}" for one, other in rows)]
+            with whole_file(target.with_suffix(".records.tsv")) as temporary:
+                temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+            with whole_file(target) as temporary:
+                np.save(temporary, self.values)
+        else:
+            raise ValueError(f"{target}: give a name that ends in .parquet or .npy")
+
+
+def embed_split(
+    checkpoint: str | Path,
+    data: str | Path,
+    split: str = "test",
+    towers: tuple[str, ...] = (SINGLE,),
+    batch_size: int = 128,
+) -> dict[str, Embeddings]:
+    """Embed every record of a split.
+
+    Parameters
+    ----------
+    checkpoint
+        Of a pre-training or a classifier of this plugin.
+    data, split
+        Folder of a store, or of manifests of one, and the name of the manifest.
+    towers
+        Which towers of a pre-training checkpoint: ``single``, ``multi`` or both; a classifier has
+        one encoder, which is given under each name asked for.
+    batch_size
+        Records computed at once.
+
+    Returns
+    -------
+    dict
+        Embeddings by tower. Multi-lead ones are centred if training centred them.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint cannot be read, or was trained on data prepared in another way.
+    StoreError
+        If the data cannot be read.
+    """
+    trained = load_trained(checkpoint)
+    part = fitting_split(trained, data, split)
+    records = part.store.records.iloc[part.rows]
+    names = tuple(records["record_id"]), tuple(records["patient_id"])
+    rate = part.store.info.sample_rate
+    unknown = [tower for tower in towers if tower not in TOWERS]
+    if unknown:
+        raise CheckpointError(f"{checkpoint}: no tower {unknown[0]!r}; {' or '.join(TOWERS)}")
+    leads = trained.preprocessing.leads
+    if isinstance(trained, LoadedClassifier):
+        network = trained.network(rate)
+        rows = list(outputs(network.embed, network, part, leads, batch_size))
+        values = torch.cat([row.float().cpu() for row in rows]).numpy()
+        return {tower: Embeddings(*names, values) for tower in towers}
+    pair = trained.network(rate)
+    pairs = list(outputs(pair, pair, part, leads, batch_size))
+    columns = [torch.cat([row[k].float().cpu() for row in pairs]) for k in range(2)]
+    if trained.center is not None:
+        columns[1] = columns[1] - trained.center  # as the loss compared them
+    found = dict(zip(TOWERS, columns, strict=True))
+    return {tower: Embeddings(*names, found[tower].numpy()) for tower in towers}

@@ -1,0 +1,294 @@
+"""What the report of a classifier holds."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from selfmis_plugin import __version__
+from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.drawing.ecg import draw_ecg
+from selfmis_plugin.evaluation.bootstrap import Estimate
+from selfmis_plugin.evaluation.calibration import probabilities
+from selfmis_plugin.evaluation.embeddings import TOWERS, embed_split
+from selfmis_plugin.evaluation.evaluate import evaluate, figures_of, predict_split
+from selfmis_plugin.evaluation.predictions import Predictions
+from selfmis_plugin.evaluation.statistics import DRAWS, Report, judge
+from selfmis_plugin.files import whole_file, write_json
+from selfmis_plugin.report.figures import (
+    draw_calibration,
+    draw_intervals,
+    draw_learning,
+    draw_map,
+    draw_retrieval,
+    draw_roc,
+)
+from selfmis_plugin.report.page import PICTURE_DPI, Picture, Section, render
+from selfmis_plugin.report.run_log import learning_curves
+
+__all__ = ["Request", "write_report"]
+
+_CURVE_RANKS = (1, 2, 5, 10, 20, 50, 100)
+_VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "hydra-core", "omegaconf")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to report on.
+
+    Attributes
+    ----------
+    checkpoint
+        A classifier's checkpoint.
+    data, split
+        Folder of a store or of manifests, and the manifest's name.
+    dest
+        Folder for ``report.html``, its PNGs, ``figures.json`` and ``predictions.parquet``.
+    pretraining
+        Checkpoint of the pre-training, for retrieval and the map of embeddings.
+    draws
+        Bootstrap draws.
+    worst
+        Records to draw that the model gets most wrong.
+    """
+
+    checkpoint: Path
+    data: Path
+    split: str
+    dest: Path
+    pretraining: Path | None = None
+    draws: int = DRAWS
+    worst: int = 6
+
+
+def write_report(request: Request) -> Path:
+    """Write the report; return the page's path.
+
+    Raises
+    ------
+    CheckpointError
+        If a checkpoint cannot be read, is of the wrong kind, or needs data prepared otherwise.
+    StoreError
+        If the data cannot be read.
+    """
+    predictions = predict_split(request.checkpoint, request.data, request.split)
+    by_record = judge(predictions, request.draws)
+    by_patient = judge(predictions.by_patient(), request.draws)
+    figures = {
+        "checkpoint": str(request.checkpoint),
+        "data": str(request.data),
+        "split": request.split,
+        **figures_of(predictions, draws=0),
+        "record": by_record.to_dict(),
+        "patient": by_patient.to_dict(),
+    }
+    kinds = [label for label in INFARCTION_TYPES if label in predictions.labels]
+    shown = kinds or list(predictions.labels)[:9]
+    part = open_split(request.data, request.split)
+    sections = [
+        Section(
+            "Figures by label",
+            (
+                f"95 % intervals from {request.draws:,} bootstrap draws of patients. A dash: no "
+                "record has the label, or all have it.",
+            ),
+            table=_table(by_record),
+            pictures=(
+                Picture.of(
+                    "auc", "AUC of each label with its interval and positives",
+                    draw_intervals(by_record, predictions.labels),
+                ),
+            ),
+        ),
+        Section(
+            "ROC curves",
+            pictures=(
+                Picture.of(
+                    "roc", "ROC curves with 95 % bands",
+                    draw_roc(predictions, shown, request.draws),
+                ),
+            ),
+        ),
+        Section(
+            "Calibration",
+            ("Ten bins of equal numbers of records; on the dotted line, probabilities come true.",),
+            pictures=(
+                Picture.of("calibration", "Calibration", draw_calibration(by_record, shown)),
+            ),
+        ),
+        *_learning(request),
+        *_pretraining(request, predictions, figures),
+        *_worst(request, predictions, part, shown),
+        _about(request, part),
+    ]  # fmt: skip
+    request.dest.mkdir(parents=True, exist_ok=True)
+    predictions.write(request.dest / "predictions.parquet")
+    write_json(request.dest / "figures.json", figures)
+    for section in sections:
+        for picture in section.pictures:
+            with whole_file(request.dest / f"{picture.name}.png") as path:
+                path.write_bytes(picture.png)
+    page = request.dest / "report.html"
+    text = render("SelfMIS report", _summary(request, by_record, by_patient), tuple(sections))
+    with whole_file(page) as path:
+        path.write_text(text, encoding="utf-8")
+    return page
+
+
+def _summary(request: Request, record: Report, patient: Report) -> tuple[str, ...]:
+    return (
+        f"{request.checkpoint} on {record.units:,} records of {record.patients:,} patients, split "
+        f"{request.split} of {request.data}.",
+        f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
+        f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC over "
+        f"{len(record.macro_auc.labels)} labels {_interval(record.macro_auc.estimate)}.",
+    )
+
+
+def _table(report: Report) -> tuple[tuple[str, ...], ...]:
+    head = (
+        "label", "positives", "AUC", "average precision", "sensitivity at 90 % specificity",
+        "Brier score", "calibration error",
+    )  # fmt: skip
+    rows = [
+        (
+            label,
+            str(figures.positives),
+            *map(
+                _interval,
+                (figures.auc, figures.average_precision, figures.sensitivity, figures.brier),
+            ),
+            f"{figures.calibration.error:.3f}",
+        )
+        for label, figures in report.labels.items()
+    ]
+    return head, *rows
+
+
+def _learning(request: Request) -> list[Section]:
+    pictures = []
+    for name, title, checkpoint, figures in (
+        ("learning", "Classifier", request.checkpoint, ("loss", "macro_auc", "mi_auc")),
+        ("learning_pretraining", "Pre-training", request.pretraining, ("loss", "r1", "r10")),
+    ):
+        curves = learning_curves(checkpoint) if checkpoint is not None else {}
+        figure = draw_learning(curves, figures)
+        if figure is not None:
+            pictures.append(Picture.of(name, f"{title} by epoch", figure))
+    return [Section("Learning curves", pictures=tuple(pictures))] if pictures else []
+
+
+def _pretraining(
+    request: Request, predictions: Predictions, figures: dict[str, Any]
+) -> list[Section]:
+    if request.pretraining is None:
+        return []
+    shares = evaluate(request.pretraining, request.data, request.split, ranks=_CURVE_RANKS)
+    figures["retrieval"] = shares
+    pair = embed_split(request.pretraining, request.data, request.split, TOWERS)
+    kinds = [predictions.labels.index(k) for k in INFARCTION_TYPES if k in predictions.labels]
+    marked = predictions.targets[:, kinds].any(axis=1)
+    single, multi = (pair[tower].values for tower in TOWERS)
+    return [
+        Section(
+            "Embeddings",
+            (
+                f"R@1 {100 * shares['r1']:.1f} %, R@5 {100 * shares['r5']:.1f} %, R@10 "
+                f"{100 * shares['r10']:.1f} %, median rank {shares['median_rank']:g}.",
+            ),
+            pictures=(
+                Picture.of(
+                    "retrieval",
+                    "A record's all-lead embedding found by its single-lead one",
+                    draw_retrieval(shares, int(shares["records"])),
+                ),
+                Picture.of(
+                    "map",
+                    "Both embeddings of the same records (t-SNE of directions): where the two "
+                    "colours on the left mix, the single lead is placed where all leads are",
+                    draw_map(single, multi, marked),
+                ),
+            ),
+        )
+    ]
+
+
+def _worst(
+    request: Request, predictions: Predictions, part: Split, shown: Sequence[str]
+) -> list[Section]:
+    """Records whose probability is farthest from the truth, over the labels shown."""
+    columns = [predictions.labels.index(label) for label in shown]
+    chance = probabilities(predictions.logits[:, columns])
+    error = np.abs(chance - predictions.targets[:, columns])
+    # One label a record: a record that is wrong about everything fills the page otherwise.
+    label_of = error.argmax(axis=1)
+    order = np.argsort(-error.max(axis=1), kind="stable")[: request.worst]
+    pictures = []
+    for place, row in enumerate(order.tolist(), start=1):
+        label = shown[int(label_of[row])]
+        column = int(label_of[row])
+        has = bool(predictions.targets[row, columns[column]])
+        record = part.store.records.iloc[int(part.rows[row])]
+        state = f"{'present' if has else 'absent'}, probability {chance[row, column]:.2f}"
+        caption = (
+            f"Record {predictions.record_ids[row]}: {label} {state}. Statements: "
+            f"{', '.join(record['labels']) or 'none'}"
+        )
+        mask = int(record["lead_mask"])
+        absent = [lead for k, lead in enumerate(part.store.info.leads) if not mask >> k & 1]
+        signal = part.store.read(part.rows[row : row + 1])[0].astype(np.float64)
+        info = part.store.info
+        figure = draw_ecg(
+            signal,
+            info.sample_rate,
+            info.leads,
+            absent=absent,
+            title=f"Record {predictions.record_ids[row]}",
+            subtitle=f"{label}: {state}",
+            dpi=PICTURE_DPI,
+        )
+        pictures.append(Picture.of(f"worst_{place}", caption, figure))
+    return (
+        [
+            Section(
+                "Most wrong",
+                ("25 mm/s, 10 mm/mV; all stored leads, also those that the model does not see.",),
+                pictures=tuple(pictures),
+            )
+        ]
+        if pictures
+        else []
+    )
+
+
+def _about(request: Request, part: Split) -> Section:
+    config = read_checkpoint(request.checkpoint)["cfg"]
+    versions = [f"selfmis-plugin {__version__}", f"Python {platform.python_version()}"]
+    for name in _VERSIONS:
+        try:
+            versions.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    store = json.dumps(part.store.info.to_dict(), indent=2)
+    return Section(
+        "Run",
+        (", ".join(versions),),
+        code=f"# config\n{json.dumps(config, indent=2, default=str)}\n\n# store\n{store}",
+    )
+
+
+def _interval(figure: Estimate) -> str:
+    if figure.value is None:
+        return "-"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.3f}"
+    return f"{figure.value:.3f} ({figure.low:.3f}, {figure.high:.3f})"

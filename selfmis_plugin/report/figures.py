@@ -1,0 +1,169 @@
+"""The report's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from sklearn.manifold import TSNE
+
+from selfmis_plugin.evaluation.predictions import Predictions
+from selfmis_plugin.evaluation.roc import roc_band
+from selfmis_plugin.evaluation.statistics import Report
+from selfmis_plugin.report.run_log import Curve
+
+_ORANGE, _BLUE, _GREY = "#d94801", "#3182bd", "#8c8c8c"
+#: More points than this only cover each other, and t-SNE takes longer than all the rest.
+_MAP_RECORDS = 1000
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure that is drawn without a screen, sizes in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def draw_roc(predictions: Predictions, labels: Sequence[str], draws: int = 1000) -> Figure:
+    """Draw the ROC curve of each label with its 95 % band, a panel a label."""
+    patient, _ = predictions.patient_index()
+    columns = min(3, max(1, len(labels)))
+    rows = -(-len(labels) // columns)
+    figure = new_figure(3.4 * columns, 3.2 * max(1, rows))
+    for position, label in enumerate(labels):
+        axes = figure.add_subplot(rows, columns, position + 1, aspect="equal")
+        column = predictions.labels.index(label)
+        target = predictions.targets[:, column]
+        axes.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
+        if target.any() and not target.all():
+            band = roc_band(target, predictions.logits[:, column], patient, draws)
+            axes.fill_between(band.grid, band.low, band.high, color=_ORANGE, alpha=0.25, lw=0)
+            axes.plot(band.false_positive_rate, band.sensitivity, color=_ORANGE)
+        else:
+            axes.text(0.5, 0.5, "undefined", ha="center", color=_GREY)
+        axes.set(xlim=(0, 1), ylim=(0, 1.005), title=f"{label} ({int(target.sum())} positives)")
+        if position % columns == 0:
+            axes.set_ylabel("sensitivity")
+        if position >= len(labels) - columns:
+            axes.set_xlabel("1 - specificity")
+    return figure
+
+
+def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
+    """Draw the AUC of each label with its interval, best first, and the means."""
+    rows = [(label, report.labels[label].auc, report.labels[label].positives) for label in labels]
+    rows = [row for row in rows if row[1].value is not None]
+    rows.sort(key=lambda row: -(row[1].value or 0.0))
+    figure = new_figure(7.5, 1.2 + 0.24 * (len(rows) + 2))
+    axes = figure.add_subplot()
+    named = [(f"{label}  ({positives})", auc, _ORANGE) for label, auc, positives in rows]
+    for text, mean in (
+        ("mean of the infarction types", report.mi_auc),
+        ("macro AUC", report.macro_auc),
+    ):
+        if mean.estimate.value is not None:
+            named.append((f"{text}  [{len(mean.labels)} labels]", mean.estimate, _BLUE))
+    for height, (_, auc, colour) in enumerate(named):
+        axes.barh(height, auc.value, color=colour, alpha=0.35)
+        if auc.low is not None and auc.high is not None:
+            axes.plot([auc.low, auc.high], [height, height], color=colour, linewidth=2)
+        axes.plot(auc.value, height, "o", color=colour, markersize=4)
+    lowest = min([auc.low for _, auc, _ in named if auc.low is not None], default=0.5)
+    axes.set_yticks(range(len(named)), [text for text, _, _ in named], fontsize=8)
+    axes.invert_yaxis()
+    axes.axvline(0.5, color="black", linewidth=0.8, linestyle=":")
+    axes.set(xlim=(min(0.45, lowest - 0.02), 1.0), xlabel="AUC with 95 % interval (positives)")
+    return figure
+
+
+def draw_calibration(report: Report, labels: Sequence[str]) -> Figure:
+    """Draw observed share against mean probability in each bin, a panel a label."""
+    columns = min(3, max(1, len(labels)))
+    rows = -(-len(labels) // columns)
+    figure = new_figure(3.4 * columns, 3.0 * max(1, rows))
+    for position, label in enumerate(labels):
+        axes = figure.add_subplot(rows, columns, position + 1)
+        calibration = report.labels[label].calibration
+        top = max(*calibration.predicted, *calibration.observed, 0.02) * 1.05
+        axes.plot([0, top], [0, top], ":", color=_GREY, linewidth=1)
+        axes.plot(calibration.predicted, calibration.observed, "o-", color=_BLUE, markersize=4)
+        axes.set(xlim=(0, top), ylim=(0, top), title=f"{label} (error {calibration.error:.3f})")
+        if position % columns == 0:
+            axes.set_ylabel("observed share")
+        if position >= len(labels) - columns:
+            axes.set_xlabel("mean probability")
+    return figure
+
+
+def draw_learning(curves: Mapping[str, Mapping[str, Curve]], names: Sequence[str]) -> Figure | None:
+    """Draw figures by epoch, a panel each; None where none of them was logged."""
+    chosen = [name for name in names if name in curves]
+    if not chosen:
+        return None
+    figure = new_figure(3.6 * len(chosen), 2.9)
+    for position, name in enumerate(chosen):
+        axes = figure.add_subplot(1, len(chosen), position + 1)
+        for tag, colour in (("train", _GREY), ("valid", _ORANGE)):
+            curve = curves[name].get(tag, [])
+            if curve:
+                axes.plot(*zip(*curve, strict=True), ".-", color=colour, label=tag)
+        axes.set(xlabel="epoch", title=name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(fontsize=8)
+    return figure
+
+
+def draw_retrieval(shares: Mapping[str, float], records: int) -> Figure:
+    """Draw R@k, chance beside it; *shares* holds ``r1``, ``r5``, ... as shares of 1."""
+    ranks = sorted(int(key[1:]) for key in shares if key[0] == "r" and key[1:].isdigit())
+    ranks = [rank for rank in ranks if rank <= records]
+    figure = new_figure(4.6, 3.4)
+    axes = figure.add_subplot()
+    axes.plot(ranks, [100 * shares[f"r{rank}"] for rank in ranks], "o-", color=_ORANGE)
+    axes.plot(ranks, [100 * rank / records for rank in ranks], ":", color="black", label="chance")
+    axes.set(xscale="log", ylim=(0, 100), xlabel="k", ylabel="R@k, %")
+    axes.set_title(f"single lead to all leads, among {records:,}")
+    axes.legend(fontsize=8)
+    return figure
+
+
+def draw_map(
+    single: npt.NDArray[np.float32], multi: npt.NDArray[np.float32], marked: npt.NDArray[np.bool_]
+) -> Figure:
+    """Draw single-lead and multi-lead embeddings of the same records in one plane, by t-SNE.
+
+    Parameters
+    ----------
+    single, multi
+        (records, embedding) each, of the same records.
+    marked
+        bool, (records,): the records to colour, such as those with an infarction.
+    """
+    chosen = np.arange(len(single))
+    if len(single) > _MAP_RECORDS:
+        chosen = np.sort(np.random.default_rng(0).choice(len(single), _MAP_RECORDS, replace=False))
+    both = np.concatenate([single[chosen], multi[chosen]]).astype(np.float64)
+    # The loss compares directions, so the map does too.
+    both /= np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12)
+    perplexity = min(30.0, (len(both) - 1) / 3)
+    places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(both)
+    figure = new_figure(9.0, 4.4)
+    halves = places[: len(chosen)], places[len(chosen) :]
+    axes = figure.add_subplot(1, 2, 1)
+    for half, colour, name in zip(
+        halves, (_ORANGE, _BLUE), ("single lead", "all leads"), strict=True
+    ):
+        axes.plot(*half.T, ".", color=colour, markersize=3, alpha=0.6, label=name)
+    axes.legend(fontsize=8, markerscale=3)
+    axes.set(xticks=[], yticks=[], title="by encoder")
+    axes = figure.add_subplot(1, 2, 2)
+    flags = np.concatenate([marked[chosen], marked[chosen]])
+    axes.plot(*places[~flags].T, ".", color=_GREY, markersize=3, alpha=0.4, label="other")
+    axes.plot(*places[flags].T, ".", color=_ORANGE, markersize=4, label="infarction")
+    axes.legend(fontsize=8, markerscale=3)
+    axes.set(xticks=[], yticks=[], title="by statement")
+    return figure

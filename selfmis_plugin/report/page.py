@@ -1,0 +1,109 @@
+"""The report's page: one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+from jinja2 import Environment
+from matplotlib.figure import Figure
+
+#: Dots an inch of the pictures.
+PICTURE_DPI = 110
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<link rel="icon" href="data:,">
+<style>
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+       color: #222; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+img { max-width: 100%; height: auto; }
+figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right;
+         white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .8rem; }
+.notice { border-left: 4px solid #d94801; padding-left: .8rem; }
+</style>
+</head>
+<body>
+<h1>{{ title }}</h1>
+<p class="notice">For research, not for diagnosis.</p>
+{% for line in summary %}<p>{{ line }}</p>
+{% endfor %}
+{% for section in sections %}
+<h2>{{ section.title }}</h2>
+{% for line in section.text %}<p>{{ line }}</p>
+{% endfor %}
+{% if section.table %}<div class="scroll"><table>
+<thead><tr>{% for cell in section.table[0] %}<th>{{ cell }}</th>{% endfor %}</tr></thead>
+<tbody>
+{% for row in section.table[1:] %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</tbody>
+</table></div>{% endif %}
+{% for picture in section.pictures %}<figure>
+<img alt="{{ picture.caption }}" src="data:image/png;base64,{{ picture.base64 }}">
+<figcaption>{{ picture.caption }}</figcaption>
+</figure>
+{% endfor %}
+{% if section.code %}<pre>{{ section.code }}</pre>{% endif %}
+{% endfor %}
+</body>
+</html>
+"""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page.
+
+    Attributes
+    ----------
+    name
+        Name of its PNG file, without the suffix.
+    caption
+        What it shows; also the text for those who do not see it.
+    png
+        The file's content.
+    """
+
+    name: str
+    caption: str
+    png: bytes
+
+    @property
+    def base64(self) -> str:
+        """The content as text."""
+        return base64.b64encode(self.png).decode("ascii")
+
+    @classmethod
+    def of(cls, name: str, caption: str, figure: Figure) -> Picture:
+        """Draw a figure as PNG."""
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=PICTURE_DPI)
+        return cls(name, caption, buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page; empty parts are left out. The table's first row is its head."""
+
+    title: str
+    text: tuple[str, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    code: str = ""
+
+
+def render(title: str, summary: tuple[str, ...], sections: tuple[Section, ...]) -> str:
+    """Return the page. All texts are escaped: labels and paths come from other people's files."""
+    template = Environment(autoescape=True).from_string(_PAGE)
+    return template.render(title=title, summary=summary, sections=sections)

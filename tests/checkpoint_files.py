@@ -1,0 +1,74 @@
+"""Checkpoints of tiny networks as the hosts save them, without a training."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.nn.towers import TwoTowers
+from tests.support import LABELS
+
+CONFIG = Net1DConfig(base_filters=8, filters=(8, 16), blocks=(1, 1), group_width=8, in_leads=1)
+RATE = 100.0
+
+
+def write_classifier(path: Path, seed: int = 0, labels: tuple[str, ...] = LABELS) -> Path:
+    """Save a lead-I classifier of random weights as ``RUN/checkpoints/NAME``."""
+    torch.manual_seed(seed)
+    network = EncoderClassifier(
+        CONFIG,
+        labels=len(labels),
+        leads=("I",),
+        input_leads=("I",),
+        store_rate=500,
+        sample_rate=RATE,
+    )
+    task = {"labels": list(labels), "preprocessing": _preprocessing(("I",))}
+    return _save(path, "selfmis_classifier", network, "network.", task, {})
+
+
+def write_towers(path: Path, seed: int = 0, center: torch.Tensor | None = None) -> Path:
+    """Save two towers of random weights, lead I and all twelve."""
+    torch.manual_seed(seed)
+    towers = TwoTowers(CONFIG, STANDARD_LEADS, store_rate=500, sample_rate=RATE)
+    task: dict[str, Any] = {"preprocessing": _preprocessing(STANDARD_LEADS)}
+    if center is not None:
+        task["center"] = center
+    return _save(path, "selfmis", towers, "towers.", task, {"lead": "I"})
+
+
+def _preprocessing(leads: tuple[str, ...]) -> dict[str, Any]:
+    return Preprocessing(RATE, 10.0, leads, "none").to_dict()
+
+
+def _save(
+    path: Path,
+    name: str,
+    network: torch.nn.Module,
+    prefix: str,
+    task: dict[str, Any],
+    model: dict[str, Any],
+) -> Path:
+    shape = {
+        key: list(value) if isinstance(value, tuple) else value
+        for key, value in dataclasses.asdict(CONFIG).items()
+        if key != "in_leads"
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(
+        {
+            "cfg": {"model": {"_name": name, **shape, **model}, "task": {"_name": name}},
+            "model": {prefix + key: value for key, value in network.state_dict().items()},
+            "task_state": task,
+            "extra_state": {"best": 1.0},
+        },
+        path,
+    )
+    return path
