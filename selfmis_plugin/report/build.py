@@ -196,7 +196,7 @@ def _pretraining(
     figures["retrieval"] = shares
     pair = embed_split(request.pretraining, request.data, request.split, TOWERS)
     kinds = [predictions.labels.index(k) for k in INFARCTION_TYPES if k in predictions.labels]
-    marked = predictions.targets[:, kinds].any(axis=1)
+    marked = np.asarray(predictions.targets[:, kinds].any(axis=1))
     single, multi = (pair[tower].values for tower in TOWERS)
     return [
         Section(

@@ -68,10 +68,10 @@ def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
         if mean.estimate.value is not None:
             named.append((f"{text}  [{len(mean.labels)} labels]", mean.estimate, _BLUE))
     for height, (_, auc, colour) in enumerate(named):
-        axes.barh(height, auc.value, color=colour, alpha=0.35)
+        axes.barh(height, auc.value or 0.0, color=colour, alpha=0.35)
         if auc.low is not None and auc.high is not None:
             axes.plot([auc.low, auc.high], [height, height], color=colour, linewidth=2)
-        axes.plot(auc.value, height, "o", color=colour, markersize=4)
+        axes.plot([auc.value or 0.0], [height], "o", color=colour, markersize=4)
     lowest = min([auc.low for _, auc, _ in named if auc.low is not None], default=0.5)
     axes.set_yticks(range(len(named)), [text for text, _, _ in named], fontsize=8)
     axes.invert_yaxis()
