@@ -52,6 +52,10 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
     def __getitem__(self, index: int) -> int:
         return int(index)
 
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[int]:
+        """Return the numbers of a batch; PyTorch asks for them at once where it finds this."""
+        return indices
+
     def __len__(self) -> int:
         return len(self.rows)
 
