@@ -51,7 +51,7 @@ def reading_speeds(store: Store, mat_files: Sequence[Path], rounds: int) -> dict
         rows = np.arange(len(store))
         blocks = [rows[k % len(epoch) * BATCH :][:BATCH] for k in range(_BATCHES)]
         ways |= {
-            f"read{leads}": _over(many, dataset.batch),
+            f"read{leads}": _over(many, functools.partial(_batch, dataset)),
             f"read_normalised{leads}": _over(many, functools.partial(_normalised, dataset)),
             f"mat{leads}": _over(epoch[:_MAT_BATCHES], functools.partial(_mat, mat_files, leads)),
             f"map{leads}": _over(blocks, functools.partial(_copy, store, leads)),
@@ -73,8 +73,13 @@ def _over(batches: Sequence[np.ndarray], read: Callable[[np.ndarray], object]) -
     return work
 
 
+def _batch(dataset: StoreDataset, batch: np.ndarray) -> torch.Tensor:
+    signal: torch.Tensor = dataset.batch(batch)["net_input"]["signal"]
+    return signal
+
+
 def _normalised(dataset: StoreDataset, batch: np.ndarray) -> torch.Tensor:
-    return zscore(dataset.batch(batch)["net_input"]["signal"])
+    return zscore(_batch(dataset, batch))
 
 
 def _copy(store: Store, leads: int, block: np.ndarray) -> np.ndarray:
