@@ -90,8 +90,10 @@ def run(options: argparse.Namespace) -> int:
     """Measure, print the table and write the figures."""
     if min(options.records, options.rounds, options.workers) < 1 or not options.seconds > 0:
         raise BenchmarkError("--records, --rounds, --workers and --seconds must be above zero")
-    # Importing a toolkit turns every library's log on; wfdb opens its files through this one.
-    logging.getLogger("fsspec").setLevel(logging.WARNING)
+    # Importing a toolkit turns every library's log on: wfdb opens files through the first of these,
+    # the second compiles the filter.
+    for name in ("fsspec", "numba"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     machine = describe_machine()
     print("; ".join(f"{name} {value}" for name, value in machine.items()))
     with _folder(options.folder) as folder:
