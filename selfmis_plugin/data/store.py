@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 
 from selfmis_plugin import __version__
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.signal_file import SignalFile
 
 logger = logging.getLogger(__name__)
 
@@ -254,8 +255,15 @@ class Store:
     @cached_property
     def signals(self) -> npt.NDArray[np.int16]:
         """All signals: read-only memory map, int16 microvolts, (records, leads, samples)."""
-        shape = (self.info.records, len(self.info.leads), self.info.samples)
-        return np.memmap(self.path / SIGNALS_FILE, dtype=SAMPLE_DTYPE, mode="r", shape=shape)
+        return np.memmap(self.path / SIGNALS_FILE, dtype=SAMPLE_DTYPE, mode="r", shape=self._shape)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.info.records, len(self.info.leads), self.info.samples
+
+    @cached_property
+    def _signal_file(self) -> SignalFile:
+        return SignalFile(self.path / SIGNALS_FILE, self._shape, SAMPLE_DTYPE)
 
     def read(
         self, rows: npt.ArrayLike, leads: Sequence[str] | None = None
@@ -280,10 +288,12 @@ class Store:
             If a row or a lead is not in the store.
         """
         index = self._check_rows(rows)
-        if leads is None:
-            return np.asarray(self.signals[index])
-        columns = np.array([self._lead_column(lead) for lead in leads], dtype=np.int64)
-        return np.asarray(self.signals[index[:, None], columns[None, :]])
+        columns = None
+        if leads is not None:
+            wanted = [self._lead_column(lead) for lead in leads]
+            if wanted != list(range(len(self.info.leads))):
+                columns = np.array(wanted, dtype=np.int64)
+        return self._signal_file.gather(index, columns)
 
     def rows_of(self, record_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the row numbers of records.

@@ -52,10 +52,14 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
     def __getitem__(self, index: int) -> int:
         return int(index)
 
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Sequence[int] | np.ndarray:
+        """Return the numbers of a batch; PyTorch asks for them at once where it finds this."""
+        return indices
+
     def __len__(self) -> int:
         return len(self.rows)
 
-    def batch(self, indices: Sequence[int]) -> dict[str, Any]:
+    def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, Any]:
         """Return the batch of *indices*.
 
         Returns

@@ -1,0 +1,107 @@
+"""The signals of a store, mapped for reading records in any order.
+
+A training reads records at random from a file that may be larger than the memory. Left alone, the
+kernel answers each page that is not there with the 128 KiB around it: four times the bytes of a
+record of 12 leads, and about fifty times those of lead I. So it is told to expect no order, and is
+handed the exact pages of a whole batch at once, which the disk can then fetch side by side.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import sys
+
+import numpy as np
+import numpy.typing as npt
+
+if sys.platform != "win32":
+    import resource
+
+_CAN_ADVISE = hasattr(mmap, "MADV_RANDOM") and hasattr(mmap, "MADV_WILLNEED")
+#: Batches for which pages are still announced after the last one that came from disk.
+_PATIENCE = 16
+
+
+class SignalFile:
+    """Signals of a store for gathering; the pages are shared by all processes that read them.
+
+    Parameters
+    ----------
+    path
+        File of samples, (records, leads, samples) in C order.
+    shape
+        Number of records, leads and samples.
+    dtype
+        Type of a sample in the file.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], shape: tuple[int, int, int], dtype: np.dtype[np.int16]
+    ) -> None:
+        self.shape = shape
+        with open(path, "rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._signals: npt.NDArray[np.int16] = np.frombuffer(self._map, dtype).reshape(shape)
+        self._announcements_left = _PATIENCE
+        if _CAN_ADVISE:
+            self._map.madvise(mmap.MADV_RANDOM)
+
+    def gather(
+        self, records: npt.NDArray[np.int64], leads: npt.NDArray[np.int64] | None = None
+    ) -> npt.NDArray[np.int16]:
+        """Copy records into memory.
+
+        Parameters
+        ----------
+        records
+            Numbers of records, each known to be in the file; any order, repeated ones too.
+        leads
+            Numbers of leads, each known to be in the file; all in their order when None.
+
+        Returns
+        -------
+        numpy.ndarray
+            (len(records), number of leads, samples).
+        """
+        count, all_leads, samples = self.shape
+        if leads is None:
+            pieces = self._signals.reshape(count, all_leads * samples)
+            index, width = records, all_leads
+        else:
+            # A lead of a record is contiguous, so it can be taken as a row of its own.
+            pieces = self._signals.reshape(count * all_leads, samples)
+            index, width = (records[:, None] * all_leads + leads).reshape(-1), len(leads)
+        before = _reads_from_disk()
+        if self._announcements_left:
+            self._announce(index, pieces.shape[1] * pieces.itemsize)
+        # Not the default mode, which checks every number again.
+        taken = pieces.take(index, axis=0, mode="clip")
+        # Announcing costs as much as half a read from memory: it ends when all is found there.
+        if _reads_from_disk() != before:
+            self._announcements_left = _PATIENCE
+        elif self._announcements_left:
+            self._announcements_left -= 1
+        return taken.reshape(len(records), width, samples)
+
+    def _announce(self, index: npt.NDArray[np.int64], size: int) -> None:
+        """Ask the kernel for the pages of some pieces of *size* bytes, without waiting."""
+        if not (_CAN_ADVISE and len(index)):
+            return
+        pieces = np.unique(index)
+        first = pieces * size // mmap.PAGESIZE
+        stop = -(-(pieces + 1) * size // mmap.PAGESIZE)
+        # Neighbours become one request.
+        apart = np.flatnonzero(first[1:] > stop[:-1]) + 1
+        starts = first[np.r_[0, apart]] * mmap.PAGESIZE
+        lengths = stop[np.r_[apart - 1, len(stop) - 1]] * mmap.PAGESIZE - starts
+        for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+            self._map.madvise(mmap.MADV_WILLNEED, start, min(length, len(self._map) - start))
+
+
+def _reads_from_disk() -> int:
+    """Return a count that grows when this process has to read from a disk."""
+    if sys.platform == "win32":
+        return 0
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_majflt + usage.ru_inblock
