@@ -246,9 +246,11 @@ def resample(
     ratio = resampling_ratio(rate, target)
     if ratio == 1:
         return signal
-    # "line" and not zeros beyond the ends: an ECG with an offset would ring there.
+    # "line" and not zeros beyond the ends: an ECG with an offset would ring there. One sample
+    # gives no line.
+    beyond = "line" if signal.shape[-1] > 1 else "mean"
     return scipy_signal.resample_poly(
-        signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line"
+        signal, ratio.numerator, ratio.denominator, axis=-1, padtype=beyond
     )
 
 
