@@ -9,18 +9,24 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.signal
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.cli import prepare
 from selfmis_plugin.data.filter_kernels import compiled, minus_running_median
 from selfmis_plugin.data.filters import ecgfounder_filter, ecgfounder_filter_reference
-from selfmis_plugin.data.preprocessing import PreprocessingError
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
 from selfmis_plugin.data.record_preparation import prepare_recording
 from selfmis_plugin.data.recording import RecordError, Recording
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.data.wfdb_reader import read_recording
+from selfmis_plugin.models.encoder_config import load_tower
+from selfmis_plugin.nn.net1d import Net1D
+from tests.test_checkpoints import SMALL, founder_state, prefixed, training_payload
 from tests.wfdb_files import random_record, write_record
 
 RATE = 500
@@ -229,3 +235,32 @@ def test_an_unknown_filter_is_refused(tmp_path: Path, capsys) -> None:
     with pytest.raises(SystemExit):
         prepare.main(argv)
     assert "ecgfounder" in capsys.readouterr().err
+
+
+# In checkpoints -----------------------------------------------------------------------------------
+
+
+def seen_by_tower(filter: str) -> Preprocessing:
+    return Preprocessing(500, 10.0, STANDARD_LEADS, filter)
+
+
+def test_weights_of_ecgfounder_on_unfiltered_records_say_what_to_do(tmp_path: Path, caplog) -> None:
+    path = tmp_path / "12_lead_ECGFounder.pth"
+    torch.save({"state_dict": founder_state(SMALL)}, path)
+    with caplog.at_level("WARNING"):
+        load_tower(Net1D(SMALL), str(path), SMALL, "multi", seen_by_tower("ecgfounder"))
+        assert not caplog.records
+        load_tower(Net1D(SMALL), str(path), SMALL, "multi", seen_by_tower("none"))
+    assert "filter: none here, ecgfounder there" in caplog.text
+    assert "selfmis prepare ... --filter ecgfounder" in caplog.text
+
+
+@pytest.mark.parametrize(("trained", "here"), [("ecgfounder", "none"), ("none", "ecgfounder")])
+def test_an_encoder_of_the_other_filter_is_refused(tmp_path: Path, trained: str, here: str) -> None:
+    path = tmp_path / "checkpoint.pt"
+    payload = training_payload(prefixed(Net1D(SMALL), "towers.multi."), "selfmis")
+    payload["task_state"] = {"preprocessing": seen_by_tower(trained).to_dict()}
+    torch.save(payload, path)
+    load_tower(Net1D(SMALL), str(path), SMALL, "multi", seen_by_tower(trained))
+    with pytest.raises(CheckpointError, match=f"filter: {here} here, {trained} there.*--filter"):
+        load_tower(Net1D(SMALL), str(path), SMALL, "multi", seen_by_tower(here))
