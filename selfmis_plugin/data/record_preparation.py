@@ -101,13 +101,15 @@ def prepare_recording(
     missing = _missing(recording, kept)
     filled: npt.NDArray[np.bool_] = np.logical_not(missing.all(axis=1))
     present = [lead for lead, some in zip(recording.leads, filled.tolist(), strict=True) if some]
+    # A slice takes a view where a mask would copy.
+    rows = slice(None) if len(present) == len(filled) else filled
     _check_leads(recording, present, required, name)
 
     repairs = [("reading", note) for note in recording.notes]
     without = [lead for lead in STANDARD_LEADS if lead not in present]
     if without:
         repairs.append(("absent leads", f"leads {', '.join(without)} absent"))
-    count = int(np.count_nonzero(missing[filled]))
+    count = int(np.count_nonzero(missing[rows]))
     if count:
         repairs.append(("missing samples", f"{count} missing samples set to zero"))
     if ratio != 1:
@@ -117,10 +119,10 @@ def prepare_recording(
     elif new_length < samples:
         repairs.append(("padded", f"padded {samples - new_length} samples"))
     if isinstance(recording, DigitalRecording):
-        scales = (recording.gain[filled], recording.baseline[filled], recording.factor[filled])
-        rounded, clipped = digital_to_int16(recording.digital[filled, kept], *scales)
+        scales = (recording.gain[rows], recording.baseline[rows], recording.factor[rows])
+        rounded, clipped = digital_to_int16(recording.digital[rows, kept], *scales)
     else:
-        signal = replace_non_finite(recording.microvolts[filled])
+        signal = replace_non_finite(recording.microvolts[rows])
         signal = crop_or_pad(resample(signal, recording.rate, sample_rate), stop - start)
         try:
             signal = FILTERS[filter](signal, sample_rate)
@@ -129,9 +131,11 @@ def prepare_recording(
         rounded, clipped = to_int16(signal)
     if clipped:
         repairs.append(("clipped", f"clipped {clipped} samples"))
-    whole = np.zeros((len(STANDARD_LEADS), samples), dtype=np.int16)
-    whole[[STANDARD_LEADS.index(lead) for lead in present], : stop - start] = rounded
-    return Prepared(whole, lead_mask(present), tuple(repairs))
+    if tuple(present) != STANDARD_LEADS or stop - start < samples:
+        whole = np.zeros((len(STANDARD_LEADS), samples), dtype=np.int16)
+        whole[[STANDARD_LEADS.index(lead) for lead in present], : stop - start] = rounded
+        rounded = whole
+    return Prepared(rounded, lead_mask(present), tuple(repairs))
 
 
 @dataclass(frozen=True)
