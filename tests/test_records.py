@@ -290,6 +290,10 @@ def test_an_offset_does_not_ring_at_the_ends() -> None:
     assert np.abs(ours - 800).max() < 1
 
 
+def test_a_single_sample_is_resampled_to_itself() -> None:
+    assert np.abs(resample(np.full((2, 1), 800.0), 100, 500) - 800).max() < 1
+
+
 @given(st.floats(10, 100_000), st.sampled_from([100.0, 250.0, 500.0]))
 def test_the_ratio_drifts_less_than_a_tenth_of_a_sample(rate: float, target: float) -> None:
     ratio = resampling_ratio(rate, target)

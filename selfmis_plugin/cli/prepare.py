@@ -15,9 +15,11 @@ from typing import NoReturn
 
 from selfmis_plugin.cli import synthetic
 from selfmis_plugin.data.databases import known_databases
+from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.listing import DatabaseError
 from selfmis_plugin.data.preparation import PreparationError, prepare_database
+from selfmis_plugin.data.preprocessing import NO_FILTER
 from selfmis_plugin.data.store import StoreError
 
 DATABASES = known_databases()
@@ -58,6 +60,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "then zero and cleared in lead_mask (default: all twelve)",
         )
         command.add_argument(
+            "--filter",
+            choices=tuple(FILTERS),
+            default=NO_FILTER,
+            help="filter applied to the records: ecgfounder is the one that ECGFounder's weights "
+            "were trained on; SelfMIS describes none (default: %(default)s)",
+        )
+        command.add_argument(
             "--overwrite", action="store_true", help="replace the store that is at DIR"
         )
         database.add_arguments(command)
@@ -80,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
                 workers=args.workers,
                 required=args.leads,
                 overwrite=args.overwrite,
+                filter=args.filter,
             )
     except (DatabaseError, PreparationError, StoreError, OSError) as error:
         print(f"selfmis prepare: {error}", file=sys.stderr)

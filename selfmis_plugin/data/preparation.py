@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from selfmis_plugin.data.fast_reader import read_record
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.listing import ListedRecord, Listing
 from selfmis_plugin.data.parallel import ordered_map
+from selfmis_plugin.data.preprocessing import NO_FILTER
 from selfmis_plugin.data.record_preparation import (
     SAMPLE_RATE,
     SECONDS,
@@ -20,7 +22,6 @@ from selfmis_plugin.data.record_preparation import (
 )
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.data.store import REFUSED_FILE, SPLITS, StoreError, StoreWriter, refused_row
-from selfmis_plugin.data.wfdb_reader import read_recording
 
 _SHOWN = 5
 
@@ -87,7 +88,8 @@ def prepare_database(
     workers: int = 1,
     required: Sequence[str] = STANDARD_LEADS,
     overwrite: bool = False,
-    reader: Reader = read_recording,
+    reader: Reader = read_record,
+    filter: str = NO_FILTER,
 ) -> Summary:
     """Read, repair and store every record of a database; refuse those that cannot be used.
 
@@ -105,6 +107,8 @@ def prepare_database(
         Whether to replace a store at *dest*.
     reader
         What reads a record.
+    filter
+        Name of the filter that the records pass, see :mod:`selfmis_plugin.data.filters`.
 
     Returns
     -------
@@ -124,6 +128,7 @@ def prepare_database(
         label_sets=listing.label_sets,
         sample_rate=SAMPLE_RATE,
         seconds=SECONDS,
+        filter=filter,
         overwrite=overwrite,
         expected_records=listing.total,
     )
@@ -133,7 +138,7 @@ def prepare_database(
     refused: list[tuple[str, str]] = []
     with writer:
         results = ordered_map(
-            RecordPreparer(listing.root, tuple(required), reader),
+            RecordPreparer(listing.root, tuple(required), reader, filter),
             _without_doubles(listing),
             workers,
             listing.total,

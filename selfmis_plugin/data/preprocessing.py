@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,8 +16,14 @@ from scipy import signal as scipy_signal
 #: Microvolts in one unit of a recording, by the unit's name in lower case.
 MICROVOLTS: Mapping[str, float] = {"uv": 1.0, "mv": 1e3, "v": 1e6}
 
+#: Names of the filters that a store can be made with; selfmis_plugin.data.filters has them.
+NO_FILTER = "none"
+ECGFOUNDER = "ecgfounder"
+
 #: What int16 microvolts can hold; -32768 stays free, WFDB reads it as a missing sample.
 INT16_LIMIT = 32767
+#: WFDB's digital value for a missing sample in its 16-bit formats.
+MISSING_INT16 = -32768
 
 #: Sampling rates outside these are taken for a mistake in the header.
 LOWEST_RATE = 10.0
@@ -150,11 +157,52 @@ def to_microvolts(
     return (digital.astype(np.float64) - baseline) * factor / gain
 
 
+def digital_to_int16(
+    digital: npt.NDArray[np.int16],
+    gain: npt.NDArray[np.float64],
+    baseline: npt.NDArray[np.float64],
+    factor: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.int16], int]:
+    """Turn 16-bit digital values into whole microvolts, missing ones into zero.
+
+    The result is that of :func:`to_microvolts` and :func:`to_int16`, bit for bit, without
+    floating point where a step is a whole number of microvolts.
+
+    Parameters
+    ----------
+    digital
+        int16, (leads, samples); :data:`MISSING_INT16` where missing.
+    gain, baseline, factor
+        float64, (leads, 1), as for :func:`to_microvolts`; baselines are whole numbers.
+
+    Returns
+    -------
+    tuple
+        int16 microvolts, (leads, samples), and the number of samples clipped to +-32,767.
+    """
+    ends = np.stack([digital.min(axis=1), digital.max(axis=1)], axis=1)
+    # Every step of the conversion is monotonic, so the extremes tell whether anything is clipped.
+    within = np.abs(np.rint(to_microvolts(ends, gain, baseline, factor))).max() <= INT16_LIMIT
+    if not within or ends.min() == MISSING_INT16:
+        microvolts = to_microvolts(digital, gain, baseline, factor)
+        return to_int16(np.where(digital == MISSING_INT16, 0.0, microvolts))
+    # The second condition keeps the whole numbers below within what float64 and int64 hold.
+    if np.fmod(factor, gain).any() or (np.abs(factor / gain) > 2 * INT16_LIMIT).any():
+        return np.rint(to_microvolts(digital, gain, baseline, factor)).astype(np.int16), 0
+    step = (factor / gain).astype(np.int64)
+    zero = step * baseline.astype(np.int64)
+    if (step == 1).all() and not zero.any():
+        return digital, 0
+    # Modulo 2^16, which is exact because the result fits.
+    return digital * step.astype(np.int16) - zero.astype(np.int16), 0
+
+
 def replace_non_finite(signal: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return the signal with every NaN and infinite sample set to zero."""
     return np.where(np.isfinite(signal), signal, 0.0)
 
 
+@functools.lru_cache(maxsize=64)
 def resampling_ratio(rate: float, target: float) -> Fraction:
     """Return target / rate as a fraction, close enough for ten seconds.
 
@@ -198,9 +246,11 @@ def resample(
     ratio = resampling_ratio(rate, target)
     if ratio == 1:
         return signal
-    # "line" and not zeros beyond the ends: an ECG with an offset would ring there.
+    # "line" and not zeros beyond the ends: an ECG with an offset would ring there. One sample
+    # gives no line.
+    beyond = "line" if signal.shape[-1] > 1 else "mean"
     return scipy_signal.resample_poly(
-        signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line"
+        signal, ratio.numerator, ratio.denominator, axis=-1, padtype=beyond
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.data.preprocessing import MISSING_INT16, to_microvolts
+
 
 class RecordError(ValueError):
     """A record cannot be used.
@@ -48,3 +50,32 @@ class Recording:
     leads: tuple[str, ...]
     rate: float
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DigitalRecording:
+    """A recording in the recorder's own 16-bit steps, for those who need no floating point.
+
+    Attributes
+    ----------
+    digital
+        int16, (leads, samples); missing samples are -32768.
+    gain, baseline, factor
+        float64, (leads, 1): steps in one unit, step of zero, microvolts in one unit.
+    leads, rate, notes
+        As in :class:`Recording`.
+    """
+
+    digital: npt.NDArray[np.int16]
+    gain: npt.NDArray[np.float64]
+    baseline: npt.NDArray[np.float64]
+    factor: npt.NDArray[np.float64]
+    leads: tuple[str, ...]
+    rate: float
+    notes: tuple[str, ...] = ()
+
+    def to_recording(self) -> Recording:
+        """Return the same recording in microvolts."""
+        signal = to_microvolts(self.digital, self.gain, self.baseline, self.factor)
+        signal[self.digital == MISSING_INT16] = np.nan
+        return Recording(signal, self.leads, self.rate, self.notes)

@@ -11,7 +11,13 @@ import numpy.typing as npt
 import wfdb
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, standard_lead
-from selfmis_plugin.data.preprocessing import HIGHEST_RATE, MICROVOLTS, centre, to_microvolts
+from selfmis_plugin.data.preprocessing import (
+    HIGHEST_RATE,
+    MICROVOLTS,
+    MISSING_INT16,
+    centre,
+    to_microvolts,
+)
 from selfmis_plugin.data.recording import RecordError, Recording
 from selfmis_plugin.data.wfdb_header import Header, SignalLine, read_header
 
@@ -26,7 +32,7 @@ _GROUPS: dict[int, tuple[int, int]] = {
 _COMPRESSED = (508, 516, 524)
 #: The digital value by which each format says that a sample is missing.
 _MISSING: dict[int, int] = {
-    16: -(2**15), 24: -(2**23), 32: -(2**31), 61: -(2**15), 80: -(2**7), 160: -(2**15),
+    16: MISSING_INT16, 24: -(2**23), 32: -(2**31), 61: -(2**15), 80: -(2**7), 160: -(2**15),
     212: -(2**11), 310: -(2**9), 311: -(2**9), 508: -(2**7), 516: -(2**15), 524: -(2**23),
 }  # fmt: skip
 
@@ -55,10 +61,10 @@ def read_recording(path: Path, longest: float = LONGEST_READ) -> Recording:
     if header.segments:
         return _read_segments(header, longest)
     frames = _frames(header)
-    start, stop = centre(frames, _window(header, longest))
+    start, stop = centre(frames, window(header.rate, longest))
     signals, rate, notes = _read_frames(header, start, stop)
     if stop - start < frames:
-        notes = (*notes, _part(stop - start, frames, header.rate))
+        notes = (*notes, part_note(stop - start, frames, header.rate))
     return _recording(signals, rate, notes)
 
 
@@ -67,11 +73,13 @@ def header_path(path: Path) -> Path:
     return path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
 
 
-def _window(header: Header, longest: float) -> int:
-    return max(1, math.ceil(longest * header.rate))
+def window(rate: float, longest: float) -> int:
+    """Return how many frames, of *rate* a second, are read of a recording at most."""
+    return max(1, math.ceil(longest * rate))
 
 
-def _part(read: int, frames: int, rate: float) -> str:
+def part_note(read: int, frames: int, rate: float) -> str:
+    """Return the note on a recording of which only the middle was read."""
     return f"only the middle {read / rate:g} s of {frames / rate:g} s read"
 
 
@@ -90,9 +98,9 @@ def _read_segments(header: Header, longest: float) -> Recording:
             "bad header",
             f"{header.path.name}: {header.frames} samples announced, its segments have {total}",
         )
-    start, stop = centre(total, _window(header, longest))
+    start, stop = centre(total, window(header.rate, longest))
     signals: dict[str, npt.NDArray[np.float64]] = {}
-    notes: list[str] = [_part(stop - start, total, header.rate)] if stop - start < total else []
+    notes: list[str] = [part_note(stop - start, total, header.rate)] if stop - start < total else []
     rate: float | None = None
     begin = 0
     for name, length in header.segments:

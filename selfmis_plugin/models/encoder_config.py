@@ -77,12 +77,18 @@ def load_tower(
             used = replace(made, filter=preprocessing.filter, leads=preprocessing.leads)
             for line in used.difference(made):
                 logger.warning("%s: ECGFounder's weights were trained otherwise: %s", path, line)
+            if made.filter != preprocessing.filter:
+                logger.warning(
+                    "`selfmis prepare ... --filter %s` makes a store as these weights saw theirs",
+                    made.filter,
+                )
             made = used
         difference = preprocessing.difference(made)
         if difference:
+            how = f" (--filter {made.filter})" if made.filter != preprocessing.filter else ""
             raise CheckpointError(
                 f"{path} was trained on data prepared in another way: {'; '.join(difference)}. "
-                "Prepare the records as it needs, or train an encoder on these"
+                f"Prepare the records as it needs{how}, or train an encoder on these"
             )
     encoder.load_state_dict(weights.state_dict)
     logger.info("%s: weights of the %s-lead encoder loaded", path, tower)
