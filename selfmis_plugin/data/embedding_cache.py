@@ -96,7 +96,7 @@ def store_identity(store: Store, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     return {
         "info": _digest((store.path / INFO_FILE).read_bytes()),
         "records": _digest((store.path / RECORDS_FILE).read_bytes()),
-        "signals": [signals.st_size, signals.st_mtime_ns, _digest(store.read(some).tobytes())],
+        "signals": [signals.st_size, signals.st_mtime_ns, _digest(store.signals[some].tobytes())],
         "rows": _digest(np.ascontiguousarray(rows, dtype="<i8").tobytes()),
     }
 
