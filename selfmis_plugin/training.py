@@ -133,7 +133,7 @@ def _refuse_other_data(path: Path, cfg: Any) -> dict[str, Any]:
 
 #: What makes a run what it is. A longer run, other hardware or another place for logs do not.
 _IDENTITY: dict[str, set[str]] = {
-    "task": {"cache_frozen_embeddings", "embedding_cache_dir"},
+    "task": {"cache_frozen_embeddings", "embedding_cache_dir", "num_workers"},
     "model": set(),
     "criterion": set(),
     "optimizer": set(),

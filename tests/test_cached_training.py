@@ -35,7 +35,6 @@ class Runs:
             + ["checkpoint.save_interval_updates=2", "checkpoint.no_save_optimizer_state=false"],
             folder,
         )
-        self.kept = folder / "kept"
         self.pretrained = folder / "pretrain/checkpoints/checkpoint_last.pt"
         self.probe_output = train(
             [*PROBE, "task.data=store", f"model.encoder_checkpoint={self.pretrained}"]
@@ -111,19 +110,17 @@ def test_other_weights_have_other_embeddings(runs: Runs, tmp_path: Path) -> None
 
 
 def test_resumed_on_a_damaged_cache(runs: Runs, tmp_path: Path, caplog) -> None:
-    whole = Training(runs.pretrained, tmp_path / "whole")
+    kept = {"task.embedding_cache_dir": str(tmp_path / "kept")}
+    whole = Training(runs.pretrained, tmp_path / "whole", **kept)
     folder = tmp_path / "resumed"
-    shutil.copytree(runs.kept, tmp_path / "kept")
     (folder / "checkpoints").mkdir(parents=True)
     # As a run that was killed after the eighth update, in the middle of an epoch, leaves it.
     at_eight = tmp_path / "whole/checkpoints/checkpoint_2_8.pt"
     shutil.copy(at_eight, folder / "checkpoints/checkpoint_last.pt")
-    damaged = max((tmp_path / "kept").glob("*/*.emb"))
+    (damaged,) = (tmp_path / "kept").glob("*/00000064.emb")  # of training: validation has 32
     damaged.write_bytes(damaged.read_bytes()[:-7])
     with caplog.at_level("INFO"):
-        resumed = Training(
-            runs.pretrained, folder, **{"task.embedding_cache_dir": str(tmp_path / "kept")}
-        )
+        resumed = Training(runs.pretrained, folder, **kept)
     assert f"{damaged}: has" in caplog.text and "1 of 6 files computed" in caplog.text
     assert sum(records for leads, records in resumed.read if leads == 12) == 16
     assert resumed.losses == whole.losses[-len(resumed.losses) :]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import logging
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
 
 from selfmis_plugin import __version__
 from selfmis_plugin.data.embedding_cache import (
@@ -62,27 +64,66 @@ def weights_digest(encoder: nn.Module) -> str:
     return digest.hexdigest()
 
 
+class _Signals(Dataset[torch.Tensor]):
+    """The signals of one batch after the other."""
+
+    def __init__(self, dataset: StoreDataset, batches: Sequence[np.ndarray]) -> None:
+        self.dataset = dataset
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, number: int) -> torch.Tensor:
+        return self.dataset.signal(self.batches[number])
+
+
 @torch.no_grad()
-def embed_records(
+def embed_batches(
     dataset: StoreDataset,
     indices: np.ndarray,
     embed: Callable[[torch.Tensor], torch.Tensor],
     device: torch.device,
     batch_size: int,
-) -> torch.Tensor:
-    """Return embeddings of records of *dataset*, float32 (records, dim), on *device*.
+    workers: int = 0,
+) -> Iterator[torch.Tensor]:
+    """Embed records of *dataset*, one batch after the other.
 
     An embedding depends in its last bits on how many records are embedded at once (on a CPU; not
     on which ones), so a short batch is filled up, if the data set has enough records.
+
+    Parameters
+    ----------
+    dataset
+        Where the records are.
+    indices
+        Which ones, in order.
+    embed
+        Signals (batch, leads, samples) to embeddings (batch, dim).
+    device
+        Where *embed* computes.
+    batch_size
+        Records that are embedded at once.
+    workers
+        Processes that read signals; 0 reads in this one.
+
+    Yields
+    ------
+    torch.Tensor
+        float32 (records of the batch, dim), on *device*.
     """
     size = min(batch_size, len(dataset))
-    embeddings = []
-    for start in range(0, len(indices), size):
-        chosen = indices[start : start + size]
-        filled = np.resize(chosen, size)
-        embedding = embed(dataset.signal(filled).to(device))
-        embeddings.append(embedding[: len(chosen)].float())
-    return torch.cat(embeddings)
+    batches = [indices[start : start + size] for start in range(0, len(indices), size)]
+    signals = DataLoader(
+        _Signals(dataset, [np.resize(chosen, size) for chosen in batches]),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        # A generator of its own: a loader draws from the common one.
+        generator=torch.Generator(),
+    )
+    for chosen, signal in zip(batches, signals, strict=True):
+        yield embed(signal.to(device, non_blocking=True))[: len(chosen)].float()
 
 
 def frozen_embeddings(
@@ -92,6 +133,7 @@ def frozen_embeddings(
     folder: str | None,
     dtype: str,
     batch_size: int,
+    workers: int = 0,
 ) -> EmbeddingCache:
     """Return the embeddings of all records of *dataset*, after computing those that are missing.
 
@@ -113,6 +155,8 @@ def frozen_embeddings(
         ``float32`` or ``float16``.
     batch_size
         Records that are embedded at once, as many as in a training batch.
+    workers
+        Processes that read signals, for each process that computes.
 
     Raises
     ------
@@ -144,7 +188,7 @@ def frozen_embeddings(
 
     cache, missing = _on_first(prepared)
     if missing:
-        _on_all(lambda: _compute(cache, missing, dataset, model, device, size))
+        _on_all(lambda: _compute(cache, missing, dataset, model, device, workers))
     # Opened here and not by a loader's worker, so that what is wrong is said.
     _on_all(lambda: cache.read([0]))
     logger.info(
@@ -200,26 +244,30 @@ def _compute(
     dataset: StoreDataset,
     model: Any,
     device: torch.device,
-    batch_size: int,
+    workers: int,
 ) -> None:
     """Write this process's share of the missing files."""
     rank, processes = _world()
     share = missing[rank::processes]
-    records = sum(np.diff(cache.bounds(number))[0] for number in share)
+    if not share:
+        return
+    indices = np.concatenate([np.arange(*cache.bounds(number)) for number in share])
     logger.info(
         "computing embeddings of %d records of %s (this process: %d), once; they are kept in %s",
-        sum(np.diff(cache.bounds(number))[0] for number in missing),
+        sum(stop - start for start, stop in map(cache.bounds, missing)),
         dataset.folder,
-        records,
+        len(indices),
         cache.path,
     )
     model.eval()
     began = said = time.monotonic()
     done = 0
+    size = cache.batch_size
+    # A file holds whole batches, but for the last one of all.
+    batches = embed_batches(dataset, indices, model.embed_frozen, device, size, workers)
     for number in share:
         start, stop = cache.bounds(number)
-        indices = np.arange(start, stop)
-        embeddings = embed_records(dataset, indices, model.embed_frozen, device, batch_size)
+        embeddings = torch.cat(list(itertools.islice(batches, -(-(stop - start) // size))))
         try:
             cache.write(number, embeddings.cpu().numpy())
         except EmbeddingCacheError as error:
@@ -231,7 +279,9 @@ def _compute(
         now = time.monotonic()
         if now - said > _PROGRESS_SECONDS:
             said = now
-            logger.info("embedded %d of %d records (%.0f/s)", done, records, done / (now - began))
+            logger.info(
+                "embedded %d of %d records (%.0f/s)", done, len(indices), done / (now - began)
+            )
 
 
 def _world() -> tuple[int, int]:

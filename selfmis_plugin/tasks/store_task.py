@@ -18,7 +18,7 @@ from selfmis_plugin.data.embedding_cache import CACHE_DTYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
-from selfmis_plugin.tasks.frozen_embeddings import TURN_OFF, embed_records, frozen_embeddings
+from selfmis_plugin.tasks.frozen_embeddings import TURN_OFF, embed_batches, frozen_embeddings
 from selfmis_plugin.tasks.store_dataset import StoreDataset
 
 logger = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class StoreTaskConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
     batch_size: Optional[int] = II("dataset.batch_size")  # noqa: UP045
+    num_workers: int = II("dataset.num_workers")
     best_metric: str = II("checkpoint.best_checkpoint_metric")
     maximize_best: bool = II("checkpoint.maximize_best_checkpoint_metric")
 
@@ -168,6 +169,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
                     self.cfg.embedding_cache_dir,
                     self.cfg.embedding_cache_dtype,
                     self._batch_size(),
+                    self.cfg.num_workers,
                 )
                 name, leads = self._model.input_with_embeddings()
                 dataset.use_embeddings(cache, name, leads)
@@ -192,7 +194,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         if dataset.embeddings is not None:
             return torch.from_numpy(dataset.embeddings.read(chosen)).to(device)
         model.eval()
-        return embed_records(dataset, chosen, embed, device, self._batch_size())
+        return torch.cat(list(embed_batches(dataset, chosen, embed, device, self._batch_size())))
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; the criterion may need the size of its embeddings.
