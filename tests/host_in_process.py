@@ -1,15 +1,15 @@
-"""Trainings in this process, for tests that look inside them and need many."""
+"""Trainings of the embedded host in this process, for tests that look inside or need many."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from fairseq import checkpoint_utils
 from omegaconf import OmegaConf
 
 from selfmis_plugin import toolkit, training_plan
@@ -81,6 +81,7 @@ def _forget() -> None:
     training_plan.set_batches_per_epoch(None)
     toolkit.restore_early_stopping({})
     toolkit.metrics.reset()
+    checkpoint_utils = importlib.import_module("fairseq.checkpoint_utils")
     vars(checkpoint_utils.save_checkpoint).pop("best", None)
 
 

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from selfmis_plugin.data.embedding_cache import EmbeddingCacheError
+from selfmis_plugin.data.embedding_cache import EmbeddingCache, EmbeddingCacheError
 from selfmis_plugin.tasks import frozen_embeddings
 from tests.host_in_process import Training, last_checkpoint, same_weights
 from tests.support import TINY, train, write_store
@@ -128,6 +129,25 @@ def test_resumed_on_a_damaged_cache(runs: Runs, tmp_path: Path, caplog) -> None:
     assert same_weights(resumed.last, whole.last)
 
 
+def test_what_a_killed_run_has_computed_is_kept(runs: Runs, tmp_path: Path, monkeypatch) -> None:
+    kept = {"task.embedding_cache_dir": str(tmp_path / "kept"), "optimization.max_epoch": 1}
+    write = EmbeddingCache.write
+
+    def killed(cache: EmbeddingCache, number: int, embeddings: np.ndarray) -> None:
+        if cache.records == 96 and number == 4:
+            raise KeyboardInterrupt
+        write(cache, number, embeddings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(EmbeddingCache, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Training(runs.pretrained, tmp_path / "run", **kept)
+    again = Training(runs.pretrained, tmp_path / "run", **kept)
+    assert sum(records for leads, records in again.read if leads == 12) == 2 * 16
+    undisturbed = Training(runs.pretrained, tmp_path / "other", **{**PLAIN, **kept})
+    assert same_weights(again.last, undisturbed.last)
+
+
 def test_the_run_goes_on_with_or_without_a_cache(runs: Runs, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)
@@ -141,6 +161,8 @@ def test_the_run_goes_on_with_or_without_a_cache(runs: Runs, tmp_path: Path) -> 
 
 def test_where_embeddings_are_kept(runs: Runs, tmp_path: Path, caplog, monkeypatch) -> None:
     one_epoch = {"optimization.max_epoch": 1, "dataset.num_workers": 0}
+    # A relative folder is read from where the command was typed.
+    assert len(list((runs.folder / "kept").glob("*/*.emb"))) >= 6 + 2
     # Beside the data, for all runs on them.
     assert len(list((runs.store / "embeddings").glob("*/*.emb"))) == 6 + 2
     # A file stands where the folder would be, as good as read-only data.

@@ -8,6 +8,7 @@ import os
 import pickle
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,21 @@ def test_half_a_cache_keeps_its_half(tmp_path: Path) -> None:
     for number in range(10):
         cache.write(number, embeddings[slice(*cache.bounds(number))])
     assert cache.missing() == list(range(10, 25))
+
+
+def test_two_runs_at_once_do_not_hurt_each_other(tmp_path: Path) -> None:
+    cache = EmbeddingCache(tmp_path, KEY, records=100, dim=6, batch_size=4)
+    embeddings = embeddings_of(cache)
+
+    def one_run(_: int) -> None:
+        for number in range(cache.files):
+            cache.write(number, embeddings[slice(*cache.bounds(number))])
+            assert number not in cache.missing()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(one_run, range(4)))
+    assert cache.missing() == [] and np.array_equal(cache.read(range(100)), embeddings)
+    assert len(list(cache.path.iterdir())) == cache.files
 
 
 def test_a_write_that_fails_leaves_nothing(cache: EmbeddingCache, monkeypatch) -> None:
