@@ -66,6 +66,7 @@ def _read_paths_from_launch_folder(cfg: Any) -> None:
     if OmegaConf.is_missing(cfg.task, "data"):
         raise ValueError("task.data is not set: give the folder of a store, task.data=DIR")
     places = [(cfg.task, "data"), (cfg.checkpoint, "finetune_from_model")]
+    places += [(cfg.task, "embedding_cache_dir")] if "embedding_cache_dir" in cfg.task else []
     places += [(cfg.model, key) for key in cfg.model if str(key).endswith("_checkpoint")]
     for section, key in places:
         if section[key] is not None:
@@ -132,7 +133,7 @@ def _refuse_other_data(path: Path, cfg: Any) -> dict[str, Any]:
 
 #: What makes a run what it is. A longer run, other hardware or another place for logs do not.
 _IDENTITY: dict[str, set[str]] = {
-    "task": set(),
+    "task": {"cache_frozen_embeddings", "embedding_cache_dir", "num_workers"},
     "model": set(),
     "criterion": set(),
     "optimizer": set(),

@@ -41,6 +41,18 @@ def test_each_tower_reads_its_leads() -> None:
     assert not torch.equal(others[1], multi)
 
 
+def test_kept_embeddings_take_the_place_of_the_frozen_tower() -> None:
+    towers = TwoTowers(SMALL, STANDARD_LEADS, lead="V2", store_rate=500, sample_rate=250)
+    signal, row = raw(), STANDARD_LEADS.index("V2")
+    single, multi = towers(signal)
+    towers.multi = None  # type: ignore[assignment]  # it is not asked
+    again = towers(signal[:, row : row + 1], multi)
+    assert torch.equal(again[0], single) and again[1] is multi
+    # All leads beside them would be read as if the first were the single one.
+    with pytest.raises(ValueError, match=r"lead V2 alone.*\(3, 12, 1000\)"):
+        towers(signal, multi)
+
+
 def test_the_multi_lead_tower_stays_frozen() -> None:
     torch.manual_seed(0)
     towers = TwoTowers(SMALL, STANDARD_LEADS).train()

@@ -79,24 +79,37 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             )
         return cls(towers)
 
-    def forward(self, signal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, signal: torch.Tensor, multi_embedding: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """Embed records.
 
         Parameters
         ----------
         signal
-            Integer or float microvolts, shape (batch, leads, samples).
+            Integer or float microvolts, shape (batch, leads, samples); with *multi_embedding* the
+            single lead alone, (batch, 1, samples).
+        multi_embedding
+            What the frozen tower gave for these records, (batch, embedding), to use again.
 
         Returns
         -------
         tuple of torch.Tensor
             Single-lead and multi-lead embeddings, each (batch, embedding).
         """
-        return self.towers(signal)
+        return self.towers(signal, multi_embedding)
 
-    def embed_multi(self, signal: torch.Tensor) -> torch.Tensor:
+    def embed_frozen(self, signal: torch.Tensor) -> torch.Tensor:
         """Embed whole records with the frozen tower only, (batch, embedding)."""
         return self.towers.embed_multi(signal)
+
+    def frozen_encoder(self) -> torch.nn.Module | None:
+        """Return the encoder behind :meth:`embed_frozen`; None if it is trained."""
+        return self.towers.multi if self.towers.freeze_multi else None
+
+    def input_with_embeddings(self) -> tuple[str, tuple[str, ...]]:
+        """Return what :meth:`forward` calls kept embeddings, and the leads it needs beside them."""
+        return "multi_embedding", (self.towers.lead,)
 
     @property
     def embedding_dim(self) -> int:

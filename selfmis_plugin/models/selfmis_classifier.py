@@ -71,9 +71,31 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             load_tower(network.encoder, cfg.encoder_checkpoint, config, tower, task.preprocessing)
         return cls(network)
 
-    def forward(self, signal: torch.Tensor) -> torch.Tensor:
-        """Return logits (batch, labels) of microvolts (batch, leads, samples)."""
-        return self.network(signal)
+    def forward(
+        self, signal: torch.Tensor | None = None, embedding: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return logits (batch, labels).
+
+        Parameters
+        ----------
+        signal
+            Microvolts, shape (batch, leads, samples).
+        embedding
+            What the encoder gave for these records, (batch, embedding), in place of the signal.
+        """
+        return self.network(signal) if embedding is None else self.network.classify(embedding)
+
+    def embed_frozen(self, signal: torch.Tensor) -> torch.Tensor:
+        """Embed records, (batch, embedding)."""
+        return self.network.embed(signal)
+
+    def frozen_encoder(self) -> torch.nn.Module | None:
+        """Return the encoder behind :meth:`embed_frozen`; None if it is trained."""
+        return self.network.encoder if self.network.freeze_encoder else None
+
+    def input_with_embeddings(self) -> tuple[str, tuple[str, ...]]:
+        """Return what :meth:`forward` calls kept embeddings, and the leads it needs beside them."""
+        return "embedding", ()
 
     def max_positions(self) -> None:
         """Records of any length can be classified."""

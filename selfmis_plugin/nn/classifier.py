@@ -135,9 +135,12 @@ class EncoderClassifier(nn.Module):
 
     def forward(self, signal: Tensor) -> Tensor:
         """Logits ``(batch, labels)`` of raw signals ``(batch, leads, samples)`` in microvolts."""
-        embedding = self.embed(signal)
+        return self.classify(self.embed(signal))
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """Logits ``(batch, labels)`` of what :meth:`embed` gave, ``(batch, embedding_dim)``."""
         if self.standardize:
             centred = embedding.float() - self.embedding_mean.float()
-            embedding = (centred / self.embedding_deviation.float()).to(embedding.dtype)
-        logits: Tensor = self.head(embedding)
+            embedding = centred / self.embedding_deviation.float()
+        logits: Tensor = self.head(embedding.to(self.head.weight.dtype))
         return logits

@@ -115,19 +115,32 @@ class TwoTowers(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_multi):
             return _embed(self.multi, self.multi_input(signal))
 
-    def forward(self, signal: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, signal: Tensor, multi_embedding: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Embed the single lead and the whole record.
 
         Parameters
         ----------
         signal
-            ``(batch, leads, samples)``, raw microvolts.
+            ``(batch, leads, samples)``, raw microvolts; with ``multi_embedding`` the single lead
+            alone, ``(batch, 1, samples)``.
+        multi_embedding
+            What :meth:`embed_multi` gave for these records, ``(batch, embedding_dim)``: it is
+            handed back, and the multi-lead tower does not run.
 
         Returns
         -------
         tuple of Tensor
             Single-lead and multi-lead embeddings, ``(batch, embedding_dim)`` each.
         """
+        if multi_embedding is not None:
+            if signal.dim() != 3 or signal.shape[1] != 1:
+                raise ValueError(
+                    f"beside multi-lead embeddings the signal is lead {self.lead} alone, (batch, "
+                    f"1, samples), not of shape {tuple(signal.shape)}"
+                )
+            return self.embed_single(signal), multi_embedding
         if signal.dim() != 3 or signal.shape[1] != len(self.leads):
             raise ValueError(
                 f"signals of shape {tuple(signal.shape)} do not have the {len(self.leads)} leads "

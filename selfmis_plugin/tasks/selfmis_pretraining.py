@@ -26,7 +26,7 @@ class SelfMISPretrainingTask(StoreTask):
         """Give the criterion the mean frozen embedding, if it centres and has none yet."""
         super().begin_epoch(epoch, model)
         if self._criterion.needs_center():
-            embeddings = self.embed_training_records(model, model.embed_multi)
+            embeddings = self.embed_training_records(model, model.embed_frozen)
             self._criterion.set_center(embeddings.mean(0))
 
     def extra_state(self) -> dict[str, Any]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.data.embedding_cache import EmbeddingCache
 from selfmis_plugin.data.store import Store
 
 
@@ -31,6 +33,13 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         Names of the statements to hand out as multi-hot targets; none for unlabelled training.
     shuffle_seed
         Draw the records in a new order each epoch; None keeps the order of *rows*.
+    folder
+        Folder of the manifest that lists the records; the store's by default.
+
+    Attributes
+    ----------
+    embeddings
+        Kept embeddings of the records, see :meth:`use_embeddings`; None where there are none.
     """
 
     def __init__(
@@ -40,6 +49,7 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         leads: Sequence[str],
         labels: Sequence[str] = (),
         shuffle_seed: int | None = None,
+        folder: Path | None = None,
     ) -> None:
         super().__init__()
         self.store = store
@@ -47,7 +57,11 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         self.leads = tuple(leads)
         self.targets = store.targets(rows, labels) if labels else None
         self.shuffle_seed = shuffle_seed
+        self.folder = folder or store.path
         self.epoch = 1
+        self.embeddings: EmbeddingCache | None = None
+        self._embedding_name = ""
+        self._leads_in_batch = self.leads
 
     def __getitem__(self, index: int) -> int:
         return int(index)
@@ -59,6 +73,29 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
     def __len__(self) -> int:
         return len(self.rows)
 
+    def use_embeddings(self, embeddings: EmbeddingCache, name: str, leads: Sequence[str]) -> None:
+        """Hand out embeddings of a frozen encoder, and of the signals no more than *leads*.
+
+        Parameters
+        ----------
+        embeddings
+            Those of this data set's records, in its order.
+        name
+            What the model calls them: batches have them as ``net_input.NAME``.
+        leads
+            Leads that a batch still has; without any it has no signal.
+        """
+        self.embeddings = embeddings
+        self._embedding_name = name
+        self._leads_in_batch = tuple(leads)
+
+    def signal(self, indices: Sequence[int] | np.ndarray) -> torch.Tensor:
+        """Return the signals of records with all leads, integer microvolts."""
+        return self._read(self.rows[np.asarray(indices, dtype=np.int64)], self.leads)
+
+    def _read(self, rows: np.ndarray, leads: Sequence[str]) -> torch.Tensor:
+        return toolkit.hand_over(torch.from_numpy(self.store.read(rows, leads)))
+
     def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, Any]:
         """Return the batch of *indices*.
 
@@ -67,17 +104,18 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         dict
             ``id``: int64 (batch,), the records' rows in the store; ``net_input.signal``: integer
             microvolts (batch, leads, samples); ``target``: float32 (batch, labels) where the
-            dataset has labels.
+            dataset has labels; ``net_input.NAME``: float32 (batch, dim) where it has embeddings.
         """
         if len(indices) == 0:
             return {}
         chosen = np.asarray(indices, dtype=np.int64)
         rows = self.rows[chosen]
-        signal = torch.from_numpy(self.store.read(rows, self.leads))
-        batch: dict[str, Any] = {
-            "id": torch.from_numpy(rows),
-            "net_input": {"signal": toolkit.hand_over(signal)},
-        }
+        net_input: dict[str, torch.Tensor] = {}
+        if self._leads_in_batch:
+            net_input["signal"] = self._read(rows, self._leads_in_batch)
+        if self.embeddings is not None:
+            net_input[self._embedding_name] = torch.from_numpy(self.embeddings.read(chosen))
+        batch: dict[str, Any] = {"id": torch.from_numpy(rows), "net_input": net_input}
         if self.targets is not None:
             batch["target"] = torch.from_numpy(self.targets[chosen])
         return batch

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
@@ -13,9 +14,11 @@ import torch
 from omegaconf import II, MISSING
 
 from selfmis_plugin import toolkit, training_plan
+from selfmis_plugin.data.embedding_cache import CACHE_DTYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
+from selfmis_plugin.tasks.frozen_embeddings import TURN_OFF, embed_batches, frozen_embeddings
 from selfmis_plugin.tasks.store_dataset import StoreDataset
 
 logger = logging.getLogger(__name__)
@@ -38,9 +41,21 @@ class StoreTaskConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
         default=None,
         metadata={"help": "Hz that the encoders see; default: the store's. Lower ones decimate"},
     )
+    cache_frozen_embeddings: bool = field(
+        default=False,
+        metadata={"help": "embed each record once with the frozen encoder, and keep that on disk"},
+    )
+    embedding_cache_dtype: str = field(
+        default="float32", metadata={"help": "type of kept embeddings: float32 or float16"}
+    )
+    embedding_cache_dir: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={"help": "folder of kept embeddings; default: 'embeddings' in the data's folder"},
+    )
     seed: int = II("common.seed")
     train_subset: str = II("dataset.train_subset")
     batch_size: Optional[int] = II("dataset.batch_size")  # noqa: UP045
+    num_workers: int = II("dataset.num_workers")
     best_metric: str = II("checkpoint.best_checkpoint_metric")
     maximize_best: bool = II("checkpoint.maximize_best_checkpoint_metric")
 
@@ -70,11 +85,17 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
 
     def __init__(self, cfg: Any, **kwargs: Any) -> None:
         super().__init__(cfg, **kwargs)
+        if cfg.embedding_cache_dtype not in CACHE_DTYPES:
+            raise ValueError(
+                f"task.embedding_cache_dtype={cfg.embedding_cache_dtype}: choose "
+                f"{' or '.join(CACHE_DTYPES)}"
+            )
         self.store = open_split(cfg.data, cfg.train_subset).store
         self.preprocessing = _preprocessing(self.store, cfg)
         # fairseq-signals asks for the state at every update, so it is looked up once.
         self._description = self.describe(cfg)
         self._criterion: Any = None
+        self._model: Any = None
         self._subsets_validated = 0
 
     @classmethod
@@ -114,18 +135,48 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         part.require_leads(self.read_leads())
         seed = self.cfg.seed if split == self.cfg.train_subset else None
         self.datasets[split] = StoreDataset(
-            part.store, part.rows, self.read_leads(), self.read_labels(), shuffle_seed=seed
+            part.store,
+            part.rows,
+            self.read_leads(),
+            self.read_labels(),
+            shuffle_seed=seed,
+            folder=Path(self.cfg.data),
         )
         logger.info("%s: %d records of %s", part.manifest, len(part.rows), part.store.path)
 
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the host's iterator, and tell the schedule how many batches an epoch has."""
+        """Return the host's iterator, and tell the schedule how many batches an epoch has.
+
+        Both hosts ask for the training data's first iterator when the checkpoint has been loaded
+        and before anything is read, so this is also where frozen embeddings are computed: before
+        a loader's workers exist, which would not learn of them later.
+        """
+        is_training = dataset is self.datasets.get(self.cfg.train_subset)
+        if is_training and self.cfg.cache_frozen_embeddings:
+            self._use_frozen_embeddings()
         iterator = super().get_batch_iterator(dataset, *args, **kwargs)
-        if dataset is self.datasets.get(self.cfg.train_subset):
+        if is_training:
             training_plan.set_batches_per_epoch(len(iterator))
         return iterator
 
-    @torch.no_grad()
+    def _use_frozen_embeddings(self) -> None:
+        for dataset in self.datasets.values():
+            if dataset.embeddings is None:
+                cache = frozen_embeddings(
+                    dataset,
+                    self._model,
+                    self.preprocessing,
+                    self.cfg.embedding_cache_dir,
+                    self.cfg.embedding_cache_dtype,
+                    self._batch_size(),
+                    self.cfg.num_workers,
+                )
+                name, leads = self._model.input_with_embeddings()
+                dataset.use_embeddings(cache, name, leads)
+
+    def _batch_size(self) -> int:
+        return int(self.cfg.batch_size or 128)
+
     def embed_training_records(
         self, model: Any, embed: Callable[[torch.Tensor], torch.Tensor]
     ) -> torch.Tensor:
@@ -139,18 +190,28 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         # Evenly spaced: databases are in the order of time, device or patient.
         count = min(len(dataset), RECORDS_FOR_STATISTICS)
         chosen = np.linspace(0, len(dataset) - 1, count).round().astype(np.int64)
-        step = self.cfg.batch_size or 128
-        model.eval()
-        embeddings = [
-            embed(dataset.batch(chosen[start : start + step])["net_input"]["signal"].to(device))
-            for start in range(0, count, step)
-        ]
         logger.info("statistics of the embeddings of %d training records", count)
-        return torch.cat([embedding.float() for embedding in embeddings])
+        if dataset.embeddings is not None:
+            return torch.from_numpy(dataset.embeddings.read(chosen)).to(device)
+        model.eval()
+        return torch.cat(list(embed_batches(dataset, chosen, embed, device, self._batch_size())))
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the model; the criterion may need the size of its embeddings."""
+        """Build the model; the criterion may need the size of its embeddings.
+
+        Raises
+        ------
+        ValueError
+            If embeddings are to be kept of an encoder that is trained.
+        """
         model = super().build_model(cfg, from_checkpoint)
+        encoder = getattr(model, "frozen_encoder", lambda: None)()
+        if self.cfg.cache_frozen_embeddings and encoder is None:
+            raise ValueError(
+                "task.cache_frozen_embeddings=true, but the model's encoder is trained, so its "
+                f"embeddings change: freeze it with model.freeze_encoder=true, {TURN_OFF}"
+            )
+        self._model = model
         self.embedding_dim = getattr(model, "embedding_dim", None)
         return model
 
