@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -159,22 +158,37 @@ def test_only_what_is_missing_is_written_again(store: Path, tmp_path: Path, caps
     assert len(first.read_bytes()) == len(content)
 
 
+#: Runs ``selfmis`` and kills itself in the middle of the twentieth file.
+KILLED = """
+import os, pathlib, signal, sys
+from selfmis_plugin.cli.main import main
+write, written = pathlib.Path.write_bytes, []
+def write_bytes(path, content):
+    written.append(path)
+    if len(written) < 20:
+        return write(path, content)
+    write(path, content[: len(content) // 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+pathlib.Path.write_bytes = write_bytes
+main(sys.argv[1:])
+"""
+
+
 def test_killed_and_started_again(tmp_path: Path) -> None:
-    store = write_store(tmp_path / "store", {"train": 250, "valid": 10})
+    store = write_store(tmp_path / "store", {"train": 30, "valid": 10})
     dest = tmp_path / "out"
-    command = [sys.executable, "-m", "selfmis_plugin.cli.main", "prepare", "export", str(store)]
-    command += ["--format", "fairseq-signals", "--dest", str(dest)]
-    with subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and len(list(dest.rglob("[!.]*.mat"))) < 5:
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-    done = {path.name: path.stat().st_mtime_ns for path in dest.rglob("[!.]*.mat")}
-    assert 5 <= len(done) < 260 and not list(dest.glob("*.tsv"))
+    command = ["prepare", "export", str(store), "--format", "fairseq-signals", "--dest", str(dest)]
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, *command], env=environment(), stderr=subprocess.DEVNULL
+    )
+    assert done.returncode == -signal.SIGKILL
+    before = {path.name: path.stat().st_mtime_ns for path in dest.rglob("[!.]*.mat")}
+    assert len(before) == 19 and not list(dest.glob("*.tsv"))
     assert json.loads((dest / "export.json").read_text())["complete"] is False
     export(store, dest)
-    after = {path.name: path.stat().st_mtime_ns for path in (dest / "signals").rglob("*.*")}
-    assert len(after) == 260 and all(after[name] == done[name] for name in done)
-    for row, path in enumerate(listed(dest, "train")[:20]):
+    after = times(dest)
+    assert len(after) == 40 and all(after[name] == before[name] for name in before)
+    for row, path in enumerate(listed(dest, "train")):
         np.testing.assert_allclose(load(path)["feats"], expected(store, row), atol=1e-5)
 
 
