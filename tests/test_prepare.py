@@ -552,7 +552,7 @@ def test_scripts(script: str, ptbxl_root: Path, mimic_root: Path, tmp_path: Path
 
 
 def test_every_database_has_a_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert set(known_databases()) == {"ptbxl", "mimic-iv-ecg", "wfdb-folder"}
+    assert set(known_databases()) >= {"ptbxl", "mimic-iv-ecg", "wfdb-folder", "physionet2021"}
     with pytest.raises(SystemExit) as caught:
         prepare.main(["--help"])
     assert caught.value.code == 0

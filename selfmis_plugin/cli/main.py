@@ -17,6 +17,7 @@ compat.apply_in_spawned_worker()
 #: should not wait for what draws pictures, nor preparation for PyTorch.
 COMMANDS: dict[str, tuple[str, str]] = {
     "prepare": ("selfmis_plugin.cli.prepare", "turn a database of WFDB records into a store"),
+    "show": ("selfmis_plugin.cli.show", "draw a store's overview, or one of its records"),
     "train": ("selfmis_plugin.cli.train", "train; takes the arguments of fairseq-hydra-train"),
     "evaluate": ("selfmis_plugin.cli.evaluate", "AUCs of a checkpoint on a split of a store"),
     "benchmark": ("selfmis_plugin.cli.benchmark", "speed and memory against a reference"),

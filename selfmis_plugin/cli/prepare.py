@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from selfmis_plugin.cli import synthetic
+from selfmis_plugin.cli import prepare_export, prepare_fraction, synthetic
 from selfmis_plugin.data.databases import known_databases
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
@@ -24,6 +24,8 @@ from selfmis_plugin.data.store import StoreError
 
 DATABASES = known_databases()
 SYNTHETIC = "synthetic"
+#: What else can be made: from a prepared store.
+FROM_STORE = {"fraction": prepare_fraction, "export": prepare_export}
 
 #: Exit status after Ctrl-C, by the shell's custom.
 INTERRUPTED = 130
@@ -69,17 +71,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--overwrite", action="store_true", help="replace the store that is at DIR"
         )
+        prepare_fraction.add_database_options(command)
         database.add_arguments(command)
     title = "a synthetic cohort, for trying things out without data"
     command = commands.add_parser(SYNTHETIC, help=title, description=title)
     command.set_defaults(database=SYNTHETIC)
     synthetic.add_arguments(command)
+    for name, module in FROM_STORE.items():
+        command = commands.add_parser(name, help=module.TITLE, description=module.TITLE)
+        command.set_defaults(database=name)
+        module.add_arguments(command)
 
 
 def run(args: argparse.Namespace) -> int:
     """Prepare what the arguments say; return the exit status."""
     if args.database == SYNTHETIC:
         return synthetic.run(args)
+    if args.database in FROM_STORE:
+        return FROM_STORE[args.database].run(args)
     try:
         with _terminated_like_interrupted():
             listing = DATABASES[args.database].list_records(args.root, args)
@@ -98,7 +107,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"selfmis prepare: interrupted; no store made at {args.dest}", file=sys.stderr)
         return INTERRUPTED
     print(summary)
-    return 0
+    return prepare_fraction.apply_to_prepared(args)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,88 @@
+"""``selfmis prepare export``: a store's records in another toolkit's files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from selfmis_plugin.data.export_signals import (
+    FORMAT,
+    KINDS,
+    SCALES,
+    ExportOptions,
+    export_signals,
+)
+from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
+from selfmis_plugin.data.store import StoreError
+
+TITLE = "a store's records as files for the recipes of fairseq-signals"
+
+#: Exit status after Ctrl-C, by the shell's custom.
+_INTERRUPTED = 130
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``selfmis prepare export``."""
+    parser.add_argument("data", type=Path, metavar="STORE", help="a store, or manifests of one")
+    parser.add_argument("--format", choices=(FORMAT,), required=True, help="whose files to write")
+    parser.add_argument("--dest", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--kind",
+        choices=KINDS,
+        default="plain",
+        help="plain: a file a record, for wav2vec 2.0, 3KG and SimCLR; cmsc: its two halves, for "
+        "CMSC and W2V-CMSC; classification: with labels (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--leads",
+        type=_leads,
+        default=STANDARD_LEADS,
+        metavar="NAMES",
+        help="leads to keep, such as I; the others are zero (default: all twelve)",
+    )
+    parser.add_argument(
+        "--scale",
+        choices=tuple(SCALES),
+        default="zscore",
+        help="zscore: each lead of a record at mean 0 and deviation 1, as the toolkit's "
+        "preprocessing leaves it; mV: millivolts (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--label-set", metavar="NAME", help="the store's label set, for classification"
+    )
+    parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace an export of something else at DIR"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the files; return the exit status."""
+    options = ExportOptions(args.kind, args.leads, args.scale, args.label_set)
+    try:
+        summary = export_signals(
+            args.data, args.dest, options, workers=args.workers, overwrite=args.overwrite
+        )
+    except (StoreError, OSError) as error:
+        print(f"selfmis prepare export: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("selfmis prepare export: interrupted; the same command goes on", file=sys.stderr)
+        return _INTERRUPTED
+    print(f"{summary}\n  train in {FORMAT} with task.data={summary.dest}")
+    return 0
+
+
+def _leads(text: str) -> tuple[str, ...]:
+    try:
+        return parse_leads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _workers(text: str) -> int:
+    workers = int(text) if text.isdecimal() else 0
+    if workers < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, at least 1")
+    return workers

@@ -1,0 +1,87 @@
+"""``selfmis prepare fraction``, and the options that do the same while a database is prepared."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from selfmis_plugin.data.fraction_manifests import ALL_TRAINING, apply_fraction, write_fraction
+from selfmis_plugin.data.store import StoreError
+
+TITLE = "manifests that list a fraction of a store's training records"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of ``selfmis prepare fraction``."""
+    parser.add_argument("data", type=Path, metavar="STORE", help="a store, or manifests of one")
+    parser.add_argument(
+        "--dest", type=Path, required=True, metavar="DIR", help="folder of manifests to make"
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace such a folder that is at DIR"
+    )
+    _add_options(parser, required=True)
+
+
+def add_database_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--label-fraction`` and ``--seed`` to a database's command."""
+    _add_options(parser, required=False)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the manifests; return the exit status."""
+    try:
+        chosen = write_fraction(
+            args.data, args.dest, args.label_fraction, args.seed, args.overwrite
+        )
+    except (StoreError, OSError) as error:
+        print(f"selfmis prepare fraction: {error}", file=sys.stderr)
+        return 1
+    print(f"{chosen}\n{args.dest}: train with task.data={args.dest}")
+    return 0
+
+
+def apply_to_prepared(args: argparse.Namespace) -> int:
+    """Do what a database's command says about fractions, once its store is there.
+
+    Returns the exit status.
+    """
+    if args.label_fraction is None:
+        return 0
+    try:
+        print(apply_fraction(args.dest, args.label_fraction, args.seed))
+    except (StoreError, OSError) as error:
+        print(f"selfmis prepare: the store is made, but not the fraction: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _add_options(parser: argparse.ArgumentParser, required: bool) -> None:
+    parser.add_argument(
+        "--label-fraction",
+        type=_fraction,
+        required=required,
+        metavar="F",
+        help="share of the training records that train.tsv lists, such as 0.25; patients are "
+        "taken whole, smaller shares lie inside larger ones of the same seed, and validation and "
+        "test stay as they are"
+        + ("" if required else f". All records are in the store and in {ALL_TRAINING}.tsv"),
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="which patients a fraction takes (default: %(default)s)",
+    )
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, above 0 and at most 1")
+    return value

@@ -1,0 +1,121 @@
+"""``selfmis show``: look at a store, or at one record of it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from selfmis_plugin.data.overview import overview_lines, summarise
+from selfmis_plugin.data.preprocessing import centre
+from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.data.store import Store, StoreError
+from selfmis_plugin.data.wfdb_reader import read_recording
+from selfmis_plugin.drawing.ecg import LAYOUTS, Panel, draw_panels
+from selfmis_plugin.drawing.overview import draw_overview
+from selfmis_plugin.files import whole_file
+
+#: Characters of labels that fit above the paper.
+_LONGEST_LABELS = 110
+
+
+def main(argv: Sequence[str]) -> int:
+    """Draw what the arguments say; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="selfmis show",
+        description="Draw a store's overview (and print it as a table), or one of its records on "
+        "millimetre paper: 25 mm/s, 10 mm/mV.",
+    )
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder of a prepared store")
+    parser.add_argument("--record", metavar="ID", help="draw this record; see train.tsv for names")
+    parser.add_argument(
+        "--raw",
+        type=Path,
+        metavar="ROOT",
+        help="the database's folder: draw the record also as it was before preparation",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=LAYOUTS,
+        default=LAYOUTS[0],
+        help="3x4: 2.5 s of each lead and a rhythm strip; 12x1: ten seconds of each lead",
+    )
+    parser.add_argument("--dpi", type=_dpi, default=150, help="dots an inch (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="picture to write (default: STORE-overview.png or STORE-ID.png in this folder)",
+    )
+    options = parser.parse_args(argv)
+    if options.raw is not None and options.record is None:
+        parser.error("--raw needs --record")
+    try:
+        store = Store.open(options.store)
+        if options.record is None:
+            overview = summarise(store)
+            print("\n".join(overview_lines(overview)))
+            figure = draw_overview(overview, dpi=options.dpi)
+        else:
+            figure = _draw_record(store, options)
+        out = options.out or Path(f"{store.path.name}-{_file_name(options.record)}.png")
+        with whole_file(out) as temporary:
+            figure.savefig(temporary)
+    except (StoreError, RecordError, OSError, ValueError) as error:
+        print(f"selfmis show: {error}", file=sys.stderr)
+        return 1
+    print(out)
+    return 0
+
+
+def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
+    row = int(store.rows_of([options.record])[0])
+    record = store.records.iloc[row]
+    labels = ", ".join(record["labels"]) or "no labels"
+    if len(labels) > _LONGEST_LABELS:
+        labels = labels[:_LONGEST_LABELS].rsplit(", ", 1)[0] + ", ..."
+    rate = f"{store.info.sample_rate:g} Hz"
+    title = f"{record['record_id']}   {store.info.database}, {record['split']}"
+    absent = {lead for k, lead in enumerate(store.info.leads) if not record["lead_mask"] >> k & 1}
+    prepared = Panel(
+        signal=store.read([row])[0],
+        rate=store.info.sample_rate,
+        leads=store.info.leads,
+        absent=frozenset(absent),
+        title=f"{title}, {rate}",
+        subtitle=labels,
+    )
+    panels = [prepared]
+    if options.raw is not None:
+        recording = read_recording(options.raw / str(record["source"]))
+        # The same ten seconds as preparation takes.
+        length = recording.microvolts.shape[-1]
+        start, stop = centre(length, round(store.info.seconds * recording.rate))
+        before = Panel(
+            signal=recording.microvolts[:, start:stop],
+            rate=recording.rate,
+            leads=recording.leads,
+            title=f"{title}, {recording.rate:g} Hz: before preparation",
+            subtitle=f"{labels}   {record['source']}",
+        )
+        done = record["repaired"] or "nothing repaired"
+        subtitle = f"{done}; filter {store.info.filter}"
+        panels = [before, replace(prepared, title=f"after preparation, {rate}", subtitle=subtitle)]
+    return draw_panels(panels, layout=options.layout, dpi=options.dpi)
+
+
+def _file_name(record: str | None) -> str:
+    if record is None:
+        return "overview"
+    return "".join(sign if sign.isalnum() or sign in "-_." else "_" for sign in record)
+
+
+def _dpi(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if not 30 <= value <= 1200:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 30 to 1200")
+    return value

@@ -1,0 +1,166 @@
+"""What is in a store: counts by split, label, rate, repair, lead and reason of refusal."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from selfmis_plugin.data.store import REFUSED_FILE, SPLITS, Store, StoreInfo
+
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_FILE = re.compile(r"\S+\.(hea|dat|mat)\b")
+_RESAMPLED = re.compile(r"resampled from ([\d.e+]+) Hz")
+_ABSENT = re.compile(r"leads .* absent")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Counts over a store.
+
+    Attributes
+    ----------
+    info
+        The store's description.
+    records, patients
+        Number of records and patients by split.
+    shared_patients
+        Number of patients who have records in more than one split.
+    labels
+        Records by label and split, the commonest first.
+    unlabelled
+        Records without a label.
+    rates
+        Records by the rate that they were recorded at, in Hz.
+    repaired
+        Records in which something was repaired.
+    repairs
+        Records by what was done to them, numbers replaced by N.
+    leads
+        Records by lead that is present.
+    refused
+        Refused records by reason, names and numbers left out.
+    """
+
+    info: StoreInfo
+    records: dict[str, int]
+    patients: dict[str, int]
+    shared_patients: int
+    labels: dict[str, Counter[str]]
+    unlabelled: int
+    rates: Counter[float]
+    repaired: int
+    repairs: Counter[str]
+    leads: dict[str, int]
+    refused: Counter[str]
+
+
+def summarise(store: Store) -> Overview:
+    """Count what is in a store.
+
+    Raises
+    ------
+    StoreError
+        If its table of records cannot be read.
+    """
+    table = store.records
+    splits = table["split"].to_numpy()
+    pairs = table[["split", "patient_id"]].drop_duplicates()
+    in_splits = pairs["patient_id"].value_counts()
+    labels: dict[str, Counter[str]] = {}
+    unlabelled = 0
+    for split, names in zip(splits, table["labels"].to_numpy(), strict=True):
+        unlabelled += not names
+        for name in names:
+            labels.setdefault(name, Counter())[split] += 1
+    ordered = sorted(labels, key=lambda name: (-labels[name].total(), name))
+    rates: Counter[float] = Counter()
+    repairs: Counter[str] = Counter()
+    # Few different texts, so each is taken apart once.
+    for text, count in table["repaired"].value_counts().items():
+        found = _RESAMPLED.search(str(text))
+        rates[float(found[1]) if found else store.info.sample_rate] += int(count)
+        for kind in {_kind(part) for part in str(text).split("; ") if part}:
+            repairs[kind] += int(count)
+    masks = table["lead_mask"].to_numpy()
+    return Overview(
+        info=store.info,
+        records={split: int((splits == split).sum()) for split in SPLITS},
+        patients={split: int((pairs["split"] == split).sum()) for split in SPLITS},
+        shared_patients=int((in_splits > 1).sum()),
+        labels={name: labels[name] for name in ordered},
+        unlabelled=unlabelled,
+        rates=rates,
+        repaired=int((table["repaired"] != "").sum()),
+        repairs=repairs,
+        leads={lead: int(((masks >> bit) & 1).sum()) for bit, lead in enumerate(store.info.leads)},
+        refused=_refused(store),
+    )
+
+
+def overview_lines(overview: Overview, most_labels: int = 20) -> list[str]:
+    """Return the overview as a table to print."""
+    info = overview.info
+    splits = [split for split in SPLITS if overview.records[split]]
+    total = max(1, info.records)
+    lines = [
+        f"{info.database}: {info.records:,} records of {info.seconds:g} s at "
+        f"{info.sample_rate:g} Hz, filter {info.filter}, prepared by version {info.created_with}",
+        "",
+        _row("split", *(f"{split:>9}" for split in splits)),
+        _row("records", *(f"{overview.records[split]:>9,}" for split in splits)),
+        _row("patients", *(f"{overview.patients[split]:>9,}" for split in splits)),
+    ]
+    if overview.shared_patients:
+        lines.append(f"{overview.shared_patients:,} patients have records in more than one split")
+    if overview.labels:
+        lines += ["", _row("label", *(f"{split:>9}" for split in splits))]
+        for name, counts in list(overview.labels.items())[:most_labels]:
+            lines.append(_row(name, *(f"{counts[split]:>9,}" for split in splits)))
+        left = len(overview.labels) - most_labels
+        lines += [f"... and {left} more labels"] if left > 0 else []
+    if overview.unlabelled:
+        lines.append(f"without a label: {overview.unlabelled:,}")
+    lines += ["", f"repaired: {overview.repaired:,} ({100 * overview.repaired / total:.1f} %)"]
+    lines += _counts(overview.repairs)
+    lines.append("recorded at: " + ", ".join(f"{r:g} Hz {n:,}" for r, n in overview.rates.items()))
+    lacking = {lead: info.records - n for lead, n in overview.leads.items() if n < info.records}
+    if lacking:
+        lines.append("absent leads: " + ", ".join(f"{lead} {n:,}" for lead, n in lacking.items()))
+    lines.append(f"refused: {overview.refused.total():,}")
+    lines += _counts(overview.refused)
+    return lines
+
+
+def _row(name: str, *cells: str) -> str:
+    return f"{name:24}{' '.join(cells)}"
+
+
+def _counts(counter: Counter[str], most: int = 10) -> Iterable[str]:
+    return [f"  {count:>9,}  {text}" for text, count in counter.most_common(most)]
+
+
+def _kind(text: str) -> str:
+    if _ABSENT.fullmatch(text):
+        return "leads absent"
+    if _RESAMPLED.fullmatch(text):
+        return "resampled"
+    return _NUMBER.sub("N", text)
+
+
+def _refused(store: Store) -> Counter[str]:
+    reasons: Counter[str] = Counter()
+    path = store.path / REFUSED_FILE
+    if not path.is_file():
+        return reasons
+    with path.open(encoding="utf-8") as file:
+        next(file, None)
+        for line in file:
+            reason = line.rstrip("\n").partition("\t")[2]
+            # "NAME.hea: 3 signals announced, 2 listed": the name comes first.
+            _, colon, rest = reason.partition(": ")
+            text = _FILE.sub("FILE", _QUOTED.sub("'...'", rest if colon else reason))
+            reasons[_NUMBER.sub("N", text)] += 1
+    return reasons

@@ -1,0 +1,260 @@
+"""Electrocardiograms on millimetre paper: 25 mm/s and 10 mm/mV.
+
+Everything is drawn in millimetres: one unit of a figure's axes is one millimetre on paper at the
+figure's own size, whatever its resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from selfmis_plugin.data.leads import STANDARD_LEADS
+
+MM_PER_SECOND = 25.0
+MM_PER_MILLIVOLT = 10.0
+SECONDS = 10.0
+
+#: Leads of each row, in the usual printout of 2.5 s a lead, and the rhythm strip below it.
+ROWS_3X4: tuple[tuple[str, ...], ...] = (
+    ("I", "aVR", "V1", "V4"),
+    ("II", "aVL", "V2", "V5"),
+    ("III", "aVF", "V3", "V6"),
+    ("II",),
+)
+LAYOUTS: tuple[str, ...] = ("3x4", "12x1")
+
+_MM_PER_INCH = 25.4
+_MARGIN = 5.0
+_HEADER = 15.0
+_FOOTER = 6.0
+#: Room left of a row for the calibration pulse.
+_PULSE_ROOM = 10.0
+_ROW_HEIGHT = {"3x4": 30.0, "12x1": 20.0}
+
+_PAPER = "#fffdfb"
+_FINE, _COARSE = "#f7d9d5", "#e9aaa3"
+_INK = "#1a1a1a"
+_ABSENT = "#9a9a9a"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One electrocardiogram of a figure.
+
+    Attributes
+    ----------
+    signal
+        Microvolts, (leads, samples); samples that are NaN leave a gap.
+    rate
+        Samples a second.
+    leads
+        Names of the leads.
+    absent
+        Leads to mark as absent instead of drawing what stands for them.
+    title, subtitle
+        First and second line above the paper.
+    """
+
+    signal: npt.NDArray[np.floating | np.integer]
+    rate: float
+    leads: tuple[str, ...] = STANDARD_LEADS
+    absent: frozenset[str] = frozenset()
+    title: str = ""
+    subtitle: str = ""
+
+
+def draw_ecg(
+    signal: npt.NDArray[np.floating | np.integer],
+    rate: float,
+    leads: Sequence[str] = STANDARD_LEADS,
+    *,
+    absent: Collection[str] = (),
+    title: str = "",
+    subtitle: str = "",
+    layout: str = "3x4",
+    dpi: float = 150,
+) -> Figure:
+    """Draw one electrocardiogram, at most ten seconds of it.
+
+    Parameters
+    ----------
+    signal
+        Microvolts, (leads, samples).
+    rate
+        Samples a second.
+    leads
+        Names of the leads.
+    absent
+        Leads to mark as absent; standard leads that are not among *leads* are marked too.
+    title, subtitle
+        Lines above the paper.
+    layout
+        "3x4": 2.5 s of each lead and a rhythm strip of lead II; "12x1": all leads, one a row.
+    dpi
+        Dots an inch when the figure is saved.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        One axes whose unit is the millimetre; a trace's label is its lead's name.
+
+    Raises
+    ------
+    ValueError
+        If the signal is not (leads, samples) or the layout is unknown.
+    """
+    panel = Panel(np.asarray(signal), rate, tuple(leads), frozenset(absent), title, subtitle)
+    return draw_panels([panel], layout=layout, dpi=dpi)
+
+
+def draw_panels(panels: Sequence[Panel], *, layout: str = "3x4", dpi: float = 150) -> Figure:
+    """Draw several electrocardiograms, one below the other.
+
+    Parameters
+    ----------
+    panels
+        What to draw, from above.
+    layout, dpi
+        See :func:`draw_ecg`.
+
+    Raises
+    ------
+    ValueError
+        If a signal is not (leads, samples) or the layout is unknown.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f"layout {layout!r} is not one of {', '.join(LAYOUTS)}")
+    for panel in panels:
+        if panel.signal.ndim != 2 or len(panel.signal) != len(panel.leads):
+            raise ValueError(
+                f"a signal of shape {panel.signal.shape} is not (leads, samples) of "
+                f"{len(panel.leads)} leads"
+            )
+    rows = [_rows(panel, layout) for panel in panels]
+    papers = [len(of_panel) * _ROW_HEIGHT[layout] for of_panel in rows]
+    width = 2 * _MARGIN + _PULSE_ROOM + SECONDS * MM_PER_SECOND
+    height = sum(_HEADER + paper + _FOOTER for paper in papers) + _MARGIN
+    figure = Figure(figsize=(width / _MM_PER_INCH, height / _MM_PER_INCH), dpi=dpi)
+    FigureCanvasAgg(figure)
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0, width)
+    axes.set_ylim(0, height)
+    top = height
+    for panel, of_panel, paper in zip(panels, rows, papers, strict=True):
+        bottom = top - _HEADER - paper
+        _draw_grid(axes, _MARGIN, width - _MARGIN, bottom, bottom + paper)
+        _write_texts(axes, panel, width, top, bottom)
+        for number, names in enumerate(of_panel):
+            middle = bottom + paper - (number + 0.5) * _ROW_HEIGHT[layout]
+            _draw_row(axes, panel, names, middle, middle + 0.5 * _ROW_HEIGHT[layout] - 4.5)
+        top = bottom - _FOOTER
+    return figure
+
+
+def _rows(panel: Panel, layout: str) -> Sequence[tuple[str, ...]]:
+    if layout == "3x4":
+        return ROWS_3X4
+    standard = set(panel.leads) <= set(STANDARD_LEADS)
+    return [(lead,) for lead in (STANDARD_LEADS if standard else panel.leads)]
+
+
+def _draw_grid(axes: Axes, left: float, right: float, bottom: float, top: float) -> None:
+    """Draw lines a millimetre apart, every fifth one stronger."""
+    for step, colour, linewidth in ((1, _FINE, 0.35), (5, _COARSE, 0.6)):
+        upright = [[(x, bottom), (x, top)] for x in np.arange(left, right + 0.5, step)]
+        level = [[(left, y), (right, y)] for y in np.arange(bottom, top + 0.5, step)]
+        lines = LineCollection(upright + level, colors=colour, linewidths=linewidth, zorder=step)
+        lines.set_gid(f"grid {step} mm")
+        axes.add_collection(lines, autolim=False)
+
+
+def _write_texts(axes: Axes, panel: Panel, width: float, top: float, bottom: float) -> None:
+    axes.text(_MARGIN, top - 3.0, panel.title, fontsize=11, weight="bold", va="top", color=_INK)
+    axes.text(_MARGIN, top - 9.0, panel.subtitle, fontsize=8.5, va="top", color=_INK)
+    seconds = panel.signal.shape[-1] / panel.rate
+    notes = [f"{MM_PER_SECOND:g} mm/s", f"{MM_PER_MILLIVOLT:g} mm/mV", f"{panel.rate:g} Hz"]
+    notes.append("each lead about its median")
+    if seconds > SECONDS:
+        notes.append(f"the first {SECONDS:g} s of {seconds:g} s")
+    axes.text(_MARGIN, bottom - 1.5, "   ".join(notes), fontsize=7, va="top", color=_INK)
+
+
+def _draw_row(
+    axes: Axes, panel: Panel, names: Sequence[str], middle: float, names_at: float
+) -> None:
+    x = _MARGIN + 2.0
+    # One millivolt high, 0.2 s wide.
+    pulse = ([0, 1, 1, 6, 6, 7], [0, 0, MM_PER_MILLIVOLT, MM_PER_MILLIVOLT, 0, 0])
+    axes.plot(
+        x + np.array(pulse[0]),
+        middle + np.array(pulse[1]),
+        color=_INK,
+        linewidth=0.8,
+        label="calibration",
+        zorder=8,
+    )
+    start = _MARGIN + _PULSE_ROOM
+    seconds = SECONDS / len(names)
+    for column, lead in enumerate(names):
+        begin = column * seconds
+        left = start + begin * MM_PER_SECOND
+        if column:
+            axes.plot([left, left], [middle - 4, middle + 4], color=_INK, linewidth=0.8, zorder=7)
+        is_absent = lead in panel.absent or lead not in panel.leads
+        axes.text(
+            left + 1.0,
+            names_at,
+            lead,
+            fontsize=9,
+            weight="bold",
+            color=_ABSENT if is_absent else _INK,
+            path_effects=[withStroke(linewidth=2.5, foreground=_PAPER)],
+            zorder=10,
+        )
+        if is_absent:
+            axes.text(
+                left + seconds * MM_PER_SECOND / 2,
+                middle,
+                f"{lead} absent",
+                fontsize=9,
+                style="italic",
+                color=_ABSENT,
+                ha="center",
+                va="center",
+                bbox={"facecolor": _PAPER, "edgecolor": _ABSENT, "linewidth": 0.6},
+                zorder=9,
+            )
+            continue
+        _draw_trace(axes, panel, lead, begin, begin + seconds, start, middle)
+
+
+def _draw_trace(
+    axes: Axes, panel: Panel, lead: str, begin: float, end: float, start: float, middle: float
+) -> None:
+    values = panel.signal[panel.leads.index(lead)].astype(np.float64)
+    # Up to and with the sample at the end, so that strips meet.
+    first, last = round(begin * panel.rate), round(end * panel.rate) + 1
+    part = values[first:last]
+    known = values[np.isfinite(values)]
+    if not len(part) or not len(known):
+        return
+    millivolts = (part - np.median(known)) / 1000
+    axes.plot(
+        start + (first + np.arange(len(part))) / panel.rate * MM_PER_SECOND,
+        middle + millivolts * MM_PER_MILLIVOLT,
+        color=_INK,
+        linewidth=0.8,
+        label=lead,
+        solid_joinstyle="round",
+        zorder=8,
+    )
