@@ -12,7 +12,9 @@ import wfdb
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.store import Store
 
-RATIOS = ("prepare_vs_wfdb", "read12_vs_mat", "read1_vs_mat")
+RATIOS = (
+    "prepare_vs_wfdb", "prepare_filtered_vs_reference", "read12_vs_mat", "read1_vs_mat"
+)  # fmt: skip
 
 
 def test_figures_are_printed_and_written(

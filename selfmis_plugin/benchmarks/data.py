@@ -15,6 +15,7 @@ from selfmis_plugin.benchmarks.machine import describe_machine, usable_cores
 from selfmis_plugin.benchmarks.mimic_folder import write_mat_files, write_mimic_folder
 from selfmis_plugin.benchmarks.preparation_speed import (
     Preparation,
+    filtered_speeds,
     grow,
     preparation_speeds,
     preparing,
@@ -29,6 +30,7 @@ MIMIC_RECORDS = 800_035
 
 _RATIOS = {
     "prepare_vs_wfdb": ("prepare", "wfdb"),
+    "prepare_filtered_vs_reference": ("prepare_filtered", "filter_reference"),
     "read12_vs_mat": ("read12", "mat12"),
     "read1_vs_mat": ("read1", "mat1"),
     "read12_normalised_vs_mat": ("read_normalised12", "mat12"),
@@ -39,6 +41,8 @@ _RATIOS = {
 _WAYS = {
     "wfdb": "wfdb.rdrecord alone",
     "prepare": "selfmis prepare, read to store",
+    "filter_reference": "wfdb and ECGFounder's filter in SciPy",
+    "prepare_filtered": "selfmis prepare --filter ecgfounder",
     "mat12": ".mat as fairseq-signals, 12 leads",
     "read12": "batches of 128, 12 leads, int16",
     "read_normalised12": "  with z-score on the CPU",
@@ -50,6 +54,7 @@ _WAYS = {
 }
 _REFERENCES = {
     "prepare": "prepare_vs_wfdb",
+    "prepare_filtered": "prepare_filtered_vs_reference",
     "read12": "read12_vs_mat",
     "read_normalised12": "read12_normalised_vs_mat",
     "read1": "read1_vs_mat",
@@ -119,6 +124,7 @@ def _folder(kept: Path | None) -> Iterator[Path]:
 def _compare(folder: Path, records: Sequence[Path], rounds: int) -> dict[str, Any]:
     database = folder / "mimic-iv-ecg"
     speeds = preparation_speeds(database, records, folder, rounds)
+    speeds |= filtered_speeds(database, records, folder, rounds)
     preparing(database, folder / "store")()
     store = Store.open(folder / "store")
     speeds |= reading_speeds(store, write_mat_files(folder / "mat", store), rounds)
@@ -132,19 +138,19 @@ def _compare(folder: Path, records: Sequence[Path], rounds: int) -> dict[str, An
 
 
 def _print_speeds(speeds: Mapping[str, Speed], ratios: Mapping[str, float]) -> None:
-    print(f"\n{'one core, warm':36}{'records/s':>12}{'slowest - fastest':>22}{'ratio':>9}")
+    print(f"\n{'one core, warm':38}{'records/s':>12}{'slowest - fastest':>22}{'ratio':>9}")
     for name, words in _WAYS.items():
         speed = speeds[name]
         spread = " - ".join(f"{value:,.0f}" for value in speed.spread)
         times = f"{ratios[_REFERENCES[name]]:.1f} x" if name in _REFERENCES else ""
-        print(f"{words:36}{speed.median:12,.0f}{spread:>22}{times:>9}")
+        print(f"{words:38}{speed.median:12,.0f}{spread:>22}{times:>9}")
 
 
 def _growth(folder: Path, records: int, most_workers: int, by_workers: bool) -> dict[str, Any]:
     """Prepare more and more records, then with more and more processes."""
     database = folder / "mimic-iv-ecg"
     sizes = sorted({max(1, records // 4), max(1, records // 2), records})
-    print(f"\n{'preparation':36}{'records/s':>12}{'peak memory':>14}{'800,035 records':>18}")
+    print(f"\n{'preparation':38}{'records/s':>12}{'peak memory':>14}{'800,035 records':>18}")
     workers = 1 if by_workers else most_workers
     by_size = _shown(grow(database, folder, sizes, workers))
     steps: list[int] = []
@@ -166,7 +172,7 @@ def _shown(preparations: Iterator[Preparation]) -> list[Preparation]:
     for one in preparations:
         what = f"{one.records:,} records, {one.workers} worker{'s' * (one.workers > 1)}"
         memory = f"{one.peak_memory / 2**20:,.0f} MiB"
-        print(f"{what:36}{one.rate:12,.0f}{memory:>14}{_hours(one):16.2f} h", flush=True)
+        print(f"{what:38}{one.rate:12,.0f}{memory:>14}{_hours(one):16.2f} h", flush=True)
         done.append(one)
     return done
 
