@@ -58,7 +58,7 @@ def evaluate(
     trained = load_trained(checkpoint)
     part = open_split(data, split)
     _refuse_other_data(Path(checkpoint), trained.preprocessing, part)
-    part.require_leads(trained.preprocessing.leads)
+    part.require_leads(trained.required_leads)
     about = {
         "kind": trained.kind,
         "checkpoint": str(checkpoint),
