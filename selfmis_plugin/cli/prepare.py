@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from selfmis_plugin.cli import synthetic
+from selfmis_plugin.cli import prepare_recordings, synthetic
 from selfmis_plugin.data.databases import known_databases
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.listing import DatabaseError
@@ -22,6 +22,7 @@ from selfmis_plugin.data.store import StoreError
 
 DATABASES = known_databases()
 SYNTHETIC = "synthetic"
+RECORDINGS = "recordings"
 
 #: Exit status after Ctrl-C, by the shell's custom.
 INTERRUPTED = 130
@@ -61,6 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--overwrite", action="store_true", help="replace the store that is at DIR"
         )
         database.add_arguments(command)
+    command = commands.add_parser(
+        RECORDINGS, help=prepare_recordings.TITLE, description=prepare_recordings.TITLE
+    )
+    command.set_defaults(database=RECORDINGS)
+    prepare_recordings.add_arguments(command)
     title = "a synthetic cohort, for trying things out without data"
     command = commands.add_parser(SYNTHETIC, help=title, description=title)
     command.set_defaults(database=SYNTHETIC)
@@ -73,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
         return synthetic.run(args)
     try:
         with _terminated_like_interrupted():
+            if args.database == RECORDINGS:
+                return prepare_recordings.run(args)
             listing = DATABASES[args.database].list_records(args.root, args)
             summary = prepare_database(
                 listing,
