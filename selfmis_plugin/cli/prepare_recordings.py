@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import sys
 from pathlib import Path
@@ -11,14 +12,8 @@ from selfmis_plugin.data.listing import DatabaseError
 from selfmis_plugin.data.preparation import PreparationError
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
-from selfmis_plugin.data.recordings.channels import WEARABLE, parse_channels
+from selfmis_plugin.data.recordings.channels import REFERENCE_SHARE, WEARABLE, parse_channels
 from selfmis_plugin.data.recordings.long_recording import ReadingOptions, plain_unit
-from selfmis_plugin.data.recordings.preparation import (
-    REFERENCE_SHARE,
-    RecordingsOptions,
-    prepare_recordings,
-)
-from selfmis_plugin.data.recordings.sources import find_sources
 from selfmis_plugin.data.recordings.subject_splits import SubjectSplits
 from selfmis_plugin.data.store import StoreError
 
@@ -110,15 +105,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument("--seed", type=int, default=0, help="draws the shares (default: 0)")
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="recordings read at once (default: 1)"
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="recordings read at once (default: 1)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the store that is at DIR")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prepare what the arguments say; return the exit status."""
+    # Draws pictures, for which the preparation of other databases should not wait.
+    preparation = importlib.import_module("selfmis_plugin.data.recordings.preparation")
     try:
-        options = RecordingsOptions(
+        options = preparation.RecordingsOptions(
             channels=parse_channels(args.single, args.multi, args.name),
             reading=ReadingOptions(args.rate, args.units),
             overlap=args.overlap,
@@ -132,9 +133,12 @@ def run(args: argparse.Namespace) -> int:
                 args.seed,
             ),
         )
-        sources = find_sources(args.root, args.group, args.table)
-        summary = prepare_recordings(
-            sources, args.dest, options, max(1, args.workers), args.overwrite
+        summary = preparation.prepare_recordings(
+            preparation.find_sources(args.root, args.group, args.table),
+            args.dest,
+            options,
+            args.workers,
+            args.overwrite,
         )
     except (DatabaseError, PreparationError, StoreError, OSError) as error:
         print(f"selfmis prepare recordings: {error}", file=sys.stderr)
@@ -151,6 +155,13 @@ def _positive(text: str) -> float:
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
     return value
+
+
+def _workers(text: str) -> int:
+    workers = int(text) if text.isdecimal() else 0
+    if workers < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, at least 1")
+    return workers
 
 
 def _units(text: str) -> float:

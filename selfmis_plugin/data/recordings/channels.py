@@ -10,6 +10,9 @@ from selfmis_plugin.data.listing import DatabaseError
 #: Name of the wearable's channel among a store's leads.
 WEARABLE = "wearable"
 
+#: Share of the reference's channels that must be good in a window.
+REFERENCE_SHARE = 0.8
+
 
 @dataclass(frozen=True)
 class ChannelMap:

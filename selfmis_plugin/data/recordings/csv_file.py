@@ -28,8 +28,8 @@ _ROWS_FOR_RATE = 20_000
 #: Rates that an ECG recorder may have, by which the unit of an unnamed time is found.
 _LIKELY_RATES = (20.0, 15_000.0)
 #: A rate so close to a whole number is one: the clock of a time column is not better.
-_SNAP = 0.002
-#: Steps of uneven times (packets of a radio) are gaps only from so many seconds on.
+_SNAP = 0.0005
+#: Steps of uneven times are gaps only from so many seconds on.
 _UNEVEN_GAP = 0.25
 
 
@@ -100,22 +100,28 @@ class _Time:
             )
         self.path = path
         self.position = column.position
-        self._unit: float | None = time_unit(column)
         frame = next(_frames(path, layout, [column.position], _ROWS_FOR_RATE))
         self._is_text = not pd.api.types.is_numeric_dtype(frame[column.position])
-        steps = np.diff(self._raw_seconds(frame))
+        steps = np.diff(self._raw_times(frame))
         steps = steps[np.isfinite(steps)]
-        forward = steps[steps > 0]
-        if not len(forward):
+        advances = np.flatnonzero(steps > 0)
+        if not len(advances):
             raise RecordError("bad times", f"{path.name}: column {column.name} does not advance")
-        typical = float(np.median(forward))
-        even = bool(np.quantile(steps, 0.02) > 0 and np.quantile(steps, 0.98) < 1.5 * typical)
-        if self._unit is None and not self._is_text:
-            self._unit = self._guess(steps, typical, even, column.name)
-            steps, typical = steps * self._unit, typical * self._unit
+        # Radios give a whole packet one time: from one packet's first sample to another's.
+        if len(advances) > 1:
+            steps = steps[advances[0] + 1 : advances[-1] + 1]
+        typical = float(np.median(steps[steps > 0]))
+        even = float(np.quantile(steps[steps > 0], 0.98)) < 1.5 * typical
+        self._unit = 1.0
+        if not self._is_text:
+            usual = steps[(steps >= 0) & (steps < 1.5 * typical)]
+            self._unit = time_unit(column) or self._guess(float(usual.mean()), column.name)
+        steps, typical = steps * self._unit, typical * self._unit
         self._gap = 1.5 * typical if even else max(_UNEVEN_GAP, 1.5 * typical)
         usual = steps[(steps >= 0) & (steps <= self._gap)]
         rate = len(usual) / float(usual.sum())
+        #: From one row to the next, or from one packet to the next.
+        self._usual_step = typical
         whole = round(rate)
         self.rate = float(whole) if whole and abs(rate / whole - 1) <= _SNAP else round(rate, 2)
         self._first: float | None = None
@@ -126,7 +132,7 @@ class _Time:
         self, frame: pd.DataFrame, values: npt.NDArray[np.float64]
     ) -> Iterator[tuple[float, npt.NDArray[np.float64], bool]]:
         """Yield start, samples and whether they go on, cut at long gaps, short ones filled."""
-        times = self._raw_seconds(frame) * (1.0 if self._unit is None else self._unit)
+        times = self._raw_times(frame) * self._unit
         known = np.isfinite(times)
         if not known.any():
             raise RecordError("bad times", f"{self.path.name}: no time in row {self._rows + 1} on")
@@ -151,7 +157,7 @@ class _Time:
         start = float(times[0]) - self._first
         for gap in gaps:
             pieces.append(values[:, piece_start:gap])
-            missing = round((float(steps[gap]) - 1 / self.rate) * self.rate)
+            missing = round((float(steps[gap]) - self._usual_step) * self.rate)
             if missing <= LONGEST_FILLED * self.rate:
                 pieces.append(np.full((len(values), missing), np.nan))
             else:
@@ -163,7 +169,7 @@ class _Time:
         pieces.append(values[:, piece_start:])
         yield start, np.concatenate(pieces, axis=1), continues
 
-    def _raw_seconds(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+    def _raw_times(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
         """Times in the column's own unit, or in seconds where they are dates."""
         column = frame[self.position]
         if not self._is_text:
@@ -173,10 +179,7 @@ class _Time:
         seconds = stamps.astype(np.int64) / 1e9
         return np.where(np.isnat(stamps), np.nan, seconds)
 
-    def _guess(
-        self, steps: npt.NDArray[np.float64], typical: float, even: bool, name: str
-    ) -> float:
-        step = typical if even else float(steps.mean())
+    def _guess(self, step: float, name: str) -> float:
         for unit in (1.0, 1e-3, 1e-6, 1e-9):
             if _LIKELY_RATES[0] <= 1 / (step * unit) <= _LIKELY_RATES[1]:
                 return unit

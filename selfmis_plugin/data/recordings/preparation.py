@@ -18,7 +18,7 @@ from selfmis_plugin.data.parallel import ordered_map
 from selfmis_plugin.data.preparation import PreparationError
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD, choose_threshold
 from selfmis_plugin.data.record_preparation import SAMPLE_RATE, SECONDS
-from selfmis_plugin.data.recordings.channels import ChannelMap
+from selfmis_plugin.data.recordings.channels import REFERENCE_SHARE, ChannelMap
 from selfmis_plugin.data.recordings.long_recording import ReadingOptions
 from selfmis_plugin.data.recordings.report import REPORT_FOLDER, STRIPS, Report, window_table
 from selfmis_plugin.data.recordings.selection import (
@@ -29,14 +29,13 @@ from selfmis_plugin.data.recordings.selection import (
     open_spool,
     picture_channels,
 )
-from selfmis_plugin.data.recordings.sources import Sources
+from selfmis_plugin.data.recordings.sources import Sources, find_sources
 from selfmis_plugin.data.recordings.subject_splits import SubjectSplits
 from selfmis_plugin.data.store import SPLITS, StoreWriter, refused_row
 
-DATABASE = "recordings"
+__all__ = ["RecordingsOptions", "RecordingsSummary", "find_sources", "prepare_recordings"]
 
-#: Share of the reference's channels that must be good.
-REFERENCE_SHARE = 0.8
+DATABASE = "recordings"
 
 
 @dataclass(frozen=True)
