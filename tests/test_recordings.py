@@ -324,7 +324,10 @@ def test_shares_of_subjects(count: int, valid: float, test: float, seed: int) ->
 def test_named_subjects() -> None:
     splits = SubjectSplits(0.5, 0, valid_subjects=("b",)).assign("abcd")
     assert splits == {"a": "train", "b": "valid", "c": "train", "d": "train"}
-    with pytest.raises(DatabaseError, match="no window of subject x"):
+    assert SubjectSplits(0, 0, test_subjects="x").assign("ab", known="abx") == {
+        "a": "train", "b": "train",
+    }  # fmt: skip
+    with pytest.raises(DatabaseError, match="no recording of subject x"):
         SubjectSplits(test_subjects=("x",)).assign("ab")
     with pytest.raises(DatabaseError, match="for validation and for test"):
         SubjectSplits(test_subjects=("x",), valid_subjects=("x", "y"))
@@ -447,10 +450,11 @@ def test_the_store_does_not_depend_on_workers(prepared: Prepared, tmp_path: Path
 def test_a_higher_threshold_keeps_a_part_of_it(prepared: Prepared, tmp_path: Path) -> None:
     dest = tmp_path / "strict"
     arguments = [*prepared.arguments, "--dest", str(dest), "--quality"]
-    assert main([*arguments, "0.97"]) == 0
+    threshold = str(prepared.windows["figure"][prepared.windows["reason"] == ""].quantile(0.2))
+    assert main([*arguments, threshold]) == 0
     strict = set(Store.open(dest).records["record_id"])
     assert strict < set(prepared.store.records["record_id"])
-    assert main([*arguments, "0.97"]) == 1  # it is there already
+    assert main([*arguments, threshold]) == 1  # it is there already
     assert main([*arguments, "auto", "--overwrite"]) == 0
     report = json.loads((dest / "report/report.json").read_text())
     assert 0.5 <= report["threshold"] <= 0.8
@@ -480,8 +484,9 @@ def test_nothing_kept_leaves_the_report_and_no_store(
     write_csv(tmp_path / "in/a.csv", noise)
     dest = tmp_path / "store"
     arguments = ["prepare", "recordings", str(tmp_path / "in"), "--dest", str(dest), *CHOICE]
+    arguments += ["--valid-fraction", "0", "--test-fraction", "0"]
     assert main(arguments) == 1
-    assert "no window can be used, of 2" in capsys.readouterr().err
+    assert "no window can be used; of 2 windows" in capsys.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "in", "store.refused.tsv", "store.report",
     ]  # fmt: skip
@@ -489,7 +494,15 @@ def test_nothing_kept_leaves_the_report_and_no_store(
     assert report["all"]["kept"] == 0
     (tmp_path / "in/a.csv").write_text("nothing\n")
     assert main(arguments) == 1
-    assert "no window can be used, of 0" in capsys.readouterr().err
+    assert "no window can be used; of 0 windows" in capsys.readouterr().err
+    good = wearable_recording(1, (10,))
+    for subject in ("b", "c"):
+        write_csv(tmp_path / f"in/{subject}.csv", noise)
+    write_csv(tmp_path / "in/a.csv", good)
+    assert main([*arguments[:-4], "--valid-subjects", "a", "--test-fraction", "0"]) == 1
+    assert "leave none to train on" in capsys.readouterr().err
+    report = json.loads((tmp_path / "store.report/report.json").read_text())
+    assert report["subjects"]["a"]["kept"] == 1
 
 
 def test_a_wrong_command_is_refused_before_anything_is_read(

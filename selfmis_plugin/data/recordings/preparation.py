@@ -150,7 +150,8 @@ def prepare_recordings(
     StoreError
         If *dest* is there already.
     PreparationError
-        If no window could be kept; ``DEST.report`` and ``DEST.refused.tsv`` then say why.
+        If no window could be kept, or none to train on; ``DEST.report`` and ``DEST.refused.tsv``
+        then say why.
     DatabaseError
         If the subjects cannot be divided as asked.
     """
@@ -163,6 +164,9 @@ def prepare_recordings(
         leads=channels.store_leads,
         overwrite=overwrite,
     )
+    everyone = {s.subject for s in sources.recordings if s.problem is None}
+    if everyone:
+        options.splits.assign(everyone)  # what cannot be is better said before hours are read
     writer.dest.parent.mkdir(parents=True, exist_ok=True)
     spool = Path(tempfile.mkdtemp(dir=writer.dest.parent, prefix=f".{writer.dest.name}.windows-"))
     try:
@@ -186,7 +190,12 @@ def prepare_recordings(
         threshold, rule = _threshold(outcomes, options.quality)
         reasons = [_reasons(outcome, threshold) for outcome in outcomes]
         usable = {o.source.subject for o, why in zip(outcomes, reasons, strict=True) if "" in why}
-        splits = options.splits.assign(usable) if usable else {}
+        splits, problem = {}, None if usable else "no window can be used"
+        if usable:
+            try:
+                splits = options.splits.assign(usable, everyone)
+            except DatabaseError as error:
+                problem = f"after selection {error}"
         report = Report(
             settings=_settings(options, sources),
             threshold=threshold,
@@ -197,8 +206,8 @@ def prepare_recordings(
         )
         _collect_examples(report, outcomes, reasons, spool, channels)
         report.write(spool / REPORT_FOLDER)
-        if not usable:
-            raise PreparationError(_nothing_left(report, writer.dest, spool))
+        if problem:
+            raise PreparationError(_no_store(problem, report, writer.dest, spool))
         with writer:
             for source, reason in report.refused:
                 writer.refuse(source, reason)
@@ -341,7 +350,7 @@ def _settings(options: RecordingsOptions, sources: Sources) -> dict[str, object]
     }
 
 
-def _nothing_left(report: Report, dest: Path, spool: Path) -> str:
+def _no_store(problem: str, report: Report, dest: Path, spool: Path) -> str:
     """Leave the report and the refused recordings beside *dest*; return what to say."""
     refused = dest.with_name(dest.name + ".refused.tsv")
     rows = ["source\treason\n", *(refused_row(source, reason) for source, reason in report.refused)]
@@ -350,7 +359,7 @@ def _nothing_left(report: Report, dest: Path, spool: Path) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     (spool / REPORT_FOLDER).rename(folder)
     lines = [
-        f"{DATABASE}: no window can be used, of {len(report.windows):,}",
+        f"{DATABASE}: {problem}; of {len(report.windows):,} windows:",
         *(f"    {reason}" for _, reason in report.refused[:5]),
         *(f"  {line}" for line in report.table().splitlines()),
         f"all reasons are in {refused} and {folder}",

@@ -39,18 +39,21 @@ class SubjectSplits:
                 f"subject {', '.join(both)} is given for validation and for test: choose one"
             )
 
-    def assign(self, subjects: Iterable[str]) -> dict[str, str]:
+    def assign(self, subjects: Iterable[str], known: Iterable[str] | None = None) -> dict[str, str]:
         """Return the split of each subject.
 
-        Subjects are ordered by a hash of seed and name; the first are test subjects, the next
-        validation subjects, the rest train. A share above zero gives at least one subject.
+        A subject that is named and among *known* (by default *subjects*) but not among *subjects*
+        has nothing to be divided. The others are ordered by a hash of seed and name; the first are
+        test subjects, the next validation subjects, the rest train. A share above zero gives at
+        least one subject.
 
         Raises
         ------
         DatabaseError
             If a named subject is unknown, or nobody is left to train on.
         """
-        known = set(subjects)
+        present = set(subjects)
+        known = present if known is None else set(known)
         named = {
             **dict.fromkeys(self.test_subjects, "test"),
             **dict.fromkeys(self.valid_subjects, "valid"),
@@ -58,22 +61,22 @@ class SubjectSplits:
         unknown = sorted(set(named) - known)
         if unknown:
             raise DatabaseError(
-                f"no window of subject {', '.join(unknown)} was kept; there are "
-                f"{', '.join(sorted(known)) or 'none'}"
+                f"there is no recording of subject {', '.join(unknown)}; there are those of "
+                f"{', '.join(sorted(known)) or 'nobody'}"
             )
-        splits = dict(named)
-        free = sorted(known - set(named), key=self._order)
+        splits = {subject: split for subject, split in named.items() if subject in present}
+        free = sorted(present - set(named), key=self._order)
         for split, given, share in (
             ("test", self.test_subjects, self.test_fraction),
             ("valid", self.valid_subjects, self.valid_fraction),
         ):
-            count = 0 if given or not share else max(1, round(share * len(known)))
+            count = 0 if given or not share else max(1, round(share * len(present)))
             splits.update(dict.fromkeys(free[:count], split))
             free = free[count:]
         splits.update(dict.fromkeys(free, "train"))
         if not free:
             raise DatabaseError(
-                f"{len(known)} subjects leave none to train on: lower --valid-fraction and "
+                f"{len(present)} subjects leave none to train on: lower --valid-fraction and "
                 "--test-fraction (0 for none)"
             )
         return splits
