@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -127,6 +130,15 @@ def test_without_two_beats_there_is_no_figure(ecg: np.ndarray) -> None:
     assert beat_similarity(ecg, np.array([], dtype=np.int64), RATE) == 0
     assert beat_similarity(ecg, np.array([100]), RATE) == 0
     assert beat_similarity(np.zeros(5000), np.array([1000, 2000, 3000]), RATE) == 0
+
+
+def test_real_resting_records_are_usable(real_data: Path) -> None:
+    records = sorted((real_data / "challenge2021").glob("*.hea"))
+    assert records
+    for header in records:
+        record = wfdb.rdrecord(str(header.with_suffix("")), channel_names=["I"])
+        quality = assess(record.p_signal[:, 0] * 1000, record.fs)
+        assert quality.usable(), (header.name, quality)
 
 
 def test_what_cannot_be_assessed() -> None:
