@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.leads import STANDARD_LEADS, reference_leads
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 
 __all__ = [
@@ -271,9 +271,13 @@ def _from_training(
             f"{path}: its configuration (cfg.model) is not usable: {error}"
         ) from error
     preprocessing = dict(_mapping(_mapping(payload.get("task_state")).get("preprocessing")))
-    if preprocessing and kind == "selfmis" and tower == "single":
-        # The pre-training reads whole records; this tower has seen one lead of them.
-        preprocessing["leads"] = [model_config.get("lead", "I")]
+    if preprocessing and kind == "selfmis":
+        # The pre-training reads whole records; a tower has seen only its leads of them.
+        preprocessing["leads"] = (
+            [model_config.get("lead", "I")]
+            if tower == "single"
+            else list(reference_leads(preprocessing["leads"], model_config.get("multi_leads")))
+        )
     return EncoderWeights(
         config=config,
         state_dict=_checked(path, weights, config),

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1DConfig
@@ -26,6 +27,11 @@ class LoadedClassifier:
     preprocessing: Preprocessing
     standardize: bool
     weights: dict[str, torch.Tensor]
+
+    @property
+    def required_leads(self) -> tuple[str, ...]:
+        """Leads that a record must have."""
+        return self.preprocessing.leads
 
     def network(self, store_rate: float) -> EncoderClassifier:
         """Return the network, float32, for signals of *store_rate* Hz."""
@@ -45,16 +51,23 @@ class LoadedClassifier:
 
 @dataclass(frozen=True)
 class LoadedTowers:
-    """Trained towers: the single lead, the preprocessing, the weights, and the mean multi-lead
+    """Trained towers: their leads, the preprocessing, the weights, and the mean multi-lead
     embedding where the loss subtracted it."""
 
     kind: ClassVar[str] = "towers"
     path: Path
     config: Net1DConfig
     lead: str
+    multi_leads: tuple[str, ...]
+    allow_absent_leads: bool
     preprocessing: Preprocessing
     center: torch.Tensor | None
     weights: dict[str, torch.Tensor]
+
+    @property
+    def required_leads(self) -> tuple[str, ...]:
+        """Leads that a record must have; others may be absent if they were in training."""
+        return (self.lead,) if self.allow_absent_leads else self.preprocessing.leads
 
     def network(self, store_rate: float) -> TwoTowers:
         """Return the towers, float32, for signals of *store_rate* Hz."""
@@ -64,6 +77,7 @@ class LoadedTowers:
             lead=self.lead,
             store_rate=store_rate,
             sample_rate=self.preprocessing.sample_rate,
+            multi_leads=self.multi_leads,
         )
         _fill(towers, self.weights, self.path)
         return towers
@@ -106,6 +120,8 @@ def load_trained(path: str | Path) -> LoadedClassifier | LoadedTowers:
             file,
             config,
             model["lead"],
+            reference_leads(preprocessing.leads, model.get("multi_leads")),
+            bool(state["cfg"]["task"].get("allow_absent_leads", False)),
             preprocessing,
             task.get("center"),
             _part(weights, "towers."),

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from selfmis_plugin.cli import prepare_export, prepare_fraction, synthetic
+from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordings, synthetic
 from selfmis_plugin.data.databases import known_databases
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
@@ -23,9 +23,13 @@ from selfmis_plugin.data.preprocessing import NO_FILTER
 from selfmis_plugin.data.store import StoreError
 
 DATABASES = known_databases()
-SYNTHETIC = "synthetic"
-#: What else can be made: from a prepared store.
-FROM_STORE = {"fraction": prepare_fraction, "export": prepare_export}
+#: What else can be prepared: modules with TITLE, add_arguments and run.
+OTHERS = {
+    "recordings": prepare_recordings,
+    "synthetic": synthetic,
+    "fraction": prepare_fraction,
+    "export": prepare_export,
+}
 
 #: Exit status after Ctrl-C, by the shell's custom.
 INTERRUPTED = 130
@@ -73,11 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         prepare_fraction.add_database_options(command)
         database.add_arguments(command)
-    title = "a synthetic cohort, for trying things out without data"
-    command = commands.add_parser(SYNTHETIC, help=title, description=title)
-    command.set_defaults(database=SYNTHETIC)
-    synthetic.add_arguments(command)
-    for name, module in FROM_STORE.items():
+    for name, module in OTHERS.items():
         command = commands.add_parser(name, help=module.TITLE, description=module.TITLE)
         command.set_defaults(database=name)
         module.add_arguments(command)
@@ -85,12 +85,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare what the arguments say; return the exit status."""
-    if args.database == SYNTHETIC:
-        return synthetic.run(args)
-    if args.database in FROM_STORE:
-        return FROM_STORE[args.database].run(args)
     try:
         with _terminated_like_interrupted():
+            if args.database in OTHERS:
+                return OTHERS[args.database].run(args)
             listing = DATABASES[args.database].list_records(args.root, args)
             summary = prepare_database(
                 listing,

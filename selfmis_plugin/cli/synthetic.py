@@ -9,7 +9,9 @@ from pathlib import Path
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.synthetic import CohortError, CohortSummary, write_cohort
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["TITLE", "add_arguments", "run"]
+
+TITLE = "a synthetic cohort, for trying things out without data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 STANDARD_LEADS: tuple[str, ...] = (
     "I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6",
@@ -43,6 +43,41 @@ def parse_leads(names: str | Iterable[str]) -> tuple[str, ...]:
     if not leads:
         raise ValueError("at least one lead must be given")
     return tuple(leads)
+
+
+def reference_leads(leads: Sequence[str], chosen: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the leads that a multi-lead encoder sees of signals with *leads*.
+
+    Parameters
+    ----------
+    leads
+        Leads of the signals, in their order.
+    chosen
+        The leads asked for. None: the standard ones among *leads*; the channel of a wearable,
+        which is none of them, is left out, since a reference that holds it would know the answer.
+
+    Returns
+    -------
+    tuple of str
+        Names as in *leads*.
+
+    Raises
+    ------
+    ValueError
+        If a chosen lead is not there, or none is chosen and none is a standard lead.
+    """
+    if chosen:
+        missing = [lead for lead in chosen if lead not in leads]
+        if missing:
+            raise ValueError(f"no lead {', '.join(missing)} among {', '.join(leads)}")
+        return tuple(chosen)
+    standard = tuple(lead for lead in leads if standard_lead(lead))
+    if not standard:
+        raise ValueError(
+            f"none of {', '.join(leads)} is a standard lead: name those of the reference "
+            "(model.multi_leads)"
+        )
+    return standard
 
 
 def lead_mask(leads: Iterable[str]) -> int:

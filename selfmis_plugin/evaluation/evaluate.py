@@ -140,7 +140,7 @@ def fitting_split(trained: LoadedClassifier | LoadedTowers, data: str | Path, sp
     """
     part = open_split(data, split)
     _refuse_other_data(trained.path, trained.preprocessing, part)
-    part.require_leads(trained.preprocessing.leads)
+    part.require_leads(trained.required_leads)
     return part
 
 

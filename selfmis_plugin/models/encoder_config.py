@@ -8,6 +8,7 @@ from typing import Any, List  # noqa: UP035  (older omegaconf reads only typing.
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import CheckpointError, Tower, load_encoder_weights
+from selfmis_plugin.data.leads import standard_lead
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 
@@ -83,6 +84,7 @@ def load_tower(
                     made.filter,
                 )
             made = used
+        made = _for_another_channel(path, made, preprocessing)
         difference = preprocessing.difference(made)
         if difference:
             how = f" (--filter {made.filter})" if made.filter != preprocessing.filter else ""
@@ -92,6 +94,19 @@ def load_tower(
             )
     encoder.load_state_dict(weights.state_dict)
     logger.info("%s: weights of the %s-lead encoder loaded", path, tower)
+
+
+def _for_another_channel(path: str, made: Preprocessing, now: Preprocessing) -> Preprocessing:
+    """Let a single-lead encoder go between a standard lead and a wearable's channel, and say so.
+
+    A wearable has no labels of its own, and no encoder of its own to start from. Between two
+    standard leads it stays an error: there the right data can be had.
+    """
+    names = (*made.leads, *now.leads)
+    if len(names) != 2 or names[0] == names[1] or all(standard_lead(name) for name in names):
+        return made
+    logger.warning("%s: trained on %s, and used for %s", path, *names)
+    return replace(made, leads=now.leads)
 
 
 def _as_override(value: Any) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional
+from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 import torch
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.models.encoder_config import EncoderConfig, load_tower
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
@@ -18,6 +19,10 @@ class SelfMISConfig(EncoderConfig):
     """Keys of ``model: {_name: selfmis}``."""
 
     lead: str = field(default="I", metadata={"help": "lead that the single-lead tower sees"})
+    multi_leads: Optional[List[str]] = field(  # noqa: UP006, UP045
+        default=None,
+        metadata={"help": "leads that the frozen tower sees; default: the data's standard leads"},
+    )
     single_lead_checkpoint: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
         default=None,
         metadata={"help": "weights to start the single-lead tower from: ECGFounder's or ours"},
@@ -54,12 +59,14 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             If the data have no such lead.
         """
         preprocessing = task.preprocessing
+        multi_leads = reference_leads(preprocessing.leads, cfg.multi_leads)
         towers = TwoTowers(
-            Net1DConfig.from_mapping(cfg, len(preprocessing.leads)),
+            Net1DConfig.from_mapping(cfg, len(multi_leads)),
             leads=preprocessing.leads,
             lead=cfg.lead,
             store_rate=task.store.info.sample_rate,
             sample_rate=preprocessing.sample_rate,
+            multi_leads=multi_leads,
         )
         if cfg.single_lead_checkpoint:
             load_tower(
@@ -73,9 +80,9 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             load_tower(
                 towers.multi,
                 cfg.multi_lead_checkpoint,
-                Net1DConfig.from_mapping(cfg, len(preprocessing.leads)),
+                Net1DConfig.from_mapping(cfg, len(multi_leads)),
                 "multi",
-                preprocessing,
+                replace(preprocessing, leads=multi_leads),
             )
         return cls(towers)
 

@@ -44,9 +44,10 @@ class TwoTowers(nn.Module):
     Parameters
     ----------
     config
-        Shape of both towers; its ``in_leads`` is replaced by 1 and by the number of ``leads``.
+        Shape of both towers; its ``in_leads`` is replaced by 1 and by the number of
+        ``multi_leads``.
     leads
-        Leads of the raw signals, in their order; all of them are the multi-lead input.
+        Leads of the raw signals, in their order.
     lead
         The lead that is the single-lead input.
     store_rate
@@ -55,11 +56,15 @@ class TwoTowers(nn.Module):
         Sample rate that the towers read, in hertz.
     freeze_multi
         Freeze the multi-lead tower.
+    multi_leads
+        The leads that are the multi-lead input, in the tower's order; None: all ``leads``. Without
+        ``lead`` among them, as for a wearable beside a reference, the multi-lead tower does not see
+        what the single-lead one reads.
 
     Raises
     ------
     ValueError
-        If ``lead`` is not among ``leads``, or the rates do not fit.
+        If ``lead`` or one of ``multi_leads`` is not among ``leads``, or the rates do not fit.
 
     Examples
     --------
@@ -79,16 +84,19 @@ class TwoTowers(nn.Module):
         store_rate: float = 500,
         sample_rate: float = 500,
         freeze_multi: bool = True,
+        multi_leads: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
         (self.lead_row,) = lead_rows(leads, [lead])
         self.lead = lead
         self.leads = tuple(leads)
+        self.multi_leads = self.leads if multi_leads is None else tuple(multi_leads)
+        self._multi_rows = lead_rows(leads, self.multi_leads)
         self.freeze_multi = freeze_multi
         self.single_input = Preparation(store_rate, sample_rate)
         self.multi_input = Preparation(store_rate, sample_rate)
         self.single = Net1D(dataclasses.replace(config, in_leads=1))
-        self.multi = Net1D(dataclasses.replace(config, in_leads=len(self.leads)))
+        self.multi = Net1D(dataclasses.replace(config, in_leads=len(self.multi_leads)))
         if freeze_multi:
             self.multi.requires_grad_(False).eval()
 
@@ -108,17 +116,20 @@ class TwoTowers(nn.Module):
         return _embed(self.single, self.single_input(signal))
 
     def embed_multi(self, signal: Tensor) -> Tensor:
-        """Embeddings ``(batch, embedding_dim)`` of all raw leads, ``(batch, leads, samples)``.
+        """Embeddings ``(batch, embedding_dim)`` of raw records, ``(batch, leads, samples)``.
 
-        A frozen tower gives a record the same embedding in every epoch, so it may be kept.
+        All leads are given, the tower takes its ``multi_leads``. A frozen tower gives a record the
+        same embedding in every epoch, so it may be kept.
         """
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_multi):
+            if self.multi_leads != self.leads:
+                signal = signal[:, self._multi_rows]
             return _embed(self.multi, self.multi_input(signal))
 
     def forward(
         self, signal: Tensor, multi_embedding: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Embed the single lead and the whole record.
+        """Embed the single lead and the reference.
 
         Parameters
         ----------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from selfmis_plugin import toolkit
@@ -13,6 +14,11 @@ from selfmis_plugin.tasks.store_task import StoreTask, StoreTaskConfig
 class SelfMISPretrainingConfig(StoreTaskConfig):
     """Keys of ``task: {_name: selfmis_pretraining}``."""
 
+    allow_absent_leads: bool = field(
+        default=False,
+        metadata={"help": "take records that lack a lead of the reference; the tower sees zeros"},
+    )
+
 
 @toolkit.register_task("selfmis_pretraining", dataclass=SelfMISPretrainingConfig)
 class SelfMISPretrainingTask(StoreTask):
@@ -21,6 +27,21 @@ class SelfMISPretrainingTask(StoreTask):
     A batch holds all leads of its records; the model cuts the single lead out of them, so the two
     members of a pair are the same recording by construction.
     """
+
+    def __init__(self, cfg: Any, **kwargs: Any) -> None:
+        super().__init__(cfg, **kwargs)
+        self._single_lead: str | None = None
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model; its single lead must be there in every record."""
+        self._single_lead = cfg.lead
+        return super().build_model(cfg, from_checkpoint)
+
+    def required_leads(self) -> Sequence[str]:
+        """Return the leads that no record may lack: with ``allow_absent_leads`` the single one."""
+        if self.cfg.allow_absent_leads and self._single_lead is not None:
+            return (self._single_lead,)
+        return super().required_leads()
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """Give the criterion the mean frozen embedding, if it centres and has none yet."""

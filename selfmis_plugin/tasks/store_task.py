@@ -113,6 +113,10 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         """Return the names of the leads that a batch holds."""
         return self.preprocessing.leads
 
+    def required_leads(self) -> Sequence[str]:
+        """Return the leads that no record may lack: an absent one is zero in the store."""
+        return self.read_leads()
+
     def read_labels(self) -> Sequence[str]:
         """Return the names of the statements that a batch holds as targets."""
         return ()
@@ -132,7 +136,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
                 f"{part.manifest} refers to data prepared in another way than the training data: "
                 + "; ".join(difference)
             )
-        part.require_leads(self.read_leads())
+        part.require_leads(self.required_leads())
         seed = self.cfg.seed if split == self.cfg.train_subset else None
         self.datasets[split] = StoreDataset(
             part.store,

@@ -1,0 +1,189 @@
+"""``selfmis prepare recordings``: own recordings of a wearable beside a reference."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import sys
+from pathlib import Path
+
+from selfmis_plugin.data.listing import DatabaseError
+from selfmis_plugin.data.preparation import PreparationError
+from selfmis_plugin.data.preprocessing import MICROVOLTS
+from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
+from selfmis_plugin.data.recordings.channels import REFERENCE_SHARE, WEARABLE, parse_channels
+from selfmis_plugin.data.recordings.long_recording import ReadingOptions, plain_unit
+from selfmis_plugin.data.recordings.subject_splits import SubjectSplits
+from selfmis_plugin.data.store import StoreError
+
+TITLE = "own recordings: one channel of a wearable beside a reference of several, CSV, WFDB or EDF"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments on *parser*."""
+    parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the recordings")
+    parser.add_argument(
+        "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+    )
+    parser.add_argument(
+        "--single", required=True, metavar="CHANNEL", help="the wearable's channel, such as CH20"
+    )
+    parser.add_argument(
+        "--multi",
+        required=True,
+        metavar="LEAD=CHANNEL,...",
+        help="the reference's channels by standard lead, such as I=CH1,II=CH2,V1=CH3, in the same "
+        "files; other leads are zero and cleared in lead_mask",
+    )
+    parser.add_argument(
+        "--name",
+        default=WEARABLE,
+        help="name of the wearable's channel in the store, for model.lead (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--rate",
+        type=_positive,
+        metavar="HZ",
+        help="samples a second of text files; their column of times is then not read",
+    )
+    parser.add_argument(
+        "--units",
+        type=_units,
+        metavar="UNIT",
+        help="unit of the values: uV, mV, V, or the microvolts in one step; default: the files'",
+    )
+    parser.add_argument(
+        "--overlap",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="seconds that a window of 10 s shares with the next (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--quality",
+        type=_quality,
+        default=PUBLISHED_THRESHOLD,
+        metavar="FIGURE",
+        help="lowest mean correlation of the beats with the average beat, 0 to 1, or auto: Otsu's "
+        "threshold over all windows, between 0.5 and 0.8 (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--reference-share",
+        type=float,
+        default=REFERENCE_SHARE,
+        metavar="SHARE",
+        help="share of the reference's channels that must be neither missing, flat, clipped, off "
+        "nor noisy in a window; the others are zero there (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--group",
+        metavar="PATTERN",
+        help="subject and activity from the paths below ROOT, such as '{subject}/{activity}/*'; "
+        "default: the top folder is the subject",
+    )
+    parser.add_argument(
+        "--table",
+        type=Path,
+        metavar="CSV",
+        help="subjects and activities from a table with the columns file, subject, activity",
+    )
+    for split in ("valid", "test"):
+        parser.add_argument(
+            f"--{split}-fraction",
+            type=float,
+            default=0.1,
+            metavar="SHARE",
+            help=f"share of the subjects in {split}.tsv, by a hash (default: %(default)s)",
+        )
+        parser.add_argument(
+            f"--{split}-subjects",
+            type=_names,
+            default=(),
+            metavar="NAMES",
+            help=f"the subjects in {split}.tsv, apart by commas, in place of a share",
+        )
+    parser.add_argument("--seed", type=int, default=0, help="draws the shares (default: 0)")
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="recordings read at once (default: 1)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the store that is at DIR")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prepare what the arguments say; return the exit status."""
+    # Draws pictures, for which the preparation of other databases should not wait.
+    preparation = importlib.import_module("selfmis_plugin.data.recordings.preparation")
+    try:
+        options = preparation.RecordingsOptions(
+            channels=parse_channels(args.single, args.multi, args.name),
+            reading=ReadingOptions(args.rate, args.units),
+            overlap=args.overlap,
+            quality=args.quality,
+            reference_share=args.reference_share,
+            splits=SubjectSplits(
+                args.valid_fraction,
+                args.test_fraction,
+                args.valid_subjects,
+                args.test_subjects,
+                args.seed,
+            ),
+        )
+        summary = preparation.prepare_recordings(
+            preparation.find_sources(args.root, args.group, args.table),
+            args.dest,
+            options,
+            args.workers,
+            args.overwrite,
+        )
+    except (DatabaseError, PreparationError, StoreError, OSError) as error:
+        print(f"selfmis prepare recordings: {error}", file=sys.stderr)
+        return 1
+    print(summary)
+    return 0
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return value
+
+
+def _workers(text: str) -> int:
+    workers = int(text) if text.isdecimal() else 0
+    if workers < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, at least 1")
+    return workers
+
+
+def _units(text: str) -> float:
+    known = MICROVOLTS.get(plain_unit(text))
+    if known is not None:
+        return known
+    try:
+        return _positive(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(MICROVOLTS)} and no number of microvolts"
+        ) from None
+
+
+def _quality(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())

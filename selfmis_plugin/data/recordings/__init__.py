@@ -1,0 +1,1 @@
+"""Recordings of minutes to hours, of a wearable and a reference at once, cut to windows."""

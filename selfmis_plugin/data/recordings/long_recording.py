@@ -1,0 +1,128 @@
+"""Recordings of minutes to hours, read a block at a time whatever their format."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, MICROVOLTS
+from selfmis_plugin.data.recording import RecordError
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """What a user says about files that do not say it themselves.
+
+    Attributes
+    ----------
+    rate
+        Samples a second of text files; None: what their time column says. EDF and WFDB files say
+        it themselves.
+    microvolts_per_unit
+        Microvolts in one unit of the values; None: what the file says.
+    """
+
+    rate: float | None = None
+    microvolts_per_unit: float | None = None
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples of the chosen channels.
+
+    Attributes
+    ----------
+    start
+        Seconds from the beginning of the recording.
+    signals
+        One array a channel, float64 microvolts, (samples,); missing samples are NaN. Channels of
+        different rates have different lengths.
+    continues
+        Whether this block follows the one before without a gap.
+    """
+
+    start: float
+    signals: tuple[npt.NDArray[np.float64], ...]
+    continues: bool
+
+
+class LongRecording(ABC):
+    """A recording that is not read as a whole.
+
+    Parameters
+    ----------
+    path
+        The file, for messages.
+    rates
+        Name and rate of each channel.
+    """
+
+    def __init__(self, path: Path, rates: Mapping[str, float]) -> None:
+        self.path = path
+        self.rates = dict(rates)
+
+    def names_of(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Return the names of channels as the file spells them.
+
+        Raises
+        ------
+        RecordError
+            If a channel is not there, or its rate cannot be.
+        """
+        spellings = {name.strip().casefold(): name for name in self.rates}
+        missing = [name for name in wanted if name.strip().casefold() not in spellings]
+        if missing:
+            raise RecordError(
+                "missing channel",
+                f"{self.path.name}: has no channel {', '.join(missing)}; it has "
+                f"{', '.join(self.rates) or 'none'}",
+            )
+        names = tuple(spellings[name.strip().casefold()] for name in wanted)
+        for name in names:
+            if not LOWEST_RATE <= self.rates[name] <= HIGHEST_RATE:
+                raise RecordError(
+                    "bad rate",
+                    f"{self.path.name}: {self.rates[name]:g} samples a second in channel {name} "
+                    f"are not between {LOWEST_RATE:g} and {HIGHEST_RATE:g}",
+                )
+        return names
+
+    @abstractmethod
+    def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
+        """Yield the recording in blocks of about *seconds*, from its beginning to its end.
+
+        Raises
+        ------
+        RecordError
+            If the unit of a channel is unknown, or the file is damaged.
+        """
+
+
+def microvolts_per_unit(path: Path, channel: str, unit: str, options: ReadingOptions) -> float:
+    """Return the microvolts in one unit of a channel.
+
+    Raises
+    ------
+    RecordError
+        If neither the file nor the user says the unit.
+    """
+    if options.microvolts_per_unit is not None:
+        return options.microvolts_per_unit
+    factor = MICROVOLTS.get(plain_unit(unit))
+    if factor is None:
+        said = f"is in {unit!r}, which is no voltage" if unit else "has no unit"
+        raise RecordError(
+            "unknown unit", f"{path.name}: channel {channel} {said}; give it with --units"
+        )
+    return factor
+
+
+def plain_unit(unit: str) -> str:
+    """Return a unit's name in lower case, with u for micro however that is written."""
+    # The last one is what is left of a micro sign in a file that is not UTF-8.
+    return unit.strip().casefold().replace("µ", "u").replace("μ", "u").replace("\ufffd", "u")
