@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ import torch
 
 from selfmis_plugin.benchmarks.macs import encoder_macs
 from selfmis_plugin.benchmarks.memory import peak_memory
-from selfmis_plugin.benchmarks.peak import matrix_product_peak
+from selfmis_plugin.benchmarks.peak import _products, matrix_product_peak
 from selfmis_plugin.benchmarks.step_ways import CONFIGS
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.nn.net1d_config import Net1DConfig
@@ -45,7 +47,7 @@ def test_every_way_is_measured(figures: dict) -> None:
     for way in ways.values():
         assert len(way["ecg_per_s_rounds"]) == 2
         assert way["gflop_per_s"] > 0
-        assert 0 < way["share_of_matrix_product_peak"] < 1
+        assert way["share_of_matrix_product_peak"] > 0
         assert way["peak_memory_mib"] is None or way["peak_memory_mib"] > 0
 
 
@@ -93,6 +95,21 @@ def test_peak_is_a_speed_in_both_precisions() -> None:
         for dtype in (torch.float32, torch.bfloat16)
     ]
     assert all(math.isfinite(speed) and speed > 0 for speed in speeds)
+
+
+def test_both_ways_of_the_peak_are_the_same_product() -> None:
+    torch.manual_seed(0)
+    product, convolution = _products(16, torch.float32, torch.device("cpu"))
+    torch.testing.assert_close(product(), convolution()[0, :, 0])
+
+
+def test_it_needs_no_training_toolkit() -> None:
+    program = (
+        "import sys; from selfmis_plugin.benchmarks import known_benchmarks; "
+        "assert 'step' in known_benchmarks(); "
+        "assert not {'fairseq', 'fairseq_signals'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def take_memory(mebibytes: int) -> None:

@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchmarkError("--device cuda: no CUDA GPU is found here; use --device cpu")
     # It imports the training toolkit, which takes seconds and which other benchmarks do not need.
-    models = importlib.import_module("selfmis_plugin.benchmarks.resource_models")
+    models = importlib.import_module("selfmis_plugin.benchmarks.trainings.models")
     found: dict[str, Resources] = {}
     with tempfile.TemporaryDirectory() as folder, _only_warnings():
         recipes = {recipe.name: recipe for recipe in models.recipes(Path(folder))}
@@ -151,7 +151,7 @@ def measure(recipe: Any, batch: int, device: str) -> Resources:
     Parameters
     ----------
     recipe
-        A :class:`~selfmis_plugin.benchmarks.resource_models.Recipe`.
+        A :class:`~selfmis_plugin.benchmarks.trainings.models.Recipe`.
     batch
         Records of the batch that memory is asked for.
     device

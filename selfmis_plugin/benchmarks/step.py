@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the benchmark."""
     parser.add_argument("--batch", type=int, default=32, help="records of a batch (32)")
     parser.add_argument("--samples", type=int, default=5000, help="samples of a record (5000)")
-    parser.add_argument("--rounds", type=int, default=3, help="timed turns (3)")
+    parser.add_argument("--rounds", type=int, default=5, help="timed turns (5)")
     parser.add_argument("--threads", type=int, help="threads of PyTorch (its own choice)")
     parser.add_argument(
         "--device", choices=("cpu", "cuda"), help="default: cuda where there is one"

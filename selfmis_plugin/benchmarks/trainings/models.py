@@ -13,7 +13,7 @@ from omegaconf import OmegaConf, open_dict
 from torch import Tensor, nn
 
 from selfmis_plugin import toolkit
-from selfmis_plugin.benchmarks.resource_data import (
+from selfmis_plugin.benchmarks.trainings.data import (
     SAMPLE_RATE,
     noise,
     write_mat_records,
