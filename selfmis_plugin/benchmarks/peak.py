@@ -15,7 +15,7 @@ CPU_SIZES, CUDA_SIZES = (1024, 2048), (4096, 8192)
 def matrix_product_peak(
     dtype: torch.dtype,
     device: torch.device,
-    seconds: float = 2.0,
+    seconds: float = 1.0,
     synchronise: Callable[[], None] = lambda: None,
 ) -> float:
     """Return the FLOP/s of the fastest product of two square matrices.
