@@ -13,10 +13,12 @@ import importlib.metadata
 import importlib.util
 import logging
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
 from selfmis_plugin import compat
 
@@ -117,20 +119,25 @@ __all__ = [
     "BaseModel",
     "BaseTask",
     "Dataclass",
+    "HostRecipe",
     "ToolkitError",
     "best_score",
     "early_stopping_state",
     "hand_over",
     "host_main",
+    "host_recipes",
     "host_version",
     "metrics",
+    "registered_models",
     "register_criterion",
     "register_lr_scheduler",
     "register_model",
     "register_task",
     "replace_worker_entry",
     "restore_early_stopping",
+    "setup_task",
     "task_class",
+    "whole_config",
 ]
 
 
@@ -197,6 +204,75 @@ def task_class(cfg: Any) -> type:
     registry = importlib.import_module(BaseTask.__module__.rsplit(".", 1)[0]).TASK_REGISTRY
     found: type = registry.get(getattr(cfg, "_name", None), object)
     return found
+
+
+def registered_models() -> dict[str, type]:
+    """Return the models that this plugin has registered, by name."""
+    registry = importlib.import_module(BaseModel.__module__.rsplit(".", 1)[0]).MODEL_REGISTRY
+    package = __name__.split(".")[0]
+    return {
+        name: model for name, model in registry.items() if model.__module__.split(".")[0] == package
+    }
+
+
+def whole_config(values: Any) -> Any:
+    """Return *values* (what a YAML file gives) with the host's defaults for what they leave out."""
+    configs = importlib.import_module(f"{HOST}.dataclass.configs")
+    root = configs.Config if HOST == FAIRSEQ_SIGNALS else configs.FairseqConfig
+    return OmegaConf.merge(OmegaConf.structured(root), values)
+
+
+def setup_task(cfg: Any) -> Any:
+    """Return the task that ``cfg.task`` of a whole config describes."""
+    return importlib.import_module(f"{HOST}.tasks").setup_task(cfg.task)
+
+
+@dataclass(frozen=True)
+class HostRecipe:
+    """A pre-training that the host itself brings.
+
+    Attributes
+    ----------
+    name
+        The method, as the SelfMIS paper's table 4 calls it.
+    config
+        Its YAML file.
+    halves
+        Whether its data are the two halves of each record.
+    """
+
+    name: str
+    config: Path
+    halves: bool
+
+    def record(self, signal: torch.Tensor) -> dict[str, Any]:
+        """Return what its model takes for whole records, (batch, leads, samples)."""
+        return {"source": signal, "padding_mask": None}
+
+    def of_different_patients(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch that repeats one record's pair as one of as many patients.
+
+        It says its own size too: a criterion that derives its targets has none to count.
+        """
+        rows = len(batch["net_input"]["source"])
+        if "patient_id" in batch:
+            batch["patient_id"] = torch.arange(rows // 2).repeat_interleave(2)
+        return {**batch, "sample_size": rows}
+
+
+def host_recipes() -> list[HostRecipe]:
+    """Return the host's own pre-trainings that the paper measured; none where it has no files."""
+    if HOST != FAIRSEQ_SIGNALS:
+        return []
+    examples = Path(sys.modules[HOST].__path__[0]).parent / "examples"
+    transformer = "config/pretraining/ecg_transformer"
+    found = [
+        HostRecipe("SimCLR", examples / "simclr" / transformer / "simclr_augs.yaml", False),
+        HostRecipe("Wav2Vec 2", examples / "wav2vec2/config/pretraining/w2v.yaml", False),
+        HostRecipe("3KG", examples / "3kg" / transformer / "3kg.yaml", False),
+        HostRecipe("W2V-CMSC", examples / "w2v_cmsc/config/pretraining/w2v_cmsc.yaml", True),
+    ]
+    return [recipe for recipe in found if recipe.config.is_file()]
 
 
 def best_score() -> float | None:

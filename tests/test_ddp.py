@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch.nn.parallel import DistributedDataParallel
 
 from selfmis_plugin.criterions.siglip import SigLIPConfig, SigLIPCriterion
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.models.selfmis import SelfMIS
-from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.nn.net1d_config import Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
+from selfmis_plugin.tasks.selfmis_pretraining import SelfMISPretrainingTask
+from tests.processes import run_processes
 
 RECORDS, SPLIT = 8, 5
 
@@ -47,9 +49,7 @@ def gradients(*modules: torch.nn.Module) -> dict[str, torch.Tensor]:
     }
 
 
-def worker(rank: int, port: int, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+def train_own_share(rank: int) -> dict[str, Any]:
     model, criterion, signal = parts()
     mine = signal[:SPLIT] if rank == 0 else signal[SPLIT:]
     loss, records = step(
@@ -58,16 +58,11 @@ def worker(rank: int, port: int, folder: str) -> None:
     # The hosts turn the mean over processes into the sum, then divide by all records.
     factor = dist.get_world_size() / RECORDS
     found = {name: grad * factor for name, grad in gradients(model, criterion).items()}
-    torch.save({"loss": loss, "records": records, "grads": found}, f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    return {"loss": loss, "records": records, "grads": found}
 
 
 def test_gradients_equal_one_process_on_the_joined_batch(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(worker, (port, str(tmp_path)), nprocs=2)
-    results = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    results = run_processes(train_own_share, 2, tmp_path)
     assert [result["records"] for result in results] == [SPLIT, RECORDS - SPLIT]
 
     model, criterion, signal = parts()
@@ -80,3 +75,40 @@ def test_gradients_equal_one_process_on_the_joined_batch(tmp_path: Path) -> None
         assert result["grads"].keys() == expected.keys()
         for name, grad in expected.items():
             torch.testing.assert_close(result["grads"][name], grad, rtol=1e-4, atol=1e-6)
+
+
+class Optimizer:
+    """The part of a host's optimizer that a task's train_step uses."""
+
+    def backward(self, loss: torch.Tensor) -> None:
+        loss.backward()
+
+
+def train_beside_a_process_without_data(rank: int) -> dict[str, Any]:
+    """One update through the task, as the hosts do at the end of an epoch: process 1 is out of
+    data and repeats the first batch that it had."""
+    model, criterion, signal = parts()
+    wrapped = DistributedDataParallel(model)
+    wrapped.set_num_updates = lambda updates: None  # type: ignore[assignment]
+    task = SelfMISPretrainingTask.__new__(SelfMISPretrainingTask)
+    criterion.train()
+    mine, first = (signal[:SPLIT], 0) if rank == 0 else (signal[SPLIT:], SPLIT)
+    sample = {"id": torch.arange(first, first + len(mine)), "net_input": {"signal": mine}}
+    wrapped_criterion = DistributedDataParallel(criterion)
+    loss, *_ = task.train_step(
+        sample, wrapped, wrapped_criterion, Optimizer(), 0, ignore_grad=rank == 1
+    )
+    found = {name: 2 * grad for name, grad in gradients(model, criterion).items()}
+    return {"loss": float(loss.detach()), "grads": found}
+
+
+def test_a_process_without_data_gives_the_others_no_negatives(tmp_path: Path) -> None:
+    results = run_processes(train_beside_a_process_without_data, 2, tmp_path)
+    model, criterion, signal = parts()
+    loss, _ = step(model, criterion, signal[:SPLIT], 0)
+    assert [result["loss"] for result in results] == [pytest.approx(loss, rel=1e-5), 0]
+    expected = gradients(model, criterion)
+    for result in results:
+        assert result["grads"].keys() == expected.keys()
+        for name, grad in expected.items():
+            torch.testing.assert_close(result["grads"][name], grad, rtol=1e-4, atol=1e-5)

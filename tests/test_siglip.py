@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from selfmis_plugin.nn.gather import gather_rows
+from selfmis_plugin.nn import siglip
+from selfmis_plugin.nn.exchange import gather_rows
 from selfmis_plugin.nn.siglip import SigLIPLoss, siglip_loss
+from tests.processes import run_processes
 
 torch.set_num_threads(1)
 
@@ -58,10 +60,97 @@ def test_equals_a_double_loop(
 def test_gradients_are_those_of_finite_differences() -> None:
     torch.manual_seed(0)
     single, multi = torch.randn(2, 3, 4, dtype=torch.float64)
-    same = torch.eye(3, dtype=torch.bool)
+    ids = torch.arange(3)
     scale, bias = torch.tensor(3.0).double(), torch.tensor(-1.0).double()
     inputs = tuple(value.requires_grad_() for value in (single, multi, scale, bias))
-    assert torch.autograd.gradcheck(lambda *values: siglip_loss(*values, same), inputs)
+    assert torch.autograd.gradcheck(lambda *values: siglip_loss(*values, ids, ids), inputs)
+
+
+def plain(single: Tensor, multi: Tensor, scale: Tensor, bias: Tensor, ids: Tensor) -> Tensor:
+    """The loss as the whole matrix of logits, for autograd to differentiate."""
+    logits = F.normalize(single, dim=1) @ F.normalize(multi, dim=1).T * scale + bias
+    return F.softplus(torch.where(ids[:, None] == ids, -logits, logits)).sum()
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    rows=st.integers(0, 9),
+    at_once=st.integers(1, 30),
+    multi_needs_grad=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_gradients_are_those_of_the_whole_matrix_whatever_the_chunks(
+    rows: int, at_once: int, multi_needs_grad: bool, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    single, multi = torch.randn(2, rows, 5, generator=generator, dtype=torch.float64)
+    ids = torch.randint(0, 6, (rows,), generator=generator)
+    found, expected = [], []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(siglip, "LOGITS_AT_ONCE", at_once)
+        for grads in (found, expected):
+            own = single.clone().requires_grad_(), multi.clone().requires_grad_(multi_needs_grad)
+            loss = SigLIPLoss(logit_scale=6.0, logit_bias=-2.0).double()
+            value = (
+                loss(*own, ids)
+                if grads is found
+                else plain(*own, loss.log_scale.exp(), loss.bias, ids)
+            )
+            (3 * value).backward()
+            grads += [value.detach(), loss.log_scale.grad, loss.bias.grad]
+            grads += [tensor.grad for tensor in own if tensor.requires_grad]
+    # The module hands its scale and bias on as float32.
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+class LargestTensor(TorchDispatchMode):
+    """Notes the most elements that any operation returned."""
+
+    elements = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for value in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(value, Tensor):
+                self.elements = max(self.elements, value.numel())
+        return result
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_memory_grows_with_the_batch_not_with_its_square(
+    frozen: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(siglip, "LOGITS_AT_ONCE", 2000)
+    rows, dim = 1000, 8
+    single, multi = torch.randn(rows, dim).requires_grad_(), torch.randn(rows, dim)
+    multi.requires_grad_(not frozen)
+    kept: list[int] = []
+    with (
+        LargestTensor() as largest,
+        torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: (kept.append(tensor.numel()), tensor)[1], lambda tensor: tensor
+        ),
+    ):
+        SigLIPLoss()(single, multi, torch.arange(rows)).backward()
+    assert rows * dim <= largest.elements < 2 * rows * dim
+    assert sum(kept) < 20 * rows * dim
+
+
+def test_equals_open_clip() -> None:
+    theirs = pytest.importorskip("open_clip.loss").SigLipLoss()
+    torch.manual_seed(5)
+    embeddings = F.normalize(torch.randn(2, 12, 16), dim=-1)
+    scale, bias = torch.tensor(9.0), torch.tensor(-8.0)
+    ids = torch.arange(12)
+    results = []
+    for score in (
+        lambda *values: siglip_loss(*values, ids, ids) / 12,
+        lambda *values: theirs(*values),
+    ):
+        inputs = [value.clone().requires_grad_() for value in (*embeddings, scale, bias)]
+        value = score(*inputs)
+        results.append([value.detach(), *torch.autograd.grad(value, inputs)])
+    torch.testing.assert_close(*results, rtol=1e-5, atol=1e-7)
 
 
 def test_collapse_costs_what_the_paper_setting_says() -> None:
@@ -137,8 +226,10 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
     for multi, ids in [((3, 4), 2), ((2, 5), 2), ((2, 4), 3)]:
         with pytest.raises(ValueError, match="same records"):
             loss(torch.randn(2, 4), torch.randn(multi), torch.arange(ids))
-    with pytest.raises(ValueError, match="same_record"):
-        siglip_loss(torch.randn(2, 4), torch.randn(3, 4), 1.0, 0.0, torch.eye(2) > 0)
+    with pytest.raises(ValueError, match="multi_ids"):
+        siglip_loss(
+            torch.randn(2, 4), torch.randn(3, 4), 1.0, 0.0, torch.arange(2), torch.arange(2)
+        )
 
 
 def test_arguments_that_make_no_loss_are_refused() -> None:
@@ -190,12 +281,30 @@ def test_a_checkpoint_without_a_mean_does_not_count_as_one() -> None:
         loss(torch.randn(2, 2), torch.randn(2, 2), torch.arange(2))
 
 
+def test_gradients_under_autocast_are_those_of_float32() -> None:
+    torch.manual_seed(4)
+    single, multi = torch.randn(2, 8, 16)
+    grads = []
+    for enabled in (False, True):
+        own = single.clone().requires_grad_(), multi.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            SigLIPLoss()(*own, torch.arange(8)).backward()
+        grads.append([tensor.grad for tensor in own])
+    torch.testing.assert_close(*grads, rtol=0, atol=0)
+
+
 def test_gather_without_processes_is_the_identity() -> None:
-    rows = torch.randn(3, 2, requires_grad=True)
+    rows = torch.randn(3, 2)
     assert gather_rows(rows) is rows
 
 
-# -- two processes
+# -- several processes
+
+#: Rows of each process, and whether the multi-lead embeddings are frozen.
+CASES: dict[int, list[tuple[list[int], bool]]] = {
+    2: [([4, 3], True), ([2, 5], False), ([3, 0], False), ([0, 4], True), ([0, 0], False)],
+    3: [([3, 3, 3], True), ([3, 4, 2], False), ([2, 0, 3], False), ([0, 1, 5], True)],
+}
 
 
 def joined(rows: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -203,68 +312,78 @@ def joined(rows: int) -> tuple[Tensor, Tensor, Tensor]:
     single, multi = torch.randn(2, rows, 6, generator=generator)
     ids = torch.arange(rows)
     if rows > 4:
-        ids[4] = ids[0]  # a record that both processes hold
+        ids[4] = ids[0]  # a record that two processes hold
     return single, multi, ids
 
 
-def one_process(rank: int, port: int, counts: list[int], frozen: bool, folder: str) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(counts)
-    )
-    try:
+def weight(rank: int) -> float:
+    """What a process's loss is multiplied by: hosts drop that of a repeated batch."""
+    return [1.0, 0.25, 3.0][rank]
+
+
+def score_own_rows(rank: int, cases: list[tuple[list[int], bool]]) -> list[dict[str, Tensor]]:
+    results = []
+    # Some blocks take several chunks, some one.
+    siglip.LOGITS_AT_ONCE = 8
+    for counts, frozen in cases:
         own = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
         single, multi, ids = (value[own].clone() for value in joined(sum(counts)))
         single.requires_grad_()
         multi.requires_grad_(not frozen)
-        loss = SigLIPLoss(logit_scale=4.0, logit_bias=-1.0, gather=gather_rows)
+        loss = SigLIPLoss(logit_scale=4.0, logit_bias=-1.0, across_processes=True)
         value = loss(single, multi, ids)
-        value.backward()
-        gathered_ids = gather_rows(ids)
-        torch.save(
+        (weight(rank) * value).backward()
+        assert loss.log_scale is not None and loss.bias is not None
+        results.append(
             {
                 "loss": value.detach(),
                 "single": single.grad,
                 "multi": multi.grad,
                 "scale": loss.log_scale.grad,
                 "bias": loss.bias.grad,
-                "ids": gathered_ids,
-            },
-            Path(folder) / f"{rank}.pt",
+                "ids": gather_rows(ids),
+            }
         )
-    finally:
-        dist.destroy_process_group()
+    return results
 
 
-@pytest.mark.parametrize(
-    ("counts", "frozen"), [([4, 3], True), ([2, 5], False), ([3, 0], False)], ids=str
-)
-def test_processes_together_equal_the_joined_batch(
-    counts: list[int], frozen: bool, tmp_path: Path
-) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mp.spawn(one_process, args=(port, counts, frozen, str(tmp_path)), nprocs=len(counts))
-    parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(len(counts))]
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_together_equal_the_joined_batch(processes: int, tmp_path: Path) -> None:
+    cases = CASES[processes]
+    results = run_processes(score_own_rows, processes, tmp_path, cases)
+    for (counts, frozen), *parts in zip(cases, *results, strict=True):
+        single, multi, ids = joined(sum(counts))
+        own = torch.arange(processes).repeat_interleave(torch.tensor(counts))
+        log_scale, bias = torch.tensor([math.log(4.0)]), torch.tensor([-1.0])
+        inputs = [value.requires_grad_() for value in (single, multi, log_scale, bias)]
+        logits = F.normalize(single, dim=1) @ F.normalize(multi, dim=1).T * log_scale.exp() + bias
+        terms = F.softplus(torch.where(ids[:, None] == ids, -logits, logits)).sum(1)
+        weights = torch.tensor([weight(int(rank)) for rank in own])
+        grads = torch.autograd.grad((terms * weights).sum(), inputs)
 
-    single, multi, ids = joined(sum(counts))
-    single.requires_grad_()
-    multi.requires_grad_()
-    loss = SigLIPLoss(logit_scale=4.0, logit_bias=-1.0)
-    value = loss(single, multi, ids)
-    value.backward()
+        def close(actual: Tensor, expected: Tensor) -> None:
+            torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
 
-    def close(actual: Tensor, expected: Tensor | None) -> None:
-        torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+        for rank, part in enumerate(parts):
+            close(part["loss"], terms.detach()[own == rank].sum())
+            assert torch.equal(part["ids"], ids)
+        close(torch.cat([part["single"] for part in parts]), grads[0])
+        if frozen:
+            assert all(part["multi"] is None for part in parts)
+        else:
+            close(torch.cat([part["multi"] for part in parts]), grads[1])
+        close(sum(part["scale"] for part in parts), grads[2])
+        close(sum(part["bias"] for part in parts), grads[3])
 
-    close(sum(part["loss"] for part in parts), value.detach())
-    close(torch.cat([part["single"] for part in parts]), single.grad)
-    close(sum(part["scale"] for part in parts), loss.log_scale.grad)
-    close(sum(part["bias"] for part in parts), loss.bias.grad)
-    if frozen:
-        assert all(part["multi"] is None for part in parts)
-    else:
-        close(torch.cat([part["multi"] for part in parts]), multi.grad)
-    for part in parts:
-        assert torch.equal(part["ids"], ids)
+
+def evaluate_alone(rank: int) -> list[float]:
+    loss = SigLIPLoss(across_processes=True).eval()
+    single, multi, ids = joined(6)
+    return [float(loss(single, multi, ids).detach()) for _ in range(1 + 2 * rank)]
+
+
+def test_evaluation_waits_for_nobody(tmp_path: Path) -> None:
+    alone, *more = run_processes(evaluate_alone, 2, tmp_path)
+    expected = float(SigLIPLoss()(*joined(6)).detach())
+    assert [len(alone), len(more[0])] == [1, 3]
+    assert alone + more[0] == pytest.approx([expected] * 4)

@@ -11,7 +11,6 @@ import torch.distributed
 from selfmis_plugin import toolkit
 from selfmis_plugin.criterions.split_criterion import SplitCriterion
 from selfmis_plugin.evaluation.retrieval import pairwise_siglip, retrieval
-from selfmis_plugin.nn.gather import gather_rows
 from selfmis_plugin.nn.siglip import SigLIPLoss
 
 RANKS = (1, 5, 10)
@@ -62,7 +61,7 @@ class SigLIPCriterion(SplitCriterion):
             learn_logit_bias=cfg.learn_logit_bias,
             center=cfg.center,
             embedding_dim=task.embedding_dim if cfg.center else None,
-            gather=gather_rows if self.is_global else None,
+            across_processes=self.is_global,
         )
         self.batch_size = task.cfg.batch_size
 
@@ -84,9 +83,14 @@ class SigLIPCriterion(SplitCriterion):
         return self.loss.center_mean.detach().float().cpu() if self.loss.center else None
 
     def compute(self, model: Any, sample: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
-        """Return the batch's loss summed over its records, and both embeddings."""
+        """Return the batch's loss summed over its records, and both embeddings.
+
+        A batch that the host repeats where a process is out of data (``sample["ignored"]``) takes
+        part without records: its loss is 0, and it gives the others no negatives.
+        """
         single, multi = model(**sample["net_input"])
-        loss = self.loss(single, multi, sample["id"])
+        counted = slice(0, 0) if sample.get("ignored", False) else slice(None)
+        loss = self.loss(single[counted], multi[counted], sample["id"][counted])
         return loss, {"single": single, "multi": multi}
 
     def figures(self, collected: dict[str, torch.Tensor]) -> dict[str, float]:

@@ -15,9 +15,9 @@ class SplitCriterion(toolkit.BaseCriterion, ABC):  # type: ignore[misc, name-def
     """Base of the plugin's criteria.
 
     A subclass gives :meth:`compute` and :meth:`figures`. In validation the outputs of every
-    process are gathered batch by batch (not through the hosts' logging outputs: their buffer of
-    16,384 bytes is too small), so that figures of the whole split are the same in one process
-    and in several.
+    process are collected, and gathered once at the end (not through the hosts' logging outputs:
+    their buffer of 16,384 bytes is too small), so that figures of the whole split are the same in
+    one process and in several, however many batches each had.
 
     Attributes
     ----------

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from selfmis_plugin.nn.gather import gather_rows
+from selfmis_plugin.nn.exchange import gather_rows
+
+ROWS_AT_ONCE = 2**16
+"""Rows of each process that pass through its device together: the whole split may not fit."""
 
 
 class SplitCollector:
@@ -17,9 +20,10 @@ class SplitCollector:
     def __init__(self) -> None:
         self._ids: list[torch.Tensor] = []
         self._rows: dict[str, list[torch.Tensor]] = {}
+        self._device = torch.device("cpu")
 
     def add(self, ids: torch.Tensor, rows: dict[str, torch.Tensor]) -> None:
-        """Add a batch of every process; all processes must call this together.
+        """Add a batch of this process; nothing is exchanged yet.
 
         Parameters
         ----------
@@ -28,13 +32,15 @@ class SplitCollector:
         rows
             Named float tensors of shape (batch, ...), kept as float32.
         """
-        self._ids.append(gather_rows(ids).cpu())
+        self._device = ids.device
+        self._ids.append(ids.cpu())
         for name, values in rows.items():
-            gathered = gather_rows(values.detach().float()).cpu()
-            self._rows.setdefault(name, []).append(gathered)
+            self._rows.setdefault(name, []).append(values.detach().float().cpu())
 
     def rows(self) -> dict[str, torch.Tensor]:
         """Return every record's rows in the order of the record numbers.
+
+        All processes must call this together; each has to have had a batch, however many.
 
         Raises
         ------
@@ -43,9 +49,18 @@ class SplitCollector:
         """
         if not self._ids:
             raise ValueError("the split has no records to compute its figures from")
-        ids = torch.cat(self._ids)
+        ids = self._of_all(self._ids)
         order = torch.argsort(ids, stable=True)
         first = torch.ones(len(ids), dtype=torch.bool)
         first[1:] = ids[order][1:] != ids[order][:-1]
         keep = order[first]
-        return {name: torch.cat(values)[keep] for name, values in self._rows.items()}
+        return {name: self._of_all(values)[keep] for name, values in self._rows.items()}
+
+    def _of_all(self, batches: list[torch.Tensor]) -> torch.Tensor:
+        own = torch.cat(batches)
+        longest = int(gather_rows(torch.tensor([len(own)], device=self._device)).max())
+        blocks = [
+            gather_rows(own[start : start + ROWS_AT_ONCE].to(self._device)).cpu()
+            for start in range(0, longest, ROWS_AT_ONCE)
+        ]
+        return torch.cat(blocks)

@@ -1,0 +1,1 @@
+"""Trainings as their configs describe them; a package of its own, since it imports the toolkit."""

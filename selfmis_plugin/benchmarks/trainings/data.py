@@ -1,0 +1,66 @@
+"""A few made-up records, so that a task can hand out batches of any size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import scipy.io
+
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.store import SPLITS, StoreWriter
+
+SAMPLE_RATE, SECONDS = 500, 10
+SAMPLES = SAMPLE_RATE * SECONDS
+
+#: Sizes of PTB-XL's label sets.
+LABEL_SET_SIZES = {"diagnostic": 44, "all": 71}
+
+
+def noise() -> npt.NDArray[np.int16]:
+    """Return a record of noise, (leads, samples), microvolts."""
+    random = np.random.default_rng(0)
+    return random.normal(0, 300, (len(STANDARD_LEADS), SAMPLES)).astype(np.int16)
+
+
+def write_store(folder: Path) -> Path:
+    """Write a store of one record in each split, with label sets as large as PTB-XL's."""
+    others = [f"S{number}" for number in range(max(LABEL_SET_SIZES.values()))]
+    label_sets = {
+        name: [*INFARCTION_TYPES, *others][:size] for name, size in LABEL_SET_SIZES.items()
+    }
+    label_sets["infarction"] = list(INFARCTION_TYPES)
+    with StoreWriter(folder, database="noise", label_sets=label_sets) as writer:
+        for split in SPLITS:
+            writer.append(noise(), {"record_id": split, "split": split})
+    return folder
+
+
+def write_mat_records(folder: Path, halves: bool) -> Path:
+    """Write one record as ``.mat`` with the manifest of a training split.
+
+    Parameters
+    ----------
+    folder
+        Folder to write to.
+    halves
+        Write the two halves of the record as files of their own, as pairs of neighbouring
+        segments are trained on.
+    """
+    folder.mkdir(parents=True)
+    parts = np.split(noise(), 2, axis=1) if halves else [noise()]
+    names = [f"r_{number}" for number in range(len(parts))] if halves else ["r"]
+    for name, part in zip(names, parts, strict=True):
+        values = {
+            "feats": part.astype(np.float64) / 1000,
+            "curr_sample_rate": SAMPLE_RATE,
+            "curr_sample_size": part.shape[1],
+            "patient_id": 1,
+        }
+        scipy.io.savemat(folder / f"{name}.mat", values)
+    samples = parts[0].shape[1]
+    row = f"mat\nr\t{samples}\t{len(STANDARD_LEADS)}\t0,1" if halves else f"r.mat\t{samples}"
+    (folder / "train.tsv").write_text(f"{folder}\n{row}\n", encoding="utf-8")
+    return folder

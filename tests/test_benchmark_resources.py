@@ -1,0 +1,171 @@
+"""``selfmis benchmark resources``: what it counts, against counts by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.benchmarks.macs import encoder_macs, forward_macs, with_plain_encoders
+from selfmis_plugin.benchmarks.resources import PAPER, UNUSED_NORM_PARAMETERS, measure
+from selfmis_plugin.benchmarks.step_ways import CONFIGS
+from selfmis_plugin.benchmarks.training_memory import counted_training_memory
+from selfmis_plugin.benchmarks.trainings.models import (
+    Recipe,
+    Trained,
+    models_without_config,
+    recipes,
+)
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.launch import configs_folder
+from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.net1d import Net1D
+from selfmis_plugin.nn.net1d_config import Net1DConfig, count_parameters
+from selfmis_plugin.nn.plain_net1d import PlainNet1D
+
+LEADS = ["I", "II", "V1"]
+SMALL = CONFIGS["small"]
+
+
+def parameters_of(config: Net1DConfig) -> int:
+    """Sizes of the weights and biases of a Net1D, layer by layer."""
+    total = config.base_filters * (config.in_leads * config.kernel_size + 1)
+    before = config.base_filters
+    for channels, blocks in zip(config.filters, config.blocks, strict=True):
+        for _ in range(blocks):
+            inner, half = config.middle_channels(channels), channels // 2
+            total += inner * (before + 1)
+            total += inner * (inner // config.groups(channels) * config.kernel_size + 1)
+            total += channels * (inner + 1)
+            total += half * (channels + 1) + channels * (half + 1)
+            before = channels
+    return total
+
+
+def small(leads: int) -> Net1DConfig:
+    return Net1DConfig(SMALL.base_filters, SMALL.filters, SMALL.blocks, in_leads=leads)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    file = tmp_path_factory.mktemp("resources") / "figures.json"
+    arguments = ["--only", "selfmis_pretrain_small", "--only", "selfmis_linear_probe_small"]
+    arguments += ["--batch", "16", "--device", "cpu", "--json", str(file)]
+    assert main(["benchmark", "resources", *arguments]) == 0
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def test_parameters_are_those_of_the_encoders(table: dict) -> None:
+    assert len(table["models"]) == 2
+    probe, towers = (
+        table["models"][f"selfmis_{name}_small"] for name in ("linear_probe", "pretrain")
+    )
+    assert towers["parameters"] == parameters_of(small(1)) + parameters_of(small(12))
+    assert towers["trained_parameters"] == parameters_of(small(1))
+    head = 44 * (SMALL.embedding_dim + 1)
+    assert probe["parameters"] == parameters_of(small(1)) + head
+    assert probe["trained_parameters"] == head
+
+
+def test_a_frozen_encoder_keeps_nothing_for_backward(table: dict) -> None:
+    probe, towers = (
+        table["models"][f"selfmis_{name}_small"] for name in ("linear_probe", "pretrain")
+    )
+    assert probe["memory_float32_mib"] < 1.5 < towers["memory_float32_mib"]
+    assert towers["memory_bfloat16_mib"] < towers["memory_float32_mib"]
+    assert table["memory"] == "counted"
+
+
+def test_parameters_of_the_full_encoders_are_the_papers() -> None:
+    with torch.device("meta"):
+        encoders = [PlainNet1D(Net1DConfig(in_leads=leads)) for leads in (1, 12)]
+    ours = sum(count_parameters(encoder) for encoder in encoders)
+    assert ours == sum(parameters_of(Net1DConfig(in_leads=leads)) for leads in (1, 12))
+    papers = (ours + 2 * UNUSED_NORM_PARAMETERS) / 1e6
+    assert papers == pytest.approx(PAPER["selfmis_pretrain"].parameters, abs=5e-3)
+
+
+def test_operations_are_those_of_the_function_whatever_computes_it() -> None:
+    model = EncoderClassifier(small(1), labels=9, leads=LEADS, input_leads=["V1"])
+    assert isinstance(model.encoder, Net1D)
+    plain = with_plain_encoders(model)
+    signal = torch.zeros(1, 3, 500, dtype=torch.int16)
+    macs = forward_macs(lambda: plain(signal))
+    assert macs == encoder_macs(small(1), 500) + 9 * SMALL.embedding_dim
+
+
+@pytest.mark.parametrize("batch", [2, 5, 100])
+def test_memory_is_that_of_a_count_by_hand(batch: int) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 3))
+    model[0].requires_grad_(False)
+
+    def loss_of(records: int) -> Tensor:
+        return model(torch.randn(records, 4).requires_grad_()).sum()
+
+    weights, trained = 8 * 5 + 3 * 9, 3 * 9
+    # Tanh keeps its output, which the second layer keeps too: once. The frozen layer keeps only
+    # its weight.
+    expected = 4 * (weights + 3 * trained + batch * 8)
+    assert counted_training_memory(model, loss_of, batch) == expected
+
+
+def test_every_config_and_every_registered_model_is_measured(tmp_path: Path) -> None:
+    found = [recipe for recipe in recipes(tmp_path) if not recipe.is_hosts]
+    assert [recipe.name for recipe in found] == sorted(
+        file.stem for file in configs_folder().glob("*.yaml")
+    )
+    assert models_without_config() == []
+    assert {"selfmis", "selfmis_classifier"} <= set(toolkit.registered_models())
+
+
+class Failing(nn.Module):
+    def forward(self, *_: object) -> Tensor:
+        raise RuntimeError("no such thing")
+
+
+@pytest.mark.parametrize("is_hosts", [True, False])
+def test_only_a_failure_of_the_hosts_own_code_is_put_into_the_table(is_hosts: bool) -> None:
+    layer = nn.Linear(2, 1)
+    trained = Trained(layer, Failing(), lambda records: {}, {"input": torch.zeros(1, 2)})
+    recipe = Recipe("theirs", lambda: trained, is_hosts)
+    if not is_hosts:
+        with pytest.raises(RuntimeError, match="no such thing"):
+            measure(recipe, 2, "cpu")
+        return
+    resources = measure(recipe, 2, "cpu")
+    assert (resources.parameters, resources.macs) == (3, 2)
+    assert resources.memory == {"float32": None, "bfloat16": None}
+    assert all("no such thing" in reason for reason in resources.reasons.values())
+
+
+def test_the_table_has_the_papers_figures(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--only", "selfmis_linear_probe_small", "--device", "cpu"]
+    assert main(["benchmark", "resources", *arguments]) == 0
+    output = capsys.readouterr().out
+    for method in ("SimCLR", "W2V-CMSC", "HeartLang"):
+        assert f"{PAPER[method].memory:,}" in output
+    assert "66,368" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--only", "nothing"], "selfmis_pretrain"), (["--batch", "0"], "--batch must be at least 1")],
+)
+def test_wrong_options_say_what_there_is(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["benchmark", "resources", *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.signals
+def test_the_hosts_own_methods_are_the_papers(tmp_path: Path) -> None:
+    found = {recipe.name: recipe for recipe in recipes(tmp_path) if recipe.is_hosts}
+    assert set(found) == {"SimCLR", "Wav2Vec 2", "3KG", "W2V-CMSC"}
+    for name, recipe in found.items():
+        millions = count_parameters(recipe.build().model) / 1e6
+        assert millions == pytest.approx(PAPER[name].parameters, abs=5e-3)
