@@ -110,6 +110,17 @@ def test_other_weights_have_other_embeddings(runs: Runs, tmp_path: Path) -> None
     assert cached.losses == plain.losses
 
 
+def test_other_leads_have_other_embeddings(runs: Runs, tmp_path: Path) -> None:
+    # The same weights, by the seed, over other leads of the same records.
+    short = {"optimization.max_epoch": 1}
+    for number, leads in enumerate((["I", "II", "V1"], ["I", "III", "V6"])):
+        chosen = {"model.multi_leads": leads, **short}
+        cached = Training(runs.pretrained, tmp_path / f"cached{number}", **chosen)
+        assert sum(records for read, records in cached.read if read == 12) == 96 + 32
+        plain = Training(runs.pretrained, tmp_path / f"plain{number}", **chosen, **PLAIN)
+        assert cached.losses == plain.losses
+
+
 def test_resumed_on_a_damaged_cache(runs: Runs, tmp_path: Path, caplog) -> None:
     kept = {"task.embedding_cache_dir": str(tmp_path / "kept")}
     whole = Training(runs.pretrained, tmp_path / "whole", **kept)

@@ -114,6 +114,10 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         """Return the encoder behind :meth:`embed_frozen`; None if it is trained."""
         return self.towers.multi if self.towers.freeze_multi else None
 
+    def frozen_leads(self) -> tuple[str, ...]:
+        """Return the leads that the frozen encoder sees."""
+        return self.towers.multi_leads
+
     def input_with_embeddings(self) -> tuple[str, tuple[str, ...]]:
         """Return what :meth:`forward` calls kept embeddings, and the leads it needs beside them."""
         return "multi_embedding", (self.towers.lead,)

@@ -93,6 +93,10 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         """Return the encoder behind :meth:`embed_frozen`; None if it is trained."""
         return self.network.encoder if self.network.freeze_encoder else None
 
+    def frozen_leads(self) -> tuple[str, ...]:
+        """Return the leads that the frozen encoder sees."""
+        return self.network.input_leads
+
     def input_with_embeddings(self) -> tuple[str, tuple[str, ...]]:
         """Return what :meth:`forward` calls kept embeddings, and the leads it needs beside them."""
         return "embedding", ()

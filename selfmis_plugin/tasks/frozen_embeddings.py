@@ -145,7 +145,7 @@ def frozen_embeddings(
     dataset
         Records of one split.
     model
-        A model with ``frozen_encoder()`` and ``embed_frozen(signal)``.
+        A model with ``frozen_encoder()``, ``frozen_leads()`` and ``embed_frozen(signal)``.
     preprocessing
         How the encoder sees the data.
     folder
@@ -170,7 +170,7 @@ def frozen_embeddings(
     def prepared() -> tuple[EmbeddingCache, list[int]]:
         key = cache_key(
             weights=weights_digest(encoder),
-            encoder=str(encoder.config),
+            encoder=f"{encoder.config} of {', '.join(model.frozen_leads())}",
             precision=describe_precision(encoder),
             preprocessing=preprocessing.to_dict(),
             records=store_identity(dataset.store, dataset.rows),
