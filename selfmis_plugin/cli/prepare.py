@@ -1,9 +1,11 @@
-"""``selfmis prepare``: turn a database of WFDB records into a store."""
+"""``selfmis prepare``: turn a database of records into a store."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,18 +19,28 @@ from selfmis_plugin.cli import synthetic
 from selfmis_plugin.data.databases import known_databases
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.listing import DatabaseError
-from selfmis_plugin.data.preparation import PreparationError, prepare_database
+from selfmis_plugin.data.parallel import Workers
+from selfmis_plugin.data.preparation import (
+    PreparationError,
+    Share,
+    Summary,
+    kept,
+    merge,
+    prepare_database,
+    prepare_share,
+)
 from selfmis_plugin.data.store import StoreError
 
 DATABASES = known_databases()
 SYNTHETIC = "synthetic"
+MERGE = "merge"
 
 #: Exit status after Ctrl-C, by the shell's custom.
 INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add one subcommand per database."""
+    """Add one subcommand per database, and those that are none."""
     commands = parser.add_subparsers(dest="database", required=True, metavar="DATABASE")
     for name, database in DATABASES.items():
         command = commands.add_parser(
@@ -58,9 +70,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "then zero and cleared in lead_mask (default: all twelve)",
         )
         command.add_argument(
-            "--overwrite", action="store_true", help="replace the store that is at DIR"
+            "--scheduler",
+            metavar="tcp://HOST:PORT",
+            help="work on the Dask cluster of this scheduler instead of on this machine; its "
+            "workers must see ROOT and DIR under the same paths",
         )
+        command.add_argument(
+            "--part",
+            type=_share,
+            metavar="K/N",
+            help="prepare only the K-th of N shares, such as one task of a job array; when all "
+            "are finished, selfmis prepare merge makes the store",
+        )
+        command.add_argument(
+            "--restart",
+            action="store_true",
+            help="throw away what a run that was stopped has left in DIR.parts, instead of going "
+            "on from there",
+        )
+        _add_overwrite(command)
         database.add_arguments(command)
+    title = "make the store of shares that were prepared with --part"
+    command = commands.add_parser(MERGE, help=title, description=title)
+    command.set_defaults(database=MERGE)
+    command.add_argument(
+        "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+    )
+    _add_overwrite(command)
     title = "a synthetic cohort, for trying things out without data"
     command = commands.add_parser(SYNTHETIC, help=title, description=title)
     command.set_defaults(database=SYNTHETIC)
@@ -73,22 +109,58 @@ def run(args: argparse.Namespace) -> int:
         return synthetic.run(args)
     try:
         with _terminated_like_interrupted():
-            listing = DATABASES[args.database].list_records(args.root, args)
-            summary = prepare_database(
-                listing,
-                args.dest,
-                workers=args.workers,
-                required=args.leads,
-                overwrite=args.overwrite,
-            )
+            print(_prepare(args))
     except (DatabaseError, PreparationError, StoreError, OSError) as error:
         print(f"selfmis prepare: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"selfmis prepare: interrupted; no store made at {args.dest}", file=sys.stderr)
+        print(f"selfmis prepare: interrupted; {kept(args.dest)}", file=sys.stderr)
         return INTERRUPTED
-    print(summary)
     return 0
+
+
+def _prepare(args: argparse.Namespace) -> Summary | Share:
+    if args.database == MERGE:
+        return merge(args.dest, overwrite=args.overwrite)
+    workers = _cluster(args.scheduler) if args.scheduler else args.workers
+    listing = DATABASES[args.database].list_records(args.root, args)
+    if args.part is None:
+        return prepare_database(
+            listing,
+            args.dest,
+            workers=workers,
+            required=args.leads,
+            overwrite=args.overwrite,
+            restart=args.restart,
+        )
+    if args.restart:
+        raise PreparationError(
+            "--restart would throw away what the other shares have prepared; remove "
+            f"{args.dest}.parts yourself before you start them"
+        )
+    number, shares = args.part
+    return prepare_share(
+        listing,
+        args.dest,
+        number,
+        shares,
+        workers=workers,
+        required=args.leads,
+        overwrite=args.overwrite,
+    )
+
+
+def _cluster(address: str) -> Workers:
+    try:
+        # Dask is an optional extra: nobody without a cluster should need it.
+        module = importlib.import_module("selfmis_plugin.data.cluster")
+    except ModuleNotFoundError as error:
+        raise PreparationError(
+            f"--scheduler needs {error.name}, which is not installed: pip install "
+            "'selfmis-plugin[cluster]', here and on every worker"
+        ) from error
+    workers: Workers = module.DaskWorkers(address)
+    return workers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -116,6 +188,22 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _add_overwrite(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the store that is at DIR, once the new one is whole; other files in it stay",
+    )
+
+
+def _share(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    number, shares = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= shares:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K from 1 to N, such as 2/8")
+    return number, shares
 
 
 def _workers(text: str) -> int:
