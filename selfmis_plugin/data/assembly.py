@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from tqdm import tqdm
 
 from selfmis_plugin.data.parts import Part, PartsFolder, Plan, PreparationError, shares_of
+from selfmis_plugin.data.signal_file import move
 from selfmis_plugin.data.store_writer import StoreLayout, TableWriter, publish, refused_row
 from selfmis_plugin.data.summary import SHOWN, Summary, counts
 from selfmis_plugin.files import sync, whole_file
 
-#: Bytes that are moved at once.
-_BLOCK = 1 << 24
 _SHOWN_PARTS = 10
 
 
@@ -154,22 +153,11 @@ def _close_gaps(folder: PartsFolder, plan: Plan, layout: StoreLayout, sizes: lis
     try:
         for part in tqdm(moving, desc="closing gaps", unit="part", smoothing=0.05):
             folder.note_placing(part)
-            _move(handle, part * slot * size, starts[part] * size, sizes[part] * size)
+            move(handle, part * slot * size, starts[part] * size, sizes[part] * size)
             os.fsync(handle)
         folder.note_placing(plan.parts)
     finally:
         os.close(handle)
-
-
-def _move(handle: int, source: int, target: int, count: int) -> None:
-    """Move bytes of a file towards its beginning."""
-    buffer = memoryview(bytearray(min(_BLOCK, count)))
-    while count:
-        read = os.preadv(handle, [buffer[: min(len(buffer), count)]], source)
-        if not read:
-            raise OSError(f"the signal file ends {count} bytes too early")
-        written = os.pwrite(handle, buffer[:read], target)
-        source, target, count = source + written, target + written, count - written
 
 
 def _nothing_left(folder: PartsFolder, plan: Plan, summary: Summary) -> str:

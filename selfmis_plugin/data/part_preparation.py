@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from selfmis_plugin import __version__
@@ -28,7 +27,8 @@ from selfmis_plugin.data.parts import (
 )
 from selfmis_plugin.data.record_preparation import Prepared, RecordPreparer
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.data.store_format import SAMPLE_DTYPE, SCHEMA, StoreError
+from selfmis_plugin.data.signal_file import SlotWriter
+from selfmis_plugin.data.store_format import SCHEMA, StoreError
 from selfmis_plugin.data.store_writer import StoreLayout
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -143,8 +143,7 @@ class PartPreparer:
         repaired_records = 0
         inputs: dict[str, Identity] = {}
         offset = job.index * self.part_records * self.layout.record_bytes
-        handle = os.open(folder.signals, os.O_WRONLY)
-        try:
+        with SlotWriter(folder.signals, offset, self.layout.record_bytes) as signals:
             for record in job.records:
                 before = self._inputs(record)
                 inputs.update(before)
@@ -159,16 +158,11 @@ class PartPreparer:
                 except RecordError as error:
                     refused.append((record.source, error.kind, error.reason))
                     continue
-                signal = np.ascontiguousarray(outcome.signal, dtype=SAMPLE_DTYPE)
-                _write(handle, signal.data.cast("B"), offset)
-                offset += self.layout.record_bytes
+                signals.append(outcome.signal)
                 rows.append(row)
                 repaired_records += bool(outcome.repairs)
                 # Each kind once a record, in the order of the steps: a set's order differs by run.
                 repaired.update(list(dict.fromkeys(kind for kind, _ in outcome.repairs)))
-            os.fsync(handle)
-        finally:
-            os.close(handle)
         root = str(self.preparer.root)
         return Part(
             key=self.key,
@@ -267,9 +261,3 @@ def _unreadable(name: str, error: OSError) -> str:
 
 def _relative(name: str, root: str) -> str:
     return name[len(root) + 1 :] if name.startswith(root + os.sep) else name
-
-
-def _write(handle: int, content: memoryview, offset: int) -> None:
-    while content:
-        written = os.pwrite(handle, content, offset)
-        content, offset = content[written:], offset + written
