@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -58,7 +61,9 @@ class Processes:
         if self.count == 1:
             yield from map(function, items)
             return
-        executor = get_reusable_executor(max_workers=self.count)
+        executor = get_reusable_executor(
+            max_workers=self.count, initializer=_end_with, initargs=(os.getpid(),)
+        )
         done = False
         try:
             yield from as_completed(executor, function, items, lambda: 2 * self.count)
@@ -68,6 +73,17 @@ class Processes:
             # use the same processes; when none comes they end by themselves.
             if not done:
                 executor.shutdown(wait=True, kill_workers=True)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent has died; otherwise it would work on for nobody."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def as_completed(

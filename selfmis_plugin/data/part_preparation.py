@@ -142,8 +142,9 @@ class PartPreparer:
         repaired: Counter[str] = Counter()
         repaired_records = 0
         inputs: dict[str, Identity] = {}
-        offset = job.index * self.part_records * self.layout.record_bytes
-        with SlotWriter(folder.signals, offset, self.layout.record_bytes) as signals:
+        size = self.layout.record_bytes
+        room = self.part_records * size
+        with SlotWriter(folder.signals, job.index * room, room, size) as signals:
             for record in job.records:
                 before = self._inputs(record)
                 inputs.update(before)

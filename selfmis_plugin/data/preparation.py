@@ -40,7 +40,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-_SHOWN = 3
+#: Changed files that a warning names.
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -341,9 +342,12 @@ def _prepare(
                 else:
                     bar.update(done.records)
                 if done.changed:
+                    more = len(done.changed) - _SHOWN
                     logger.warning(
-                        "%s: changed since it was prepared; its part was prepared anew",
+                        "%s%s: changed since part %d was prepared, so it was prepared anew",
                         ", ".join(done.changed[:_SHOWN]),
+                        f" and {more} more" if more > 0 else "",
+                        done.index,
                     )
     except DiskFullError as error:
         missing = plan.total - sum(_records(plan, part) for part in folder.finished())
@@ -365,6 +369,8 @@ def _so_far(folder: PartsFolder) -> str:
 
 def _already(bar: Any, records: int) -> None:
     """Count records of another run, without taking them for speed."""
+    if bar.disable:
+        return
     bar.initial += records
     bar.last_print_n += records
     bar.n += records

@@ -34,18 +34,18 @@ class SlotWriter:
     ----------
     path
         The file.
-    offset
-        Where the first record begins, in bytes. The bytes up to the next page behind the last
-        record may be overwritten.
+    offset, room
+        Where the first record begins, and how many bytes there may be written. If both are whole
+        pages of the disk, what follows the last record up to the next page may be overwritten.
     record_bytes
         Bytes of a record.
     """
 
-    def __init__(self, path: Path, offset: int, record_bytes: int) -> None:
+    def __init__(self, path: Path, offset: int, room: int, record_bytes: int) -> None:
         self._path = path
         self._offset = offset
         self._record = record_bytes
-        aligned = offset % _PAGE == 0 and _BATCH * record_bytes % _PAGE == 0
+        aligned = all(n % _PAGE == 0 for n in (offset, room, _BATCH * record_bytes))
         self._direct = aligned and hasattr(os, "O_DIRECT")
         # Memory that begins at a page, as writing past the cache needs it.
         self._memory = mmap.mmap(-1, _BATCH * record_bytes)
