@@ -1,7 +1,8 @@
 """A program: prepare a folder, killed before every single thing it does to the disk in turn.
 
-``python tests/kill_points.py ROOT FOLDER REFERENCE`` prints the number of moments tried. After each
-kill the same call is made again, and the store must be *REFERENCE*'s to the byte.
+``python tests/kill_points.py ROOT FOLDER REFERENCE OLD EVERY`` tries every EVERY-th moment and prints
+how many there are. The run is to replace the store OLD. After each kill the same call is made
+again, and the store must be REFERENCE's to the byte.
 """
 
 from __future__ import annotations
@@ -64,11 +65,11 @@ def content(store: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(store.iterdir())}
 
 
-def main(root: Path, folder: Path, reference: Path, old: Path) -> None:
-    """Try every moment."""
+def main(root: Path, folder: Path, reference: Path, old: Path, every: int) -> None:
+    """Try the moments."""
     expected = content(reference)
     dest = folder / "s"
-    for number in itertools.count():
+    for number in itertools.count(0, every):
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(old, dest)
 
@@ -91,4 +92,4 @@ def main(root: Path, folder: Path, reference: Path, old: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:]))
+    main(*map(Path, sys.argv[1:5]), int(sys.argv[5]))

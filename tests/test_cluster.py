@@ -23,6 +23,8 @@ from tests.wfdb_files import random_record, write_record
 
 pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 
+from selfmis_plugin.data.cluster import DaskWorkers
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORDS = 30
 
@@ -78,8 +80,6 @@ def database(tmp_path: Path) -> Path:
 def test_a_cluster_that_loses_a_worker_makes_the_same_store(
     scheduler: str, database: Path, tmp_path: Path
 ) -> None:
-    from selfmis_plugin.data.cluster import DaskWorkers
-
     listing = wfdb_folder.list_records(database)
     records = list(listing.records)
     listing = type(listing)(listing.database, listing.root, records, len(records))
@@ -91,12 +91,10 @@ def test_a_cluster_that_loses_a_worker_makes_the_same_store(
             stack.callback(process.wait)
             stack.callback(process.kill)
         code = (
-            "import os, signal, sys, time, threading, pathlib\n"
-            "def kill():\n"
-            "    while len(list(pathlib.Path(sys.argv[1]).glob('*.part'))) < 3:\n"
-            "        time.sleep(0.005)\n"
-            "    os.kill(int(sys.argv[2]), signal.SIGKILL)\n"
-            "kill()\n"
+            "import os, pathlib, signal, sys, time\n"
+            "while len(list(pathlib.Path(sys.argv[1]).glob('*.part'))) < 3:\n"
+            "    time.sleep(0.005)\n"
+            "os.kill(int(sys.argv[2]), signal.SIGKILL)\n"
         )
         killer = subprocess.Popen(
             [sys.executable, "-c", code, str(parts_folder(tmp_path / "s")), str(workers[0].pid)]
@@ -136,11 +134,7 @@ def test_the_command_line_takes_a_scheduler(
     assert content(tmp_path / "s") == content(tmp_path / "here")
 
 
-def test_a_scheduler_that_is_not_there_is_named(
-    database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from selfmis_plugin.data.cluster import DaskWorkers
-
+def test_a_scheduler_that_is_not_there_is_named() -> None:
     for address in ("tcp://127.0.0.1:9", "nonsense://x"):
         with pytest.raises(PreparationError, match=f"--scheduler {address}: cannot be reached"):
             list(DaskWorkers(address, timeout=0.5).map(str, [1]))

@@ -110,9 +110,8 @@ def wait_for_parts(dest: Path, count: int, process: subprocess.Popen[str]) -> No
 # Killed -------------------------------------------------------------------------------------------
 
 
-def test_killed_before_anything_it_does_to_the_disk_it_goes_on(
-    database: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("every", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_before_anything_it_does_to_the_disk_it_goes_on(every: int, tmp_path: Path) -> None:
     root = tmp_path / "db"
     for number in range(8):
         header = write_record(root / f"r{number}", random_record(20, seed=number))
@@ -123,7 +122,7 @@ def test_killed_before_anything_it_does_to_the_disk_it_goes_on(
     write_store(tmp_path / "old", {"train": 1})
     process = subprocess.run(
         [sys.executable, "-m", "tests.kill_points", root, tmp_path / "work",
-         tmp_path / "reference", tmp_path / "old"],
+         tmp_path / "reference", tmp_path / "old", str(every)],
         env=environment(TQDM_DISABLE="1"), cwd=REPOSITORY, capture_output=True, text=True,
         check=False, timeout=300,
     )  # fmt: skip
