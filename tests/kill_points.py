@@ -1,8 +1,8 @@
 """A program: prepare a folder, killed before every single thing it does to the disk in turn.
 
-``python tests/kill_points.py ROOT FOLDER REFERENCE OLD EVERY`` tries every EVERY-th moment and prints
-how many there are. The run is to replace the store OLD. After each kill the same call is made
-again, and the store must be REFERENCE's to the byte.
+``python -m tests.kill_points ROOT FOLDER REFERENCE OLD EVERY`` tries every EVERY-th moment and
+prints how many there are. The run is to replace the store OLD. After each kill the same call is
+made again, and the store must be REFERENCE's to the byte.
 """
 
 from __future__ import annotations

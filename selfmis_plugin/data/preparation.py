@@ -342,11 +342,11 @@ def _prepare(
                 else:
                     bar.update(done.records)
                 if done.changed:
-                    more = len(done.changed) - _SHOWN
+                    others = len(done.changed) - _SHOWN
                     logger.warning(
                         "%s%s: changed since part %d was prepared, so it was prepared anew",
                         ", ".join(done.changed[:_SHOWN]),
-                        f" and {more} more" if more > 0 else "",
+                        f" and {others} more" if others > 0 else "",
                         done.index,
                     )
     except DiskFullError as error:
