@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import logging
 import os
@@ -243,8 +244,9 @@ def stopped(database: Path, dest: Path, at: str = "r18") -> None:
             raise KeyboardInterrupt
         return read_recording(path)
 
-    interrupting.__module__ = read_recording.__module__
-    interrupting.__qualname__ = read_recording.__qualname__
+    # Parts remember their reader by its name.
+    usual = inspect.signature(prepare_database).parameters["reader"].default
+    interrupting.__module__, interrupting.__qualname__ = usual.__module__, usual.__qualname__
     with pytest.raises(KeyboardInterrupt):
         run_on(database, dest, reader=interrupting)
 
