@@ -15,7 +15,7 @@ import numpy.typing as npt
 from selfmis_plugin.data.store_format import SAMPLE_DTYPE
 
 #: Bytes that are moved at once.
-_BLOCK = 1 << 24
+_BLOCK = 1 << 20
 #: Records that are written at once.
 _BATCH = 64
 _PAGE = 4096
