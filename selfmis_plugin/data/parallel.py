@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import threading
 import time
 from collections import deque
@@ -76,7 +77,8 @@ class Processes:
 
 
 def _end_with(parent: int) -> None:
-    """End this process when its parent has died; otherwise it would work on for nobody."""
+    """Leave it to the parent when this process ends: on Ctrl-C, and when the parent has died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
