@@ -1,9 +1,11 @@
-"""``selfmis prepare``: turn a database of WFDB records into a store."""
+"""``selfmis prepare``: turn a database of records into a store."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,11 +20,21 @@ from selfmis_plugin.data.databases import known_databases
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.listing import DatabaseError
-from selfmis_plugin.data.preparation import PreparationError, prepare_database
+from selfmis_plugin.data.parallel import Workers
+from selfmis_plugin.data.preparation import (
+    PreparationError,
+    Share,
+    Summary,
+    kept,
+    merge,
+    prepare_database,
+    prepare_share,
+)
 from selfmis_plugin.data.preprocessing import NO_FILTER
 from selfmis_plugin.data.store import StoreError
 
 DATABASES = known_databases()
+MERGE = "merge"
 #: What else can be prepared: modules with TITLE, add_arguments and run.
 OTHERS = {
     "recordings": prepare_recordings,
@@ -36,7 +48,7 @@ INTERRUPTED = 130
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add one subcommand per database."""
+    """Add one subcommand per database, and those that are none."""
     commands = parser.add_subparsers(dest="database", required=True, metavar="DATABASE")
     for name, database in DATABASES.items():
         command = commands.add_parser(
@@ -73,10 +85,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "were trained on; SelfMIS describes none (default: %(default)s)",
         )
         command.add_argument(
-            "--overwrite", action="store_true", help="replace the store that is at DIR"
+            "--scheduler",
+            metavar="tcp://HOST:PORT",
+            help="work on the Dask cluster of this scheduler instead of on this machine; its "
+            "workers must see ROOT and DIR under the same paths",
         )
+        command.add_argument(
+            "--part",
+            type=_share,
+            metavar="K/N",
+            help="prepare only the K-th of N shares, such as one task of a job array; when all "
+            "are finished, selfmis prepare merge makes the store",
+        )
+        command.add_argument(
+            "--restart",
+            action="store_true",
+            help="throw away what a run that was stopped has left in DIR.parts, instead of going "
+            "on from there",
+        )
+        _add_overwrite(command)
         prepare_fraction.add_database_options(command)
         database.add_arguments(command)
+    title = "make the store of shares that were prepared with --part"
+    command = commands.add_parser(MERGE, help=title, description=title)
+    command.set_defaults(database=MERGE)
+    command.add_argument(
+        "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+    )
+    _add_overwrite(command)
     for name, module in OTHERS.items():
         command = commands.add_parser(name, help=module.TITLE, description=module.TITLE)
         command.set_defaults(database=name)
@@ -89,23 +125,69 @@ def run(args: argparse.Namespace) -> int:
         with _terminated_like_interrupted():
             if args.database in OTHERS:
                 return OTHERS[args.database].run(args)
-            listing = DATABASES[args.database].list_records(args.root, args)
-            summary = prepare_database(
-                listing,
-                args.dest,
-                workers=args.workers,
-                required=args.leads,
-                overwrite=args.overwrite,
-                filter=args.filter,
-            )
+            made = _prepare(args)
     except (DatabaseError, PreparationError, StoreError, OSError) as error:
         print(f"selfmis prepare: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"selfmis prepare: interrupted; no store made at {args.dest}", file=sys.stderr)
+        rest = "" if args.database in OTHERS else f"; {kept(args.dest)}"
+        print(f"selfmis prepare: interrupted{rest}", file=sys.stderr)
         return INTERRUPTED
-    print(summary)
+    print(made)
+    if isinstance(made, Share) or args.database == MERGE:
+        return 0
     return prepare_fraction.apply_to_prepared(args)
+
+
+def _prepare(args: argparse.Namespace) -> Summary | Share:
+    if args.database == MERGE:
+        return merge(args.dest, overwrite=args.overwrite)
+    workers = _cluster(args.scheduler) if args.scheduler else args.workers
+    listing = DATABASES[args.database].list_records(args.root, args)
+    if args.part is None:
+        return prepare_database(
+            listing,
+            args.dest,
+            workers=workers,
+            required=args.leads,
+            overwrite=args.overwrite,
+            filter=args.filter,
+            restart=args.restart,
+        )
+    if args.restart:
+        raise PreparationError(
+            "--restart would throw away what the other shares have prepared; remove "
+            f"{args.dest}.parts yourself before you start them"
+        )
+    if args.label_fraction is not None:
+        raise PreparationError(
+            "a share has no training split to take a fraction of: leave out --label-fraction, and "
+            "after selfmis prepare merge use selfmis prepare fraction"
+        )
+    number, shares = args.part
+    return prepare_share(
+        listing,
+        args.dest,
+        number,
+        shares,
+        workers=workers,
+        required=args.leads,
+        overwrite=args.overwrite,
+        filter=args.filter,
+    )
+
+
+def _cluster(address: str) -> Workers:
+    try:
+        # Dask is an optional extra: nobody without a cluster should need it.
+        module = importlib.import_module("selfmis_plugin.data.cluster")
+    except ModuleNotFoundError as error:
+        raise PreparationError(
+            f"--scheduler needs {error.name}, which is not installed: pip install "
+            "'selfmis-plugin[cluster]', here and on every worker"
+        ) from error
+    workers: Workers = module.DaskWorkers(address)
+    return workers
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -133,6 +215,22 @@ def _terminated_like_interrupted() -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _add_overwrite(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the store that is at DIR, once the new one is whole; other files in it stay",
+    )
+
+
+def _share(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    number, shares = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= shares:
+        raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K from 1 to N, such as 2/8")
+    return number, shares
 
 
 def _workers(text: str) -> int:

@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from selfmis_plugin.data.fractions import label_fraction
 from selfmis_plugin.data.store import SPLITS, Store, StoreError, read_manifest, write_manifest
+from selfmis_plugin.data.store_format import ALL_TRAINING
 from selfmis_plugin.files import whole_file, write_json
 
-#: All training records, beside a ``train.tsv`` that lists a fraction of them.
-ALL_TRAINING = "train_all"
 #: What a folder of such manifests says about itself.
 FRACTION_FILE = "fraction.json"
 

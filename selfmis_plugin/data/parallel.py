@@ -1,12 +1,17 @@
-"""Run a function over many items on several processes, results in order."""
+"""Run a function over many items on several processes."""
 
 from __future__ import annotations
 
 import itertools
+import os
+import signal
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
-from typing import TypeVar
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
@@ -18,6 +23,88 @@ Result = TypeVar("Result")
 _LARGEST_CHUNK = 16
 #: Chunks under way for every worker.
 _AHEAD = 3
+
+
+class Workers(Protocol):
+    """Processes, here or elsewhere, that work on items."""
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield the result for every item as soon as it is there, whatever their order.
+
+        Items are read as needed, a few ahead. The first error ends everything.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Processes of this machine; one is the process itself.
+
+    Attributes
+    ----------
+    count
+        How many.
+
+    Raises
+    ------
+    ValueError
+        If there is less than one.
+    """
+
+    count: int
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"workers must be at least 1, not {self.count}")
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Yield the result for every item as soon as it is there, whatever their order."""
+        if self.count == 1:
+            yield from map(function, items)
+            return
+        executor = get_reusable_executor(
+            max_workers=self.count, initializer=_end_with, initargs=(os.getpid(),)
+        )
+        done = False
+        try:
+            yield from as_completed(executor, function, items, lambda: 2 * self.count)
+            done = True
+        finally:
+            # After an error or an interruption nobody wants the rest. Otherwise the next call may
+            # use the same processes; when none comes they end by themselves.
+            if not done:
+                executor.shutdown(wait=True, kill_workers=True)
+
+
+def _end_with(parent: int) -> None:
+    """Leave it to the parent when this process ends: on Ctrl-C, and when the parent has died."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def as_completed(
+    executor: Executor,
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    ahead: Callable[[], int],
+) -> Iterator[Result]:
+    """Yield the results of an executor as they come, with no more than ``ahead()`` items in it."""
+    source = iter(items)
+    waiting: set[Future[Result]] = set()
+    while True:
+        room = max(0, ahead() - len(waiting))
+        waiting |= {executor.submit(function, item) for item in itertools.islice(source, room)}
+        if not waiting:
+            return
+        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+        for future in finished:
+            yield future.result()
 
 
 def ordered_map(

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from selfmis_plugin import __version__, toolkit
 from selfmis_plugin.checkpoints import read_checkpoint
-from selfmis_plugin.data.fractions import label_fraction
+from selfmis_plugin.data.fraction_manifests import write_fraction
 from selfmis_plugin.data.splits import open_split
-from selfmis_plugin.data.store import SPLITS, write_manifest
+from selfmis_plugin.data.store import SPLITS
+from selfmis_plugin.data.store_format import ALL_TRAINING
 from selfmis_plugin.evaluation.evaluate import evaluate, figures_of, predict_split
 from selfmis_plugin.experiments.commands import CommandError, best_checkpoint, train
 from selfmis_plugin.experiments.graph import Step, run_steps
@@ -176,6 +175,12 @@ def _check(settings: Settings, stages: Mapping[str, Stage]) -> None:
             raise InfarctionError(f"{path}: no such file")
     for split in SPLITS:
         open_split(settings.data[LABELLED], split)
+    if (settings.data[LABELLED] / f"{ALL_TRAINING}.tsv").is_file():
+        raise InfarctionError(
+            f"{settings.data[LABELLED]}: train.tsv lists only a fraction of the training records "
+            f"({ALL_TRAINING}.tsv has them all). The benchmark takes fractions itself: rename "
+            f"{ALL_TRAINING}.tsv to train.tsv, or give a folder of manifests of your own"
+        )
 
 
 def _about(settings: Settings) -> dict[str, Any]:
@@ -326,18 +331,8 @@ def _labelled(settings: Settings, fraction: float, seed: int) -> Path:
 
 def _write_labelled(settings: Settings, fraction: float, seed: int) -> None:
     folder = _labelled(settings, fraction, seed)
-    if folder == settings.data[LABELLED]:
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for split in SPLITS:
-        part = open_split(settings.data[LABELLED], split)
-        records = part.store.records.iloc[part.rows]
-        chosen = np.ones(len(records), dtype=bool)
-        if split == "train":
-            chosen = label_fraction(records["patient_id"].tolist(), fraction, seed)
-        ids = records["record_id"][chosen].tolist()
-        root = os.path.relpath(part.store.path, folder)
-        write_manifest(folder / f"{split}.tsv", ids, [part.store.info.samples] * len(ids), root)
+    if not folder.exists():
+        write_fraction(settings.data[LABELLED], folder, fraction, seed)
 
 
 # -- both --------------------------------------------------------------------------------------

@@ -25,12 +25,12 @@ from selfmis_plugin.data.embedding_cache import (
     store_identity,
 )
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.data.store_format import EMBEDDINGS_FOLDER
 from selfmis_plugin.tasks.store_dataset import StoreDataset
 
 logger = logging.getLogger(__name__)
 
-#: Folder of caches beside the manifests, or in the run's folder where that cannot be written.
-CACHE_FOLDER = "embeddings"
+
 TURN_OFF = "or train without a cache: task.cache_frozen_embeddings=false"
 
 _PROGRESS_SECONDS = 60.0
@@ -178,7 +178,7 @@ def frozen_embeddings(
             dtype=dtype,
             made_by=[__version__, torch.__version__],
         )
-        beside = [dataset.folder / CACHE_FOLDER, Path.cwd() / CACHE_FOLDER]
+        beside = [dataset.folder / EMBEDDINGS_FOLDER, Path.cwd() / EMBEDDINGS_FOLDER]
         return _choose_folder(
             [Path(folder)] if folder else beside,
             lambda place: EmbeddingCache(

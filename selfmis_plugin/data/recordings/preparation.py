@@ -31,7 +31,8 @@ from selfmis_plugin.data.recordings.selection import (
 )
 from selfmis_plugin.data.recordings.sources import Sources, find_sources
 from selfmis_plugin.data.recordings.subject_splits import SubjectSplits
-from selfmis_plugin.data.store import SPLITS, StoreWriter, refused_row
+from selfmis_plugin.data.store import SPLITS, StoreWriter
+from selfmis_plugin.data.store_writer import refused_row
 
 __all__ = ["RecordingsOptions", "RecordingsSummary", "find_sources", "prepare_recordings"]
 
