@@ -368,6 +368,10 @@ class StoreWriter:
         self.refused += 1
         self._tables.refuse(source, reason)
 
+    def adopt(self, folder: Path) -> None:
+        """Move a folder on the same file system, such as a report, into the store."""
+        folder.rename(self._folder / folder.name)
+
     def _write_rows(self) -> None:
         self._tables.add(pa.Table.from_pylist(self._rows, schema=SCHEMA))
         self._rows.clear()

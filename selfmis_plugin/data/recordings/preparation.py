@@ -214,7 +214,7 @@ def prepare_recordings(
                 writer.refuse(source, reason)
             for number, outcome in enumerate(outcomes):
                 _store(writer, spool, number, outcome, reasons[number], splits, channels)
-        (spool / REPORT_FOLDER).rename(writer.dest / REPORT_FOLDER)
+            writer.adopt(spool / REPORT_FOLDER)
     finally:
         shutil.rmtree(spool, ignore_errors=True)
     return RecordingsSummary(writer.dest, report, sources.note, len(outcomes))
