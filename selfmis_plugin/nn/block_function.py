@@ -69,7 +69,7 @@ def residual_block(signal: Tensor, shape: BlockShape, weights: list[Tensor]) -> 
     if torch.is_grad_enabled() and any(t.requires_grad for t in (signal, *weights)):
         out: Tensor = _ResidualBlock.apply(signal, shape, *weights)
         return out
-    return _forward(signal, shape, _cast(weights, signal.dtype)).out
+    return _forward(signal, shape, _cast(weights, signal.dtype), in_place=True).out
 
 
 class _Steps(NamedTuple):
@@ -88,11 +88,13 @@ def _cast(weights: Any, dtype: torch.dtype) -> list[Tensor]:
     return [weight.to(dtype) for weight in weights]
 
 
-def _forward(signal: Tensor, shape: BlockShape, weights: list[Tensor]) -> _Steps:
+def _forward(
+    signal: Tensor, shape: BlockShape, weights: list[Tensor], in_place: bool = False
+) -> _Steps:
     weight1, bias1, weight2, bias2, weight3, bias3, fc1, fc1_bias, fc2, fc2_bias = weights
     conv1 = pointwise(F.silu(signal) if shape.activate else signal, weight1, bias1)
-    conv2 = grouped(F.silu(conv1), weight2, bias2, shape.stride)
-    conv3 = pointwise(F.silu(conv2), weight3, bias3)
+    conv2 = grouped(F.silu(conv1, inplace=in_place), weight2, bias2, shape.stride)
+    conv3 = pointwise(F.silu(conv2, inplace=in_place), weight3, bias3)
     squeezed = conv3.mean(1)
     hidden = F.linear(squeezed, fc1, fc1_bias)
     scale = torch.sigmoid(F.linear(F.silu(hidden), fc2, fc2_bias)).unsqueeze(1)
