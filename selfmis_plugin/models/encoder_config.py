@@ -56,7 +56,7 @@ def load_tower(
         If the file cannot be read, its encoder has another size, or it was trained on data
         prepared in another way.
     """
-    weights = load_encoder_weights(path, None, tower)
+    weights = load_encoder_weights(path, tower)
     if weights.config != config:
         keys = [f.name for f in fields(config) if f.name != "in_leads"]
         asked = " ".join(
