@@ -66,7 +66,9 @@ def load_encoder(path: str | Path, tower: Tower | None = None) -> Encoder:
     """
     weights = load_encoder_weights(path, tower)
     preprocessing = None
-    if weights.preprocessing is not None:
+    # ECGFounder's files do not name their leads; where these are neither one nor twelve, nobody
+    # else can.
+    if weights.preprocessing is not None and "leads" in weights.preprocessing:
         try:
             preprocessing = Preprocessing.from_dict(weights.preprocessing)
         except PreprocessingError as error:
