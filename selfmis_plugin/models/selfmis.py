@@ -8,7 +8,7 @@ from typing import Any, Optional
 import torch
 
 from selfmis_plugin import toolkit
-from selfmis_plugin.models.encoder_config import EncoderConfig, load_tower
+from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
 
@@ -77,6 +77,8 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
                 "multi",
                 preprocessing,
             )
+        configure(towers.single, cfg)
+        configure(towers.multi, cfg, frozen=True)
         return cls(towers)
 
     def forward(self, signal: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
