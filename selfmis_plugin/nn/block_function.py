@@ -226,7 +226,8 @@ def _add_max_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: 
         grad_here = grad * (samples == largest)
         if place + 1 < stride:
             grad = grad - grad_here
-        # Places whose sample lies in the padding are left out.
+        # Samples that lie in the padding, and those that no window reaches, are left out.
         first = 1 if place < left else 0
         inside = total[:, first * stride + place - left :: stride]
-        inside += grad_here[:, first : first + inside.shape[1]]
+        reached = min(inside.shape[1], grad_here.shape[1] - first)
+        inside[:, :reached] += grad_here[:, first : first + reached]

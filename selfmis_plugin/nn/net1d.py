@@ -158,9 +158,16 @@ class Net1D(nn.Module):
 
     def _first(self, signal: Tensor) -> Tensor:
         """First convolution, ``(batch, leads, samples)`` to ``(batch, time, base_filters)``."""
+        kernel = self.config.kernel_size
         weight, bias = (t.to(signal.dtype) for t in self.first_conv.parameters())
-        padding = same_padding(signal.shape[-1], self.config.kernel_size, FIRST_STRIDE)
+        padding = same_padding(signal.shape[-1], kernel, FIRST_STRIDE)
         signal = F.pad(signal, (padding.left, padding.right))
-        windows = signal.unfold(-1, self.config.kernel_size, FIRST_STRIDE)
-        columns = windows.transpose(1, 2).flatten(2)
-        return F.linear(columns, weight.flatten(1), bias)
+        if self.config.in_leads == 1:
+            # Of one lead the windows are small, and a matrix product beats a convolution.
+            windows = signal.squeeze(1).unfold(-1, kernel, FIRST_STRIDE)
+            return F.linear(windows, weight.flatten(1), bias)
+        images, weights = (
+            t.unsqueeze(2).contiguous(memory_format=torch.channels_last) for t in (signal, weight)
+        )
+        out = F.conv2d(images, weights, bias, (1, FIRST_STRIDE))
+        return out.squeeze(2).transpose(1, 2)
