@@ -218,8 +218,11 @@ def _weight_gradient_by_products(
     grads = (
         _pad(grad, left=before, right=blocks * outputs - padding.outputs)
         .view(batch, blocks + reach - 1, outputs, groups, width)
-        .unfold(1, reach, 1)
-        .permute(3, 0, 1, 5, 2, 4)
+        .permute(3, 0, 1, 2, 4)
+        # Here, and not as part of the next step: then that one copies long rows.
+        .reshape(groups, batch, blocks + reach - 1, outputs * width)
+        .unfold(2, reach, 1)
+        .transpose(3, 4)
         .reshape(groups, batch * blocks, reach * outputs * width)
     )
     products = torch.bmm(signals.transpose(1, 2), grads)
