@@ -95,7 +95,7 @@ def _forward(
     conv1 = pointwise(F.silu(signal) if shape.activate else signal, weight1, bias1)
     conv2 = grouped(F.silu(conv1, inplace=in_place), weight2, bias2, shape.stride)
     conv3 = pointwise(F.silu(conv2, inplace=in_place), weight3, bias3)
-    squeezed = conv3.mean(1)
+    squeezed = _mean_over_time(conv3)
     hidden = F.linear(squeezed, fc1, fc1_bias)
     scale = torch.sigmoid(F.linear(F.silu(hidden), fc2, fc2_bias)).unsqueeze(1)
     shortcut = _max_pool(signal, shape.stride)
@@ -106,6 +106,14 @@ def _forward(
         out = conv3 * scale
         out[..., first : first + channels] += shortcut
     return _Steps(conv1, conv2, conv3, squeezed, hidden, scale, out)
+
+
+def _mean_over_time(signal: Tensor) -> Tensor:
+    if signal.dtype == torch.bfloat16:
+        # mean() copies the signal to float32 first; sum() adds up in float32 without, and bfloat16
+        # has float32's range.
+        return signal.sum(1) / signal.shape[1]
+    return signal.mean(1)
 
 
 class _ResidualBlock(torch.autograd.Function):
