@@ -24,7 +24,7 @@ setup: $(VENV)/ready
 $(VENV)/ready: setup.py pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=23.2" "setuptools>=68,<81" wheel "numpy>=1.24" "cython>=3" torch==2.13.0
-	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[fairseq,cluster,export,dev]"
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[fairseq,dev]"
 	touch $@
 
 demo: setup

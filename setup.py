@@ -64,6 +64,14 @@ setup(
         "joblib>=1.3",
         "threadpoolctl>=3.1",
         "psutil>=5.9",
+        # Encoders are saved in and read from it: no code in the file, no copy in memory.
+        "safetensors>=0.4",
+        # ECGFounder's filter: its running median and recursions, three times SciPy's speed.
+        "numba>=0.59",
+        # EDF in pure Python, lazily, with a rate per channel.
+        "edfio>=0.4",
+        # The report's page; it escapes what comes from other people's files.
+        "jinja2>=3",
     ],
     extras_require={
         # The embedded default host. Its build needs torch, numpy, cython and setuptools already
@@ -74,8 +82,8 @@ setup(
         "signals": [SIGNALS, "transformers==4.46.3"],
         # Preparation on an existing Dask cluster.
         "cluster": ["distributed>=2024.1"],
-        "export": ["safetensors>=0.4"],
         "dev": [
+            "distributed>=2024.1",
             "pytest>=8",
             "hypothesis>=6.100",
             "ruff>=0.6",

@@ -1,3 +1,19 @@
 """SelfMIS for fairseq-signals and fairseq."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from selfmis_plugin.encoders import Encoder, load_encoder, save_encoder
+
 __version__ = "0.1.0"
+__all__ = ["Encoder", "load_encoder", "save_encoder"]
+
+
+def __getattr__(name: str) -> Any:
+    # Hydra imports this package whenever a toolkit starts: what needs torch waits until it is used.
+    if name in __all__:
+        return getattr(importlib.import_module("selfmis_plugin.encoders"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,20 +6,24 @@ Files are read without running code that they carry.
 
 from __future__ import annotations
 
+import json
 import pickle
 import re
 import zipfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import safetensors
+import safetensors.torch
 import torch
 from torch import Tensor
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, reference_leads
+from selfmis_plugin.files import whole_file
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 
 __all__ = [
@@ -27,6 +31,7 @@ __all__ = [
     "EncoderWeights",
     "load_encoder_weights",
     "read_checkpoint",
+    "save_encoder_weights",
     "to_ecgfounder",
 ]
 
@@ -51,7 +56,8 @@ class EncoderWeights:
     preprocessing
         How signals were prepared for these weights; None where the file does not say.
     kind
-        ``"ecgfounder"``, ``"selfmis"`` (pre-training) or ``"selfmis_classifier"``.
+        ``"ecgfounder"``, ``"selfmis"`` (pre-training), ``"selfmis_classifier"`` or ``"encoder"``
+        (a file of :func:`save_encoder_weights`).
     """
 
     config: Net1DConfig
@@ -146,9 +152,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def load_encoder_weights(
-    path: str | Path, expected: Net1DConfig | None = None, tower: Tower = "single"
-) -> EncoderWeights:
+def load_encoder_weights(path: str | Path, tower: Tower | None = "single") -> EncoderWeights:
     """Weights of one encoder from any file that has them.
 
     The content tells what a file is:
@@ -157,17 +161,17 @@ def load_encoder_weights(
       leave unused, and its
       ``dense`` head are dropped; the shape of the network is read off the tensors, its stride is
       taken as 2);
-    - training checkpoints of this plugin from either toolkit, pre-training or classifier.
+    - training checkpoints of this plugin from either toolkit, pre-training or classifier;
+    - files of :func:`save_encoder_weights` (``.safetensors``).
 
     Parameters
     ----------
     path
         The file.
-    expected
-        Shape of the network that the weights are for; None takes the file's.
     tower
         Which encoder of a pre-training checkpoint.  Of other files there is only one, which has
-        to read one lead for ``"single"`` and several for ``"multi"``.
+        to read one lead for ``"single"`` and several for ``"multi"``.  None takes the single-lead
+        encoder of a pre-training checkpoint, and of other files the one that is there.
 
     Returns
     -------
@@ -180,36 +184,87 @@ def load_encoder_weights(
         does not fit.
     """
     path = Path(path)
-    if tower not in ("single", "multi"):
+    if tower not in ("single", "multi", None):
         raise ValueError(f"tower must be 'single' or 'multi', not {tower!r}")
-    payload = read_checkpoint(path)
-    state = payload.get("model")
-    if isinstance(state, Mapping) and isinstance(payload.get("cfg"), Mapping):
-        weights = _from_training(path, payload, state, tower)
+    if path.suffix == _OWN_SUFFIX:
+        weights = _from_own_file(path)
     else:
-        state = payload.get("state_dict", payload)
-        state = (
-            {str(k).removeprefix("module."): v for k, v in state.items()}
-            if isinstance(state, Mapping)
-            else {}
-        )
-        if _FOUNDER_FIRST not in state:
-            raise CheckpointError(
-                f"{path}: neither a training checkpoint of this plugin nor ECGFounder weights "
-                f"(it has {_some(payload)}): give one of those"
+        payload = read_checkpoint(path)
+        state = payload.get("model")
+        if isinstance(state, Mapping) and isinstance(payload.get("cfg"), Mapping):
+            weights = _from_training(path, payload, state, tower or "single")
+        else:
+            state = payload.get("state_dict", payload)
+            state = (
+                {str(k).removeprefix("module."): v for k, v in state.items()}
+                if isinstance(state, Mapping)
+                else {}
             )
-        weights = _from_ecgfounder(path, state)
-    _check_leads(path, weights, tower)
-    _check_config(path, weights.config, expected)
+            if _FOUNDER_FIRST not in state:
+                raise CheckpointError(
+                    f"{path}: neither a training checkpoint of this plugin nor ECGFounder weights "
+                    f"(it has {_some(payload)}): give one of those"
+                )
+            weights = _from_ecgfounder(path, state)
+    if tower is not None:
+        _check_leads(path, weights, tower)
     return weights
 
 
-def to_ecgfounder(state_dict: Mapping[str, Tensor], config: Net1DConfig) -> dict[str, Tensor]:
-    """Weights of a :class:`~selfmis_plugin.nn.net1d.Net1D` under the names of ECGFounder's own
-    module.
+def save_encoder_weights(
+    path: str | Path,
+    state_dict: Mapping[str, Tensor],
+    config: Net1DConfig,
+    preprocessing: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the weights of one encoder, whole or not at all.
 
-    Load them there with ``strict=False``: that module also has batch norms, which
-    ``use_bn=False`` leaves unused, and a ``dense`` head; nothing else may be reported missing.
+    Parameters
+    ----------
+    path
+        ``.safetensors`` for a file of this plugin, which also holds the shape and the
+        preprocessing; ``.pth`` for one laid out as ECGFounder's, which its authors' code loads.
+    state_dict
+        State of a :class:`~selfmis_plugin.nn.net1d.Net1D` of shape ``config``.
+    config
+        Its shape.
+    preprocessing
+        How signals were prepared for it, where that is known.
+
+    Raises
+    ------
+    ValueError
+        If the path ends in neither.
+    CheckpointError
+        If the state does not fit the shape.
+    """
+    path = Path(path)
+    _check_names("state dict", state_dict, config)
+    if path.suffix == ".pth":
+        with whole_file(path) as temporary:
+            torch.save({"state_dict": to_ecgfounder(state_dict, config)}, temporary)
+        return
+    if path.suffix != _OWN_SUFFIX:
+        raise ValueError(
+            f"{path}: name the file {_OWN_SUFFIX} for this plugin, or .pth for ECGFounder's layout"
+        )
+    metadata = {"format": _OWN_FORMAT, "config": json.dumps(asdict(config))}
+    if preprocessing is not None:
+        metadata["preprocessing"] = json.dumps(dict(preprocessing))
+    tensors = {
+        name: value.detach().to("cpu", torch.float32, copy=True).contiguous()
+        for name, value in state_dict.items()
+    }
+    with whole_file(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata)
+
+
+def to_ecgfounder(
+    state_dict: Mapping[str, Tensor], config: Net1DConfig, classes: int = 150
+) -> dict[str, Tensor]:
+    """Weights of a :class:`~selfmis_plugin.nn.net1d.Net1D` as the state of ECGFounder's own
+    module, complete: with the batch norms, which ``use_bn=False`` leaves unused, as they are
+    initialised, and a ``dense`` head of zeros.
 
     Parameters
     ----------
@@ -217,19 +272,66 @@ def to_ecgfounder(state_dict: Mapping[str, Tensor], config: Net1DConfig) -> dict
         State of a network of shape ``config``.
     config
         Its shape.
+    classes
+        Outputs of the head.
 
     Returns
     -------
     dict
-        Clones of the tensors.
+        Clones of the tensors, and the additional ones.
 
     Raises
     ------
     CheckpointError
         If the state does not fit the shape.
     """
-    _check_names("state dict", dict(state_dict), config)
-    return {_founder_name(name): tensor.detach().clone() for name, tensor in state_dict.items()}
+    _check_names("state dict", state_dict, config)
+    state = {_founder_name(name): tensor.detach().clone() for name, tensor in state_dict.items()}
+    state |= _founder_norm("first_bn", config.base_filters)
+    channels = config.base_filters
+    for stage, (filters, blocks) in enumerate(zip(config.filters, config.blocks, strict=True)):
+        for block in range(blocks):
+            name = f"stage_list.{stage}.block_list.{block}"
+            state |= _founder_norm(f"{name}.bn1", channels)
+            state |= _founder_norm(f"{name}.bn2", config.middle_channels(filters))
+            state |= _founder_norm(f"{name}.bn3", config.middle_channels(filters))
+            channels = filters
+    state["dense.weight"] = torch.zeros(classes, channels)
+    state["dense.bias"] = torch.zeros(classes)
+    return state
+
+
+# -- files of this plugin's own
+
+
+_OWN_SUFFIX = ".safetensors"
+_OWN_FORMAT = "selfmis_encoder"
+
+
+def _from_own_file(path: Path) -> EncoderWeights:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file: check the path of the checkpoint")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as a safetensors file ({_first_line(error)}): it is cut "
+            "short, damaged or of another format; copy or download it again"
+        ) from error
+    try:
+        if metadata["format"] != _OWN_FORMAT:
+            raise ValueError(f"its format is {metadata['format']!r}")
+        config = Net1DConfig(**json.loads(metadata["config"]))
+        described = metadata.get("preprocessing")
+        preprocessing = None if described is None else dict(json.loads(described))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not an encoder of this plugin ({error!r}): give a file that "
+            "selfmis_plugin.save_encoder wrote"
+        ) from error
+    return EncoderWeights(config, _checked(path, weights, config), preprocessing, "encoder")
 
 
 # -- training checkpoints
@@ -306,6 +408,16 @@ def _own_name(name: str) -> str:
 def _founder_name(name: str) -> str:
     name = re.sub(r"^stages\.(\d+)\.(\d+)\.", r"stage_list.\1.block_list.\2.", name)
     return re.sub(r"conv(\d?)\.(weight|bias)$", r"conv\1.conv.\2", name)
+
+
+def _founder_norm(name: str, channels: int) -> dict[str, Tensor]:
+    return {
+        f"{name}.weight": torch.ones(channels),
+        f"{name}.bias": torch.zeros(channels),
+        f"{name}.running_mean": torch.zeros(channels),
+        f"{name}.running_var": torch.ones(channels),
+        f"{name}.num_batches_tracked": torch.tensor(0),
+    }
 
 
 def _from_ecgfounder(path: Path, state: Mapping[str, Any]) -> EncoderWeights:
@@ -424,21 +536,6 @@ def _check_leads(path: Path, weights: EncoderWeights, tower: Tower) -> None:
             f"{tower}-lead tower needs weights for {needed}: give the other file, or the other "
             "tower"
         )
-
-
-def _check_config(path: Path, config: Net1DConfig, expected: Net1DConfig | None) -> None:
-    if expected is None or config == expected:
-        return
-    differing = [
-        f"{field.name} {getattr(config, field.name)} in the file, {getattr(expected, field.name)} "
-        "asked"
-        for field in fields(Net1DConfig)
-        if getattr(config, field.name) != getattr(expected, field.name)
-    ]
-    raise CheckpointError(
-        f"{path}: its encoder has another shape than the model ({'; '.join(differing)}): "
-        "set the model's configuration to that of the file, or give another file"
-    )
 
 
 def _some(names: Any, limit: int = 10) -> str:

@@ -42,6 +42,8 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     ------
     RuntimeError
         If ``common.fp16`` is asked for without a GPU.
+    ValueError
+        If both the host and the model are asked to reduce the precision.
     ResumeError
         If the run folder holds another run: other settings, or data prepared in another way.
     """
@@ -52,10 +54,28 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
                 "common.fp16=true needs a CUDA GPU in both hosts, and none is found: train with "
                 "common.fp16=false"
             )
+        _refuse_two_precisions(cfg)
         _read_paths_from_launch_folder(cfg)
         if _has_stopped_early(cfg):
             return
     toolkit.host_main()(cfg, **kwargs)
+
+
+def _refuse_two_precisions(cfg: Any) -> None:
+    """The host casts weights or opens autocast; the model's own precision is for where it does
+    neither."""
+    ours = [
+        f"model.{key}={cfg.model[key]}"
+        for key in ("precision", "frozen_precision")
+        if cfg.model.get(key) not in (None, "float32")
+    ]
+    # fairseq-signals has no amp.
+    theirs = [f"common.{key}=true" for key in ("fp16", "bf16", "amp") if cfg.common.get(key)]
+    if ours and theirs:
+        raise ValueError(
+            f"{' and '.join(ours + theirs)} both reduce the precision. Keep one: "
+            f"{' '.join(line.replace('true', 'false') for line in theirs)} leaves it to the model"
+        )
 
 
 def _read_paths_from_launch_folder(cfg: Any) -> None:
@@ -134,7 +154,7 @@ def _refuse_other_data(path: Path, cfg: Any) -> dict[str, Any]:
 #: What makes a run what it is. A longer run, other hardware or another place for logs do not.
 _IDENTITY: dict[str, set[str]] = {
     "task": {"cache_frozen_embeddings", "embedding_cache_dir", "num_workers"},
-    "model": set(),
+    "model": {"compile", "activation_checkpointing"},
     "criterion": set(),
     "optimizer": set(),
     "lr_scheduler": {"max_epoch", "max_update"},

@@ -10,15 +10,22 @@ import copy
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
 
+from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.criterions.siglip import SigLIPConfig, SigLIPCriterion
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.evaluation.retrieval import retrieval
 from selfmis_plugin.models.selfmis import SelfMIS
-from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
-from tests.support import TINY, train
+from selfmis_plugin.training import train_main
+from tests.support import TINY, logged, train
 
 
 def batch(records: int) -> dict[str, object]:
@@ -61,3 +68,85 @@ def test_fp16_without_a_gpu_is_said(store: Path, tmp_path: Path) -> None:
     arguments = ["--config-name", "selfmis_pretrain_small", *TINY, f"task.data={store}"]
     output = train([*arguments, "common.fp16=true"], tmp_path, check=False)
     assert "common.fp16=false" in output
+
+
+@pytest.mark.parametrize("key", ["bf16", "fp16"])
+def test_precision_of_host_and_model_is_refused(
+    key: str, monkeypatch: pytest.MonkeyPatch, store: Path, tmp_path: Path
+) -> None:
+    cfg = OmegaConf.create(
+        {
+            "common": {"fp16": False, key: True},
+            "model": {"precision": "bfloat16", "frozen_precision": None},
+            "task": {"_name": "selfmis_pretraining", "data": str(store)},
+        }
+    )
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ValueError, match=f"model.precision=bfloat16 and common.{key}=true"):
+        train_main(cfg)
+    cfg.model = {"precision": "float32", "frozen_precision": "float16"}
+    with pytest.raises(ValueError, match=rf"Keep one: common\.{key}=false"):
+        train_main(cfg)
+
+
+def test_trains_in_bfloat16_on_a_cpu(store: Path, tmp_path: Path) -> None:
+    arguments = ["--config-name", "selfmis_pretrain_small", *TINY, f"task.data={store}"]
+    arguments += ["optimization.max_epoch=2", "model.frozen_precision=float16"]
+    losses = {}
+    for precision in ("float32", "bfloat16"):
+        folder = tmp_path / precision
+        folder.mkdir()
+        output = train([*arguments, f"model.precision={precision}"], folder)
+        losses[precision] = logged(output, "loss", "train")
+        state = read_checkpoint(next(folder.rglob("checkpoint_best.pt")))["model"]
+        assert all(v.dtype == torch.float32 for v in state.values() if v.is_floating_point())
+    assert losses["bfloat16"] == pytest.approx(losses["float32"], rel=0.02)
+    assert losses["bfloat16"] != losses["float32"]
+
+
+@pytest.mark.slow
+def test_reduced_precision_keeps_retrieval_and_auc() -> None:
+    """An encoder trained for a minute, on held-out synthetic records: what is read off bfloat16 and
+    float16 embeddings is what float32 ones give, within what a few records can change."""
+    encoder, signals, labels = trained_on_a_rule()
+    with torch.no_grad():
+        exact = encoder(signals)
+        half = len(signals) // 2
+        probe = LogisticRegression(max_iter=2000).fit(exact[:half], labels[:half])
+        area = roc_auc_score(labels[half:], probe.decision_function(exact[half:]))
+        assert 0.8 < area < 0.9999  # otherwise equality would say nothing
+        for dtype in (torch.bfloat16, torch.float16):
+            encoder.precision = dtype
+            reduced = encoder(signals)
+            assert not torch.equal(reduced, exact)
+            scores = probe.decision_function(reduced[half:])
+            assert roc_auc_score(labels[half:], scores) == pytest.approx(area, abs=0.005)
+            # Every record finds itself among all of them.
+            found = retrieval(reduced - exact.mean(0), exact - exact.mean(0), k=(1,))
+            assert found["r1"] > 0.95
+
+
+def trained_on_a_rule() -> tuple[Net1D, torch.Tensor, np.ndarray]:
+    """A small encoder that has learnt which of two shapes a noisy periodic signal has."""
+    rng = np.random.default_rng(4)
+    count = 1200
+    time = np.arange(1000) / 100
+    labels = rng.integers(0, 2, count)
+    phase = 2 * np.pi * (rng.uniform(0.8, 1.6, (count, 1)) * time + rng.random((count, 1)))
+    second = np.where(labels, 0.35, 0.15)[:, None] * rng.normal(1, 0.3, (count, 1))
+    noisy = np.sin(phase) + second * np.sin(2 * phase) + rng.normal(0, 0.4, (count, 1000))
+    signals = torch.tensor(noisy[:, None], dtype=torch.float32)
+    torch.manual_seed(0)
+    encoder = Net1D(Net1DConfig(16, (16, 32, 64), (1, 1, 1), in_leads=1))
+    head = torch.nn.Linear(64, 1)
+    optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()], lr=3e-3)
+    targets = torch.tensor(labels, dtype=torch.float32)
+    for step in range(80):
+        chosen = torch.arange(step * 40, step * 40 + 40) % 400
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(
+            head(encoder(signals[chosen]))[:, 0], targets[chosen]
+        )
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return encoder.eval(), signals[400:], labels[400:]

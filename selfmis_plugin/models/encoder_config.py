@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, List  # noqa: UP035  (older omegaconf reads only typing.List)
+from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
+
+import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import CheckpointError, Tower, load_encoder_weights
@@ -17,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class EncoderConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
-    """Size of a Net1D; the defaults are ECGFounder's."""
+    """Size of a Net1D, whose defaults are ECGFounder's, and how it computes."""
 
     base_filters: int = field(default=64, metadata={"help": "channels of the first convolution"})
     filters: List[int] = field(  # noqa: UP006
@@ -31,6 +33,54 @@ class EncoderConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
     stride: int = field(default=2, metadata={"help": "stride of each stage"})
     group_width: int = field(default=16, metadata={"help": "channels of a convolution group"})
     ratio: float = field(default=1.0, metadata={"help": "inner channels over outer channels"})
+    precision: str = field(
+        default="float32",
+        metadata={"help": "what the encoder computes in, whatever the host: float32 or bfloat16"},
+    )
+    frozen_precision: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
+        default=None,
+        metadata={
+            "help": "what a frozen encoder computes in: float32, bfloat16 or float16; "
+            "that of precision where not given"
+        },
+    )
+    compile: bool = field(default=False, metadata={"help": "compile the encoder by torch.compile"})
+    activation_checkpointing: bool = field(
+        default=False,
+        metadata={"help": "keep less for the backward pass and compute it again: less memory"},
+    )
+
+
+def configure(encoder: Net1D, config: EncoderConfig, frozen: bool = False) -> None:
+    """Make *encoder* compute as the config says.
+
+    Parameters
+    ----------
+    encoder
+        The encoder, whatever its weights.
+    config
+        Its ``precision``, ``frozen_precision``, ``compile`` and ``activation_checkpointing``.
+    frozen
+        Whether the encoder is not trained.
+
+    Raises
+    ------
+    ValueError
+        If a precision is not one of those that are offered.
+    """
+    for key, known in (
+        ("precision", ("float32", "bfloat16")),
+        ("frozen_precision", ("float32", "bfloat16", "float16", None)),
+    ):
+        if getattr(config, key) not in known:
+            names = ", ".join(name for name in known if name)
+            raise ValueError(f"model.{key}={getattr(config, key)}: choose one of {names}")
+    name = (config.frozen_precision if frozen else None) or config.precision
+    # None, and not float32: the host's own autocast or half precision stay in force.
+    encoder.precision = None if name == "float32" else getattr(torch, name)
+    encoder.checkpoint_activations(config.activation_checkpointing and not frozen)
+    if config.compile:
+        encoder.compile()
 
 
 def load_tower(
@@ -57,7 +107,7 @@ def load_tower(
         If the file cannot be read, its encoder has another size, or it was trained on data
         prepared in another way.
     """
-    weights = load_encoder_weights(path, None, tower)
+    weights = load_encoder_weights(path, tower)
     if weights.config != config:
         keys = [f.name for f in fields(config) if f.name != "in_leads"]
         asked = " ".join(

@@ -9,7 +9,7 @@ import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.leads import reference_leads
-from selfmis_plugin.models.encoder_config import EncoderConfig, load_tower
+from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
 
@@ -84,6 +84,8 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
                 "multi",
                 replace(preprocessing, leads=multi_leads),
             )
+        configure(towers.single, cfg)
+        configure(towers.multi, cfg, frozen=True)
         return cls(towers)
 
     def forward(

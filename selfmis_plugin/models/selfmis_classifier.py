@@ -9,7 +9,7 @@ import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import Tower
-from selfmis_plugin.models.encoder_config import EncoderConfig, load_tower
+from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1DConfig
 
@@ -69,6 +69,7 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         if cfg.encoder_checkpoint:
             tower: Tower = "single" if len(leads) == 1 else "multi"
             load_tower(network.encoder, cfg.encoder_checkpoint, config, tower, task.preprocessing)
+        configure(network.encoder, cfg, frozen=cfg.freeze_encoder)
         return cls(network)
 
     def forward(

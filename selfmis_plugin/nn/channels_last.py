@@ -1,0 +1,311 @@
+"""Convolutions over ``(batch, time, channels)``, and their gradients, each in the form that runs
+fastest.
+
+PyTorch's own one-dimensional convolutions want ``(batch, channels, time)``, in which a 1x1
+convolution is a slow matrix product and every call of oneDNN reorders its input.  Time before
+channels avoids both, and makes the gradient of a grouped convolution's weight, the slowest part by
+far of a Net1D's step on a CPU, a product of large matrices.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = [
+    "SamePadding",
+    "grouped",
+    "grouped_input_gradient",
+    "grouped_weight_gradient",
+    "pointwise",
+    "pointwise_input_gradient",
+    "pointwise_weight_gradient",
+    "same_padding",
+]
+
+_ALIASING_BYTES = 2048
+"""Rows whose length is a multiple of this fall on the same few sets of a CPU's first cache."""
+
+_APART_BYTES = 128
+"""What is added to such a row."""
+
+_BLOCK_VALUES = 128
+"""Values of one group in one block of :func:`_weight_gradient_by_products`: large enough for a
+matrix product, small enough that the part of it that is thrown away stays small."""
+
+_PIECE_OUTPUTS = 160
+"""Outputs of one piece of a long signal in :func:`_weight_gradient_by_convolution`."""
+
+
+class SamePadding(NamedTuple):
+    """Zeros before and after a signal, and the outputs that a convolution then has."""
+
+    left: int
+    right: int
+    outputs: int
+
+
+def same_padding(samples: int, kernel: int, stride: int) -> SamePadding:
+    """Zero padding to ``ceil(samples / stride)`` outputs, the smaller half of it on the left."""
+    outputs = -(-samples // stride)
+    total = max(0, (outputs - 1) * stride + kernel - samples)
+    return SamePadding(total // 2, total - total // 2, outputs)
+
+
+# -- 1x1 convolutions
+
+
+def pointwise(signal: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """1x1 convolution.
+
+    Parameters
+    ----------
+    signal
+        ``(batch, time, channels)``, contiguous.
+    weight
+        ``(outputs, channels, 1)``.
+    bias
+        ``(outputs,)``.
+
+    Returns
+    -------
+    Tensor
+        ``(batch, time, outputs)``.
+    """
+    if _by_onednn(signal):
+        return _from_image(F.conv2d(_as_image(signal), _as_image_weight(weight), bias))
+    return F.linear(signal, weight.squeeze(-1), bias)
+
+
+def pointwise_input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
+    """Gradient of :func:`pointwise` by its signal, from that by its output."""
+    if _by_onednn(grad):
+        signal = grad.new_empty(*grad.shape[:2], weight.shape[1])
+        return _convolution_gradient(grad, signal, weight, 1, 0, 1, of_weight=False)
+    return grad @ weight.squeeze(-1)
+
+
+def pointwise_weight_gradient(grad: Tensor, signal: Tensor) -> Tensor:
+    """Gradient of :func:`pointwise` by its weight, ``(outputs, channels, 1)``."""
+    outputs, channels = grad.shape[-1], signal.shape[-1]
+    if _by_onednn(signal):
+        weight = signal.new_empty(outputs, channels, 1)
+        return _convolution_gradient(grad, signal, weight, 1, 0, 1, of_weight=True)
+    return (grad.reshape(-1, outputs).t() @ signal.reshape(-1, channels)).unsqueeze(-1)
+
+
+# -- grouped convolutions
+
+
+def grouped(signal: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
+    """Grouped convolution with :func:`same_padding`.
+
+    Parameters
+    ----------
+    signal
+        ``(batch, time, channels)``.
+    weight
+        ``(channels, width, kernel)``: there are ``channels / width`` groups.
+    bias
+        ``(channels,)``.
+    stride
+        Of the outputs.
+
+    Returns
+    -------
+    Tensor
+        ``(batch, ceil(time / stride), channels)``.
+    """
+    channels, width, kernel = weight.shape
+    padding = same_padding(signal.shape[1], kernel, stride)
+    apart = _channels_apart(signal, width)
+    # A convolution pads both sides alike; what one side has more is a copy.
+    signal = _pad(signal, channels=apart, right=padding.right - padding.left)
+    out = F.conv2d(
+        _as_image(signal),
+        _as_image_weight(_pad_rows(weight, apart)),
+        _pad_rows(bias, apart),
+        (1, stride),
+        (0, padding.left),
+        1,
+        (channels + apart) // width,
+    )
+    return _from_image(out)[..., :channels]
+
+
+def grouped_input_gradient(grad: Tensor, weight: Tensor, stride: int, samples: int) -> Tensor:
+    """Gradient of :func:`grouped` by its signal of ``samples``, from that by its output."""
+    channels, width, kernel = weight.shape
+    padding = same_padding(samples, kernel, stride)
+    apart = _channels_apart(grad, width)
+    grad = _pad(grad, channels=apart)
+    extra = padding.right - padding.left
+    out = _convolution_gradient(
+        grad,
+        grad.new_empty(grad.shape[0], samples + extra, channels + apart),
+        _pad_rows(weight, apart),
+        stride,
+        padding.left,
+        (channels + apart) // width,
+        of_weight=False,
+    )
+    return out[:, :samples, :channels]
+
+
+def grouped_weight_gradient(
+    grad: Tensor, signal: Tensor, width: int, kernel: int, stride: int
+) -> Tensor:
+    """Gradient of :func:`grouped` by its weight, ``(channels, width, kernel)``."""
+    if signal.device.type == "cpu" and not _by_onednn(signal):
+        return _weight_gradient_by_products(grad, signal, width, kernel, stride)
+    return _weight_gradient_by_convolution(grad, signal, width, kernel, stride)
+
+
+def _weight_gradient_by_convolution(
+    grad: Tensor, signal: Tensor, width: int, kernel: int, stride: int
+) -> Tensor:
+    batch, samples, channels = signal.shape
+    padding = same_padding(samples, kernel, stride)
+    apart = _channels_apart(signal, width)
+    pieces = 1
+    if signal.device.type == "cpu" and padding.outputs > 2 * _PIECE_OUTPUTS:
+        # oneDNN takes twice as long a sample for a long signal as for its pieces.
+        pieces = -(-padding.outputs // _PIECE_OUTPUTS)
+    outputs = -(-padding.outputs // pieces)
+    length, hop = (outputs - 1) * stride + kernel, outputs * stride
+    right = (pieces - 1) * hop + length - padding.left - samples
+    signal = _pad(signal, channels=apart, left=padding.left, right=right)
+    grad = _pad(grad, channels=apart, right=pieces * outputs - padding.outputs)
+    if pieces > 1:
+        signal = signal.unfold(1, length, hop).transpose(2, 3)
+        signal = signal.reshape(batch * pieces, length, channels + apart)
+        grad = grad.view(batch * pieces, outputs, channels + apart)
+    weight = signal.new_empty(channels + apart, width, kernel)
+    groups = (channels + apart) // width
+    gradient = _convolution_gradient(grad, signal, weight, stride, 0, groups, of_weight=True)
+    return gradient[:channels]
+
+
+def _weight_gradient_by_products(
+    grad: Tensor, signal: Tensor, width: int, kernel: int, stride: int
+) -> Tensor:
+    """The gradient by products of large matrices, at least float32: two to four times as fast as
+    oneDNN's in bfloat16.
+
+    Cut the padded signal into blocks of ``length = outputs * stride`` samples, and the gradient
+    into blocks of ``outputs``.  A block of the signal is seen by its own block of the gradient and
+    the ``reach - 1`` before it, so one matrix product over all blocks and records holds every
+    product of a sample and a gradient that belongs to a tap, on the diagonals
+    ``sample - output * stride = tap``.
+    """
+    batch, samples, channels = signal.shape
+    groups = channels // width
+    padding = same_padding(samples, kernel, stride)
+    outputs = max(1, _BLOCK_VALUES // (width * stride))
+    length = outputs * stride
+    reach = -(-((outputs - 1) * stride + kernel) // length)
+    blocks = -(-padding.outputs // outputs) + reach - 1
+    signals = (
+        _pad(signal, left=padding.left, right=blocks * length - padding.left - samples)
+        .view(batch, blocks, length, groups, width)
+        .permute(3, 0, 1, 2, 4)
+        .reshape(groups, batch * blocks, length * width)
+    )
+    before = (reach - 1) * outputs
+    grads = (
+        _pad(grad, left=before, right=blocks * outputs - padding.outputs)
+        .view(batch, blocks + reach - 1, outputs, groups, width)
+        .permute(3, 0, 1, 2, 4)
+        # Here, and not as part of the next step: then that one copies long rows.
+        .reshape(groups, batch, blocks + reach - 1, outputs * width)
+        .unfold(2, reach, 1)
+        .transpose(3, 4)
+        .reshape(groups, batch * blocks, reach * outputs * width)
+    )
+    products = torch.bmm(signals.transpose(1, 2), grads)
+    products = products.view(groups, length, width, reach * outputs, width)
+    dtype = torch.promote_types(grad.dtype, torch.float32)
+    weight = grad.new_zeros(groups, kernel, width, width, dtype=dtype)
+    for output in range(reach * outputs):
+        first = before * stride - output * stride  # tap of a block's first sample
+        taps = range(max(0, first), min(kernel, first + length))
+        if taps:
+            part = products[:, taps.start - first : taps.stop - first, :, output]
+            weight[:, taps.start : taps.stop] += part
+    # (group, tap, input, output) to (group, output, input, tap)
+    return weight.permute(0, 3, 2, 1).reshape(channels, width, kernel)
+
+
+# -- layout
+
+
+def _by_onednn(signal: Tensor) -> bool:
+    """Whether oneDNN's convolution serves a 1x1 convolution better than a matrix product: it does
+    in float32 on CPUs for which the linear algebra library was not written."""
+    return (
+        signal.device.type == "cpu"
+        and signal.dtype == torch.float32
+        and torch.backends.mkldnn.is_available()
+    )
+
+
+def _channels_apart(signal: Tensor, width: int) -> int:
+    """Channels to add so that samples at neighbouring times do not push each other out of the
+    cache: oneDNN's float32 grouped convolution of 1,024 channels runs 3 times as fast with them."""
+    size = signal.element_size()
+    if not _by_onednn(signal) or (signal.shape[-1] * size) % _ALIASING_BYTES:
+        return 0
+    return -(-_APART_BYTES // (size * width)) * width
+
+
+def _as_image(signal: Tensor) -> Tensor:
+    """``(batch, time, channels)`` as ``(batch, channels, 1, time)`` in channels-last memory."""
+    return signal.transpose(1, 2).unsqueeze(2)
+
+
+def _from_image(image: Tensor) -> Tensor:
+    return image.squeeze(2).transpose(1, 2)
+
+
+def _as_image_weight(weight: Tensor) -> Tensor:
+    return weight.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+
+
+def _convolution_gradient(
+    grad: Tensor,
+    signal: Tensor,
+    weight: Tensor,
+    stride: int,
+    padding: int,
+    groups: int,
+    of_weight: bool,
+) -> Tensor:
+    """Gradient of a convolution of ``signal`` by its weight, or by the signal: of the tensor that
+    is asked for only the shape is looked at."""
+    gradients = torch.ops.aten.convolution_backward(
+        _as_image(grad),
+        _as_image(signal),
+        _as_image_weight(weight),
+        None,
+        [1, stride],
+        [0, padding],
+        [1, 1],
+        False,
+        [0, 0],
+        groups,
+        [not of_weight, of_weight, False],
+    )
+    return gradients[1].squeeze(2) if of_weight else _from_image(gradients[0])
+
+
+def _pad(signal: Tensor, channels: int = 0, left: int = 0, right: int = 0) -> Tensor:
+    if channels or left or right:
+        return F.pad(signal, (0, channels, left, right))
+    return signal.contiguous()
+
+
+def _pad_rows(tensor: Tensor, rows: int) -> Tensor:
+    return F.pad(tensor, (0, 0) * (tensor.dim() - 1) + (0, rows)) if rows else tensor
