@@ -7,6 +7,7 @@ import importlib
 import os
 from pathlib import Path
 
+from selfmis_plugin.arguments import known_names, share, workers
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED
@@ -42,13 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--methods",
-        type=_names(tuple(methods)),
+        type=known_names(tuple(methods)),
         default=tuple(methods),
         help=f"comma-separated: {', '.join(methods)} (default: all)",
     )
     parser.add_argument(
         "--modes",
-        type=_names((PROBE, FINETUNE)),
+        type=known_names((PROBE, FINETUNE)),
         default=(PROBE, FINETUNE),
         help=f"how encoders are judged (default: {PROBE},{FINETUNE})",
     )
@@ -73,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "selfmis:optimization.max_epoch=5 or probe:dataset.batch_size=32; repeatable",
     )
     parser.add_argument(
-        "--workers", type=int, default=1, help="trainings at a time (default: %(default)s)"
+        "--workers", type=workers, default=1, help="trainings at a time (default: %(default)s)"
     )
     parser.add_argument("--dest", type=Path, default=Path("outputs/benchmark-mi"))
 
@@ -136,27 +137,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _names(known: tuple[str, ...]):  # type: ignore[no-untyped-def]
-    def parse(text: str) -> tuple[str, ...]:
-        names = tuple(name for name in text.split(",") if name)
-        unknown = [name for name in names if name not in known]
-        if unknown or not names:
-            raise argparse.ArgumentTypeError(
-                f"{', '.join(unknown) or 'nothing'} is none of {', '.join(known)}"
-            )
-        return tuple(dict.fromkeys(names))
-
-    return parse
-
-
 def _fractions(text: str) -> tuple[float, ...]:
-    try:
-        fractions = tuple(sorted({float(part) for part in text.split(",")}))
-    except ValueError:
-        fractions = ()
-    if not fractions or not all(0 < fraction <= 1 for fraction in fractions):
-        raise argparse.ArgumentTypeError(f"{text!r}: give shares above 0 and at most 1: 0.25,1.0")
-    return fractions
+    return tuple(sorted({share(part) for part in text.split(",")}))
 
 
 def _seeds(text: str) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.arguments import whole
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import PreprocessingError
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
-    parser.add_argument("--batch-size", type=_whole(1), default=128, metavar="N")
+    parser.add_argument("--batch-size", type=whole(1), default=128, metavar="N")
     parser.add_argument(
         "--against",
         type=Path,
@@ -49,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument(
         "--draws",
-        type=_whole(0),
+        type=whole(0),
         default=DRAWS,
         metavar="N",
         help="bootstrap draws of the intervals, 0 for none (default: %(default)s)",
@@ -185,12 +186,3 @@ def _interval(row: Mapping[str, Any], sign: str = "") -> str:
 
 def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _whole(least: int) -> Any:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return int(text)
-
-    return parse

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import re
 import signal
 import sys
@@ -15,10 +14,16 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordings, synthetic
+from selfmis_plugin import arguments
+from selfmis_plugin.cli import (
+    prepare_export,
+    prepare_fraction,
+    prepare_recordings,
+    synthetic,
+)
 from selfmis_plugin.data.databases import known_databases
 from selfmis_plugin.data.filters import FILTERS
-from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
+from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.listing import DatabaseError
 from selfmis_plugin.data.parallel import Workers
 from selfmis_plugin.data.preparation import (
@@ -64,14 +69,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         command.add_argument(
             "--workers",
-            type=_workers,
-            default=_usable_cores(),
+            type=arguments.workers,
+            default=arguments.default_workers(),
             metavar="N",
             help="processes that read records (default: %(default)s)",
         )
         command.add_argument(
             "--leads",
-            type=_leads,
+            type=arguments.leads,
             default=STANDARD_LEADS,
             metavar="NAMES",
             help="leads that a record must have, such as I,II,V5; others may be absent, and are "
@@ -231,23 +236,3 @@ def _share(text: str) -> tuple[int, int]:
     if not 1 <= number <= shares:
         raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K from 1 to N, such as 2/8")
     return number, shares
-
-
-def _workers(text: str) -> int:
-    workers = int(text) if text.isdecimal() else 0
-    if workers < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, at least 1")
-    return workers
-
-
-def _leads(text: str) -> tuple[str, ...]:
-    try:
-        return parse_leads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return min(8, len(os.sched_getaffinity(0)))
-    return min(8, os.cpu_count() or 1)

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from selfmis_plugin import arguments
 from selfmis_plugin.data.export_signals import (
     FORMAT,
     KINDS,
@@ -13,7 +14,7 @@ from selfmis_plugin.data.export_signals import (
     ExportOptions,
     export_signals,
 )
-from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
+from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import StoreError
 
 TITLE = "a store's records as files for the recipes of fairseq-signals"
@@ -36,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--leads",
-        type=_leads,
+        type=arguments.leads,
         default=STANDARD_LEADS,
         metavar="NAMES",
         help="leads to keep, such as I; the others are zero (default: all twelve)",
@@ -51,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label-set", metavar="NAME", help="the store's label set, for classification"
     )
-    parser.add_argument("--workers", type=_workers, default=1, metavar="N", help="processes")
+    parser.add_argument(
+        "--workers", type=arguments.workers, default=1, metavar="N", help="processes"
+    )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace an export of something else at DIR"
     )
@@ -72,17 +75,3 @@ def run(args: argparse.Namespace) -> int:
         return _INTERRUPTED
     print(f"{summary}\n  train in {FORMAT} with task.data={summary.dest}")
     return 0
-
-
-def _leads(text: str) -> tuple[str, ...]:
-    try:
-        return parse_leads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _workers(text: str) -> int:
-    workers = int(text) if text.isdecimal() else 0
-    if workers < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, at least 1")
-    return workers

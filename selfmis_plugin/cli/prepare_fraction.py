@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from selfmis_plugin import arguments
 from selfmis_plugin.data.fraction_manifests import ALL_TRAINING, apply_fraction, write_fraction
 from selfmis_plugin.data.store import StoreError
 
@@ -60,7 +61,7 @@ def apply_to_prepared(args: argparse.Namespace) -> int:
 def _add_options(parser: argparse.ArgumentParser, required: bool) -> None:
     parser.add_argument(
         "--label-fraction",
-        type=_fraction,
+        type=arguments.share,
         required=required,
         metavar="F",
         help="share of the training records that train.tsv lists, such as 0.25; patients are "
@@ -75,13 +76,3 @@ def _add_options(parser: argparse.ArgumentParser, required: bool) -> None:
         metavar="S",
         help="which patients a fraction takes (default: %(default)s)",
     )
-
-
-def _fraction(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share, above 0 and at most 1")
-    return value

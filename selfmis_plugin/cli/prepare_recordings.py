@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import math
 import sys
 from pathlib import Path
 
+from selfmis_plugin import arguments
 from selfmis_plugin.data.listing import DatabaseError
 from selfmis_plugin.data.preparation import PreparationError
 from selfmis_plugin.data.preprocessing import MICROVOLTS
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate",
-        type=_positive,
+        type=arguments.positive,
         metavar="HZ",
         help="samples a second of text files; their column of times is then not read",
     )
@@ -106,7 +106,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="draws the shares (default: 0)")
     parser.add_argument(
         "--workers",
-        type=_workers,
+        type=arguments.workers,
         default=1,
         metavar="N",
         help="recordings read at once (default: 1)",
@@ -147,29 +147,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
-    return value
-
-
-def _workers(text: str) -> int:
-    workers = int(text) if text.isdecimal() else 0
-    if workers < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, at least 1")
-    return workers
-
-
 def _units(text: str) -> float:
     known = MICROVOLTS.get(plain_unit(text))
     if known is not None:
         return known
     try:
-        return _positive(text)
+        return arguments.positive(text)
     except argparse.ArgumentTypeError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is none of {', '.join(MICROVOLTS)} and no number of microvolts"

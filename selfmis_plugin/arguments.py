@@ -1,0 +1,86 @@
+"""Values on command lines: what several commands ask for, read and refused alike."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Sequence
+
+from selfmis_plugin.data.leads import parse_leads
+
+__all__ = ["default_workers", "known_names", "leads", "positive", "share", "whole", "workers"]
+
+#: More processes than this wait for the disk, or for each other's memory.
+_MOST_WORKERS = 8
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers of at least *least*."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return int(text)
+
+    return read
+
+
+def workers(text: str) -> int:
+    """Read a number of processes."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of processes, at least 1")
+    return int(text)
+
+
+def default_workers() -> int:
+    """Return the number of processes to use if none is asked for."""
+    if hasattr(os, "sched_getaffinity"):
+        return min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
+    return min(_MOST_WORKERS, os.cpu_count() or 1)
+
+
+def positive(text: str) -> float:
+    """Read a number above zero."""
+    value = _number(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
+    return value
+
+
+def share(text: str) -> float:
+    """Read a share, above 0 and at most 1."""
+    value = _number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a share, above 0 and at most 1")
+    return value
+
+
+def leads(text: str) -> tuple[str, ...]:
+    """Read names of leads, such as ``I,II,V5``."""
+    try:
+        return parse_leads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def known_names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
+    """Return a reader of comma-separated names, each one of *known*."""
+
+    def read(text: str) -> tuple[str, ...]:
+        names = tuple(name for name in text.split(",") if name)
+        unknown = [name for name in names if name not in known]
+        if unknown or not names:
+            raise argparse.ArgumentTypeError(
+                f"{', '.join(unknown) or 'nothing'} is none of {', '.join(known)}"
+            )
+        return tuple(dict.fromkeys(names))
+
+    return read
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
