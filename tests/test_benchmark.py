@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from selfmis_plugin.benchmarks import known_benchmarks, timing
+from selfmis_plugin.benchmarks import timing
+from selfmis_plugin.benchmarks.commands import known_benchmarks
 from selfmis_plugin.cli.main import main
 
 

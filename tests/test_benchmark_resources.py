@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.benchmarks.commands.resources import PAPER, UNUSED_NORM_PARAMETERS, measure
 from selfmis_plugin.benchmarks.macs import encoder_macs, forward_macs, with_plain_encoders
-from selfmis_plugin.benchmarks.resources import PAPER, UNUSED_NORM_PARAMETERS, measure
 from selfmis_plugin.benchmarks.step_ways import CONFIGS
 from selfmis_plugin.benchmarks.training_memory import counted_training_memory
 from selfmis_plugin.benchmarks.trainings.models import (

@@ -105,7 +105,7 @@ def test_both_ways_of_the_peak_are_the_same_product() -> None:
 
 def test_it_needs_no_training_toolkit() -> None:
     program = (
-        "import sys; from selfmis_plugin.benchmarks import known_benchmarks; "
+        "import sys; from selfmis_plugin.benchmarks.commands import known_benchmarks; "
         "assert 'step' in known_benchmarks(); "
         "assert not {'fairseq', 'fairseq_signals'} & set(sys.modules)"
     )

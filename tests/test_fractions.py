@@ -84,7 +84,7 @@ def ids(folder: Path, split: str) -> list[str]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.*"))}
 
 
 def run(*arguments: object, status: int = 0) -> None:

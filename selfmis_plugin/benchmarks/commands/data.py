@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
@@ -20,7 +22,6 @@ from selfmis_plugin.benchmarks.preparation_speed import (
     preparation_speeds,
     preparing,
 )
-from selfmis_plugin.benchmarks.reading_speed import reading_speeds
 from selfmis_plugin.benchmarks.timing import Speed, ratio
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.files import write_json
@@ -97,6 +98,7 @@ def run(options: argparse.Namespace) -> int:
         raise BenchmarkError("--records, --rounds, --workers and --seconds must be above zero")
     # Importing a toolkit turns every library's log on: wfdb opens files through the first of these,
     # the second compiles the filter.
+    reading = None if options.growth else _reading()
     for name in ("fsspec", "numba"):
         logging.getLogger(name).setLevel(logging.WARNING)
     machine = describe_machine()
@@ -104,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     with _folder(options.folder) as folder:
         records = write_mimic_folder(folder / "mimic-iv-ecg", options.records, options.seconds)
         print(f"{len(records):,} records of {options.seconds:g} s, 12 leads, 500 Hz, format 16")
-        figures = {} if options.growth else _compare(folder, records, options.rounds)
+        figures = _compare(folder, records, options.rounds, reading) if reading else {}
         figures |= _growth(folder, len(records), options.workers, by_workers=not options.growth)
     if options.json:
         described = {"records": len(records), "seconds": options.seconds}
@@ -121,13 +123,23 @@ def _folder(kept: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _compare(folder: Path, records: Sequence[Path], rounds: int) -> dict[str, Any]:
+def _reading() -> ModuleType:
+    """Return the part that reads through the plugin's data set, which is one of the host's."""
+    try:
+        return importlib.import_module("selfmis_plugin.benchmarks.reading_speed")
+    except RuntimeError as error:
+        raise BenchmarkError(str(error)) from error
+
+
+def _compare(
+    folder: Path, records: Sequence[Path], rounds: int, reading: ModuleType
+) -> dict[str, Any]:
     database = folder / "mimic-iv-ecg"
     speeds = preparation_speeds(database, records, folder, rounds)
     speeds |= filtered_speeds(database, records, folder, rounds)
     preparing(database, folder / "store")()
     store = Store.open(folder / "store")
-    speeds |= reading_speeds(store, write_mat_files(folder / "mat", store), rounds)
+    speeds |= reading.reading_speeds(store, write_mat_files(folder / "mat", store), rounds)
     ratios = {name: ratio(speeds, *pair) for name, pair in _RATIOS.items()}
     _print_speeds(speeds, ratios)
     rates = {
