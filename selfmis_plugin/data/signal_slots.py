@@ -20,6 +20,9 @@ _BLOCK = 1 << 20
 _BATCH = 64
 _PAGE = 4096
 
+#: Memory of writers that are done, for the next ones of this process.
+_SPARE: list[mmap.mmap] = []
+
 
 class SlotWriter:
     """Writes records one after another, from some place of a file that is there.
@@ -47,8 +50,7 @@ class SlotWriter:
         self._record = record_bytes
         aligned = all(n % _PAGE == 0 for n in (offset, room, _BATCH * record_bytes))
         self._direct = aligned and hasattr(os, "O_DIRECT")
-        # Memory that begins at a page, as writing past the cache needs it.
-        self._memory = mmap.mmap(-1, _BATCH * record_bytes)
+        self._memory = _borrow(_BATCH * record_bytes)
         self._batch = memoryview(self._memory)
         self._filled = 0
 
@@ -69,7 +71,7 @@ class SlotWriter:
         finally:
             os.close(self._handle)
             self._batch.release()
-            self._memory.close()
+            _SPARE.append(self._memory)
 
     def append(self, signal: npt.NDArray[np.int16]) -> None:
         """Add a record, int16 of any shape with the right number of bytes."""
@@ -105,6 +107,25 @@ class SlotWriter:
             self._handle = self._open()
         self._offset += end
         self._filled = 0
+
+
+def _borrow(size: int) -> mmap.mmap:
+    """Return memory that begins at a page, as writing past the cache needs it.
+
+    What a writer before has left is used again: getting a page of new memory takes about as long
+    as filling it.
+    """
+    while _SPARE:
+        memory = _SPARE.pop()
+        if len(memory) == size:
+            return memory
+        memory.close()
+    # Private: a process that is forked must not write into this one's.
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+    return memory
 
 
 def move(handle: int, source: int, target: int, count: int) -> None:
