@@ -25,7 +25,7 @@ def main(argv: Sequence[str]) -> int:
     os.environ[compat.WORKER_HOST] = toolkit.HOST
     if toolkit.ADAPTATIONS:
         print(
-            f"selfmis train: {toolkit.HOST} was adapted to this Python: "
+            f"selfmis train: {toolkit.HOST} was adapted: "
             + "; ".join(toolkit.ADAPTATIONS),
             file=sys.stderr,
         )
