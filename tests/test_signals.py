@@ -90,7 +90,10 @@ def test_the_same_command_resumes_and_finds_nothing_to_do(runs: dict) -> None:
 
 def test_one_more_epoch_goes_on_with_its_schedule(runs: dict) -> None:
     arguments = [a.replace("max_epoch=3", "max_epoch=4") for a in runs["pretrain"]]
-    output = run(arguments, runs["folder"])
+    # In a copy: the other tests start from the encoder of the three epochs.
+    trained = runs["folder"] / "outputs/selfmis_pretrain_small"
+    shutil.copytree(trained, runs["folder"] / "longer")
+    output = run([*arguments, "hydra.run.dir=longer"], runs["folder"])
     assert len(logged(output, "loss")) == 1
     assert logged(output, "lr")[-1] == pytest.approx(0.0, abs=1e-9)
 
@@ -153,7 +156,8 @@ def test_resumed_in_the_middle_of_an_epoch(runs: dict, name: str) -> None:
     first, second = (
         read_checkpoint(folder / "checkpoints/checkpoint_last.pt") for folder in (whole, resumed)
     )
-    assert second["optimizer_history"] == first["optimizer_history"]
+    updates = [trained["optimizer_history"][-1]["num_updates"] for trained in (first, second)]
+    assert updates[0] == updates[1] > 10
     assert all(torch.equal(value, second["model"][key]) for key, value in first["model"].items())
 
 
