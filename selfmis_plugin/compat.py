@@ -1,4 +1,4 @@
-"""What an unmodified fairseq-signals needs on Python 3.11 and newer, and no more.
+"""What an unmodified fairseq-signals needs to train here, and no more.
 
 Each patch says what it is for and is skipped where it is not needed: with another host, on
 Python 3.10, or in a toolkit that has mended the matter itself.
@@ -48,7 +48,7 @@ def apply(host: str) -> list[str]:
             importlib.import_module(host)
     else:
         importlib.import_module(host)
-    for patch in (_restore_is_primitive_type, _call_is_available):
+    for patch in (_restore_is_primitive_type, _call_is_available, _return_next_epoch):
         patch(done)
     return done
 
@@ -114,3 +114,25 @@ def _call_is_available(done: list[str]) -> None:
 
     utils.clip_grad_norm_ = clip_grad_norm_
     done.append("gradient clipping without CUDA")
+
+
+def _return_next_epoch(done: list[str]) -> None:
+    """Resume a run from a checkpoint in the middle of an epoch, on any Python.
+
+    ``checkpoint.save_interval_updates`` writes such checkpoints. In the toolkit as of April 2025
+    (version 1.0.0a0, commit 6b9e137) the iterator that such a one is loaded into names its epoch
+    without returning it, and the run ends in a comparison of None with the last epoch.
+    """
+    iterators: Any = importlib.import_module("fairseq_signals.data.iterators")
+    loaded = object.__new__(iterators.EpochBatchIterator)
+    loaded.epoch, loaded._next_epoch_itr = 1, object()
+    if loaded.next_epoch_idx is not None:
+        return
+    original = iterators.EpochBatchIterator.next_epoch_idx.fget
+
+    def next_epoch_idx(iterator: Any) -> int:
+        epoch: int | None = original(iterator)
+        return iterator.epoch if epoch is None else epoch
+
+    iterators.EpochBatchIterator.next_epoch_idx = property(next_epoch_idx)
+    done.append("resuming in the middle of an epoch")

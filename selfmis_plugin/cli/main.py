@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("selfmis_plugin.cli.show", "draw a store's overview, or one of its records"),
     "train": ("selfmis_plugin.cli.train", "train; takes the arguments of fairseq-hydra-train"),
     "evaluate": ("selfmis_plugin.cli.evaluate", "AUCs of a checkpoint on a split of a store"),
-    "benchmark": ("selfmis_plugin.cli.benchmark", "speed and memory against a reference"),
+    "benchmark": ("selfmis_plugin.cli.benchmark", "speed, memory and methods against a reference"),
     "embed": ("selfmis_plugin.cli.embed", "embeddings of a store for a classifier of your own"),
     "report": ("selfmis_plugin.cli.report", "a trained classifier as one HTML page with pictures"),
     "demo": ("selfmis_plugin.cli.demo", "the main job from start to end on a synthetic cohort"),

@@ -25,8 +25,7 @@ def main(argv: Sequence[str]) -> int:
     os.environ[compat.WORKER_HOST] = toolkit.HOST
     if toolkit.ADAPTATIONS:
         print(
-            f"selfmis train: {toolkit.HOST} was adapted to this Python: "
-            + "; ".join(toolkit.ADAPTATIONS),
+            f"selfmis train: {toolkit.HOST} was adapted: " + "; ".join(toolkit.ADAPTATIONS),
             file=sys.stderr,
         )
     sys.argv = ["selfmis train", *argv]
