@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "benchmark": ("selfmis_plugin.cli.benchmark", "speed and memory against a reference"),
     "embed": ("selfmis_plugin.cli.embed", "embeddings of a store for a classifier of your own"),
     "predict": ("selfmis_plugin.cli.predict", "infarction probabilities of single recordings"),
+    "export": ("selfmis_plugin.cli.export", "a classifier as a folder to upload, or as ONNX"),
     "report": ("selfmis_plugin.cli.report", "a trained classifier as one HTML page with pictures"),
     "demo": ("selfmis_plugin.cli.demo", "the main job from start to end on a synthetic cohort"),
 }

@@ -227,7 +227,7 @@ class Model:
     def score(self, strips: Sequence[Strip], batch_size: int = 32) -> list[Prediction]:
         """Return a prediction for each of several strips, whose windows are computed together."""
         signals = [w.signal for strip in strips for w in strip.windows if not w.problem]
-        logits = iter(self.logits(signals, batch_size))
+        logits = iter(self.logits(signals, batch_size)[:, self._columns])
         predictions = []
         for strip in strips:
             rows = np.full((len(strip.windows), len(self.labels)), np.nan, dtype=np.float32)
@@ -241,12 +241,14 @@ class Model:
     def logits(
         self, signals: Sequence[npt.NDArray[np.int16]], batch_size: int = 32
     ) -> npt.NDArray[np.float32]:
-        """Return the logits, (windows, labels), of prepared windows (leads, samples)."""
+        """Return the logits, (windows, labels), of prepared windows (leads, samples).
+
+        The columns are in the classifier's own order, that of ``saved.classifier.labels``.
+        """
         outputs = [np.empty((0, len(self.labels)), dtype=np.float32)]
         for first in range(0, len(signals), batch_size):
             batch = torch.from_numpy(np.stack(signals[first : first + batch_size]))
-            output = self.network(batch.to(self._device)).float().cpu().numpy()
-            outputs.append(output[:, self._columns])
+            outputs.append(self.network(batch.to(self._device)).float().cpu().numpy())
         return np.concatenate(outputs)
 
 

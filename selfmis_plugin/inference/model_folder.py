@@ -28,7 +28,6 @@ from selfmis_plugin.nn.net1d import Net1DConfig
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 CARD = "README.md"
-ONNX = "model.onnx"
 
 _FORMAT = "selfmis_classifier"
 _VERSION = 1
@@ -84,7 +83,9 @@ def read_model(path: str | Path) -> SavedModel:
     return SavedModel(classifier, rate)
 
 
-def write_model(model: SavedModel, dest: Path, card: str, onnx: Path | None = None) -> None:
+def write_model(
+    model: SavedModel, dest: Path, card: str, files: Mapping[str, Path] | None = None
+) -> None:
     """Write a folder that :func:`read_model` reads back, whole or not at all.
 
     Parameters
@@ -95,8 +96,8 @@ def write_model(model: SavedModel, dest: Path, card: str, onnx: Path | None = No
         The folder; it must not be there yet.
     card
         Text of the model card.
-    onnx
-        A file to put into the folder, moved there.
+    files
+        Further files of the folder by their name in it; they are moved there.
 
     Raises
     ------
@@ -114,8 +115,8 @@ def write_model(model: SavedModel, dest: Path, card: str, onnx: Path | None = No
         safetensors.torch.save_file(weights, folder / WEIGHTS, {"format": "pt"})
         write_json(folder / CONFIG, _described(model))
         (folder / CARD).write_text(card, encoding="utf-8")
-        if onnx is not None:
-            shutil.move(onnx, folder / ONNX)
+        for name, source in (files or {}).items():
+            shutil.move(source, folder / name)
         for file in folder.iterdir():
             file.chmod(0o644)
         folder.chmod(0o755)
