@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate, predict_split
 from selfmis_plugin.evaluation.predictions import Predictions
@@ -26,6 +27,9 @@ from selfmis_plugin.inference.exporting import prepare_export
 from selfmis_plugin.inference.model import Model
 from selfmis_plugin.inference.model_folder import SavedModel, read_model, write_model
 from selfmis_plugin.inference.operating_points import choose_operating_points
+from selfmis_plugin.loading import LoadedClassifier
+from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.net1d_config import Net1DConfig
 from tests.checkpoint_files import write_classifier, write_towers
 from tests.strip_files import lead_one
 from tests.support import environment
@@ -261,6 +265,29 @@ def test_a_filter_is_applied_before_the_network(tmp_path: Path, checkpoint: Path
     assert np.abs(unfiltered - expected).max() > 1e-3
     with pytest.raises(ValueError, match="windows of 5000 samples at 500 Hz"):
         classifier.logits(signal[None, :100])
+
+
+def test_an_odd_number_of_samples_is_pooled_with_zero(tmp_path: Path) -> None:
+    """onnxruntime's own padding of a max-pool is no zero; the encoder's is."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    from selfmis_plugin.inference.onnx_files import make_onnx
+
+    torch.manual_seed(3)
+    config = Net1DConfig(
+        base_filters=8, filters=(8,) * 5, blocks=(1,) * 5, group_width=8, in_leads=1
+    )
+    network = EncoderClassifier(config, 3, ("I",), ("I",))
+    classifier = LoadedClassifier(
+        Path("c.pt"),
+        config,
+        ("A", "B", "C"),
+        Preprocessing(500, 10.0, ("I",), "none"),
+        False,
+        network.state_dict(),
+    )
+    facts = make_onnx(SavedModel(classifier, 500), tmp_path, None, int8=False).facts
+    assert facts["model.onnx"]["largest_logit_difference"] < 1e-6
 
 
 def _filtered(saved: SavedModel) -> SavedModel:

@@ -109,7 +109,7 @@ def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
         if "largest_logit_difference" in facts:
             line += (
                 f"; logits differ from PyTorch's by up to {facts['largest_logit_difference']:.1e} "
-                f"on {facts['compared_on']}"
+                f"(of up to {facts['largest_logit']:.3g}) on {facts['compared_on']}"
             )
         if facts.get("macro_auc") is not None:
             line += f"; macro AUC on the test split {facts['macro_auc']:.4f}"

@@ -61,7 +61,7 @@ def write_onnx(model: SavedModel, path: Path) -> None:
 
 
 def write_int8(model: SavedModel, source: Path, path: Path, windows: npt.NDArray[Any]) -> None:
-    """Quantise the convolutions of an ONNX file to 8 bits.
+    """Quantise an ONNX file's convolutions and linear layers, but for the head, to 8 bits.
 
     Parameters
     ----------
@@ -72,6 +72,7 @@ def write_int8(model: SavedModel, source: Path, path: Path, windows: npt.NDArray
     windows
         Prepared windows, (n, leads, samples), from which the ranges of the activations are taken.
     """
+    head = [node.name for node in onnx.load(str(source)).graph.node if OUTPUT in node.output]
     with _quiet():
         quantize_static(
             str(source),
@@ -79,7 +80,8 @@ def write_int8(model: SavedModel, source: Path, path: Path, windows: npt.NDArray
             _Windows(windows),
             quant_format=QuantFormat.QDQ,
             # Normalisation and the head cost nothing and stay exact.
-            op_types_to_quantize=["Conv"],
+            op_types_to_quantize=["Conv", "Gemm"],
+            nodes_to_exclude=head,
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
