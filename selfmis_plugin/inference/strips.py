@@ -30,6 +30,13 @@ SHORTEST_SHARE = 0.5
 #: Seconds that are read at once.
 BLOCK_SECONDS = 60.0
 
+#: Signs of quality.SIGNS that say too little alone.
+_SAID = {
+    "missing": "samples missing",
+    "off": "off: 5 mV or more from its median",
+    "beats": "beats: not 5 to 25 in 10 s",
+}
+
 _PREFIX = re.compile(r"^((ecg|ekg|lead)[\s_:-]*)+", re.IGNORECASE)
 
 
@@ -272,5 +279,5 @@ def _window(
         values.shape[1] / rate,
         crop_or_pad(to_int16(signal)[0], samples),
         figure,
-        ", ".join(reasons),
+        ", ".join(_SAID.get(reason, reason) for reason in reasons),
     )
