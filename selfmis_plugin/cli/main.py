@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("selfmis_plugin.cli.evaluate", "AUCs of a checkpoint on a split of a store"),
     "benchmark": ("selfmis_plugin.cli.benchmark", "speed, memory and methods against a reference"),
     "embed": ("selfmis_plugin.cli.embed", "embeddings of a store for a classifier of your own"),
+    "predict": ("selfmis_plugin.cli.predict", "infarction probabilities of single recordings"),
+    "export": ("selfmis_plugin.cli.export", "a classifier as a folder to upload, or as ONNX"),
     "report": ("selfmis_plugin.cli.report", "a trained classifier as one HTML page with pictures"),
     "demo": ("selfmis_plugin.cli.demo", "the main job from start to end on a synthetic cohort"),
 }

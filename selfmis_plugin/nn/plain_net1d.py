@@ -42,7 +42,9 @@ def _same_max_pool(signal: Tensor, stride: int) -> Tensor:
     # Zeros that no whole window reaches are not worth a copy of the signal.
     right = min(stride - 1 - left, -(signal.shape[-1] + left) % stride)
     if left or right:
-        signal = F.pad(signal, (left, right))
+        # Not F.pad: onnxruntime makes a Pad before a MaxPool part of it, where padding is no zero.
+        before, after = (signal.new_zeros(*signal.shape[:2], count) for count in (left, right))
+        signal = torch.cat([before, signal, after], -1)
     return F.max_pool1d(signal, stride)
 
 

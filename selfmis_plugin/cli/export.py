@@ -1,0 +1,127 @@
+"""``selfmis export``: a trained classifier as a folder to keep, upload or put on a device."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.evaluation.statistics import DRAWS, SPECIFICITY
+from selfmis_plugin.inference.exporting import prepare_export
+from selfmis_plugin.inference.model import DISCLAIMER
+from selfmis_plugin.inference.model_card import model_card
+from selfmis_plugin.inference.model_folder import SavedModel, refuse_existing, write_model
+
+FORMATS = ("safetensors", "onnx")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Export and print; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="selfmis export",
+        description="Write a classifier as a folder: weights (safetensors), config.json with "
+        "preprocessing and thresholds, and a model card; with --format onnx also model.onnx, "
+        "which runs without PyTorch.",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="folder of a store or manifests: thresholds from its validation split, figures from "
+        "its test split; without it there are none",
+    )
+    parser.add_argument("--dest", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
+    parser.add_argument(
+        "--int8",
+        action="store_true",
+        help="with --format onnx: also model.int8.onnx, calibrated on the validation split of "
+        "--data, and what it costs in AUC on the test split",
+    )
+    parser.add_argument(
+        "--specificity",
+        type=_share,
+        default=SPECIFICITY,
+        metavar="SHARE",
+        help="what the thresholds keep (default: %(default)s)",
+    )
+    options = parser.parse_args(argv)
+    if options.int8 and options.format != "onnx":
+        parser.error("--int8 needs --format onnx")
+    if options.int8 and options.data is None:
+        parser.error("--int8 needs --data: 8 bits are calibrated on records")
+    try:
+        model, onnx = _export(options)
+    except ImportError as error:
+        print(
+            f"selfmis export: {error}; ONNX needs: pip install 'selfmis-plugin[export]'",
+            file=sys.stderr,
+        )
+        return 1
+    except (CheckpointError, StoreError, OSError, ValueError) as error:
+        print(f"selfmis export: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(_lines(options.dest, model, onnx)))
+    return 0
+
+
+def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]:
+    refuse_existing(options.dest)
+    # Before the figures, which take longer: a package may be missing.
+    onnx_files = None
+    if options.format == "onnx":
+        onnx_files = importlib.import_module("selfmis_plugin.inference.onnx_files")
+    model = prepare_export(options.checkpoint, options.data, options.specificity, DRAWS)
+    if onnx_files is None:
+        write_model(model, options.dest, model_card(model))
+        return model, {}
+    options.dest.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=options.dest.parent, prefix=f".{options.dest.name}.onnx-"
+    ) as folder:
+        made = onnx_files.make_onnx(model, Path(folder), options.data, options.int8)
+        model = replace(model, provenance={**model.provenance, "onnx": made.facts})
+        write_model(model, options.dest, model_card(model), made.paths)
+    return model, made.facts
+
+
+def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
+    lines = [f"{dest}: {len(model.classifier.labels)} labels"]
+    if model.points:
+        lines.append(
+            f"thresholds of {len(model.points)} labels at a specificity of {model.specificity:g} "
+            "on the validation split"
+        )
+    else:
+        lines.append("no thresholds: give --data to choose them")
+    for name, facts in onnx.items():
+        line = (
+            f"{name}: {facts['bytes'] / 1e6:.1f} MB, {facts['latency_ms_one_thread']:.1f} ms a "
+            "window on one thread"
+        )
+        if "largest_logit_difference" in facts:
+            line += (
+                f"; logits differ from PyTorch's by up to {facts['largest_logit_difference']:.1e} "
+                f"(of up to {facts['largest_logit']:.3g}) on {facts['compared_on']}"
+            )
+        if facts.get("macro_auc") is not None:
+            line += f"; macro AUC on the test split {facts['macro_auc']:.4f}"
+        lines.append(line)
+    return [*lines, DISCLAIMER]
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 1")
+    return value

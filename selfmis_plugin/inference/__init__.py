@@ -1,0 +1,1 @@
+"""Trained classifiers at work: model folders, strips of single recordings, ONNX."""

@@ -1,0 +1,107 @@
+"""A classifier in onnxruntime, for machines without PyTorch.
+
+NumPy and onnxruntime are all that is imported here; a model whose signals are to be filtered also
+needs SciPy and Numba, for :mod:`selfmis_plugin.data.filters`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+__all__ = ["DESCRIPTION", "INPUT", "OUTPUT", "OnnxClassifier"]
+
+#: Key of the file's metadata that holds its description, and names of input and output.
+DESCRIPTION = "selfmis"
+INPUT, OUTPUT = "microvolts", "logits"
+
+
+class OnnxClassifier:
+    """A ``model.onnx`` of ``selfmis export``.
+
+    Parameters
+    ----------
+    path
+        The file.
+    threads
+        Threads to compute with; None leaves it to onnxruntime.
+
+    Attributes
+    ----------
+    labels
+        Names of the labels, in the order of the logits.
+    leads
+        Names of the leads, in the order of the signals.
+    rate, samples
+        Samples a second, and samples, of the signals.
+    filter
+        Name of the filter that :meth:`logits` applies before the network.
+    thresholds
+        Logit of the operating point by label; labels without one are missing.
+
+    Raises
+    ------
+    ValueError
+        If the file does not describe a classifier of this plugin.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+        stored = self._session.get_modelmeta().custom_metadata_map
+        if DESCRIPTION not in stored:
+            raise ValueError(f"{path}: not a model of `selfmis export` (it has no description)")
+        described: dict[str, Any] = json.loads(stored[DESCRIPTION])
+        self.labels: tuple[str, ...] = tuple(described["labels"])
+        self.leads: tuple[str, ...] = tuple(described["leads"])
+        self.rate: float = described["rate"]
+        self.samples: int = described["samples"]
+        self.filter: str = described["filter"]
+        self.thresholds: dict[str, float] = described["thresholds"]
+
+    def logits(self, microvolts: npt.ArrayLike, filtered: bool = False) -> npt.NDArray[np.float32]:
+        """Return logits of windows.
+
+        Parameters
+        ----------
+        microvolts
+            (batch, leads, samples) at :attr:`rate`. The z-score is part of the network.
+        filtered
+            Whether the filter has been applied already, as it has to the signals of a store.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32, (batch, labels).
+
+        Raises
+        ------
+        ValueError
+            If the signals are of another shape.
+        """
+        signals = np.asarray(microvolts)
+        if signals.ndim != 3 or signals.shape[1:] != (len(self.leads), self.samples):
+            raise ValueError(
+                f"signals of shape {signals.shape} are not (batch, {len(self.leads)}, "
+                f"{self.samples}): windows of {self.samples} samples at {self.rate:g} Hz"
+            )
+        if self.filter != "none" and not filtered:
+            apply = importlib.import_module("selfmis_plugin.data.filters").FILTERS[self.filter]
+            # Rounded to whole microvolts, as signals in a store are.
+            signals = np.rint(np.stack([apply(signal, self.rate) for signal in signals]))
+        (logits,) = self._session.run([OUTPUT], {INPUT: signals.astype(np.float32)})
+        return np.asarray(logits, dtype=np.float32)
+
+    def probabilities(self, microvolts: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return probabilities, (batch, labels); see :meth:`logits`."""
+        return 1 / (1 + np.exp(-self.logits(microvolts).astype(np.float64)))

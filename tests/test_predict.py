@@ -1,0 +1,247 @@
+"""Predictions of single recordings, in whatever file they come."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import edfio
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from scipy.special import expit
+
+import selfmis_plugin
+from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.record_preparation import prepare_recording
+from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.data.recordings.long_recording import ReadingOptions
+from selfmis_plugin.data.wfdb_reader import read_recording
+from selfmis_plugin.inference.opening import open_strip_file
+from tests.checkpoint_files import write_classifier, write_towers
+from tests.strip_files import ENGLISH, GERMAN, lead_one, write_watch
+from tests.wfdb_files import write_record
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_classifier(tmp_path_factory.mktemp("model") / "c.pt")
+
+
+def read_back(path: Path, options: ReadingOptions | None = None) -> tuple[np.ndarray, float, str]:
+    recording = open_strip_file(path, options)
+    (name,) = recording.rates
+    parts = [block.signals[0] for block in recording.blocks([name], 7)]
+    return np.concatenate(parts), recording.rates[name], name
+
+
+@pytest.mark.parametrize(("head", "comma"), [(ENGLISH, False), (GERMAN, True), (GERMAN, False)])
+def test_an_ecg_of_a_watch_is_read_in_any_language(tmp_path: Path, head: str, comma: bool) -> None:
+    signal = lead_one(30, 512)
+    values, rate, name = read_back(write_watch(tmp_path / "ecg.csv", signal, head, comma))
+    assert (rate, name) == (512, "I")
+    np.testing.assert_allclose(values, signal, atol=6e-4)
+
+
+def test_other_files_of_one_column(tmp_path: Path) -> None:
+    signal = lead_one(10, 300) / 1000
+    path = tmp_path / "kardia.csv"
+    path.write_text("ECG (mV)\n" + "".join(f"{value:.6f}\n" for value in signal))
+    with pytest.raises(RecordError, match="kardia.csv: says no rate.*--rate"):
+        read_back(path)
+    values, rate, name = read_back(path, ReadingOptions(rate=300))
+    assert (rate, name) == (300, "ECG")
+    np.testing.assert_allclose(values, signal * 1000, atol=1e-3)
+    path.write_text("".join(f"{value:.6f}\n" for value in signal))
+    with pytest.raises(RecordError, match="no unit"):
+        read_back(path, ReadingOptions(rate=300))
+    path.write_text("ECG (mV)\n1.5\n2.5\n3.5\nstop\n")
+    with pytest.raises(RecordError, match="value 4 is 'stop'"):
+        read_back(path, ReadingOptions(rate=300))
+    # Columns of whole numbers apart by commas are no decimal commas.
+    path.write_text("time_ms,I (uV)\n" + "".join(f"{2 * k},{k % 50}\n" for k in range(1000)))
+    values, rate, name = read_back(path)
+    assert (rate, name, values[49]) == (500, "I", 49)
+
+
+def test_all_formats_say_the_same(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = np.rint(lead_one(30))
+    write_record(tmp_path / "w", whole[None].astype(np.int64), leads=["I"])
+    write_watch(tmp_path / "a.csv", whole, ENGLISH.replace("512", "500"))
+    rows = [f"{k / 500:.3f};{value / 1000:.3f}" for k, value in enumerate(whole)]
+    (tmp_path / "t.csv").write_text("time (s);ecg (mV)\n" + "\n".join(rows) + "\n")
+    edf = edfio.EdfSignal(
+        whole, 500, label="ECG I", physical_dimension="uV", physical_range=(-32768, 32767)
+    )
+    edfio.Edf([edf]).write(tmp_path / "e.edf")
+    files = [tmp_path / name for name in ("w.hea", "a.csv", "t.csv", "e.edf")]
+    out = tmp_path / "p.json"
+    arguments = ["predict", "--model", str(checkpoint), "--json", str(out), "--all-labels"]
+    assert main([*arguments, *map(str, files)]) == 0
+    printed = capsys.readouterr().out
+    assert "its only channel, ecg, is taken for lead I" in printed
+    assert "For research, not for diagnosis." in printed and "No thresholds" in printed
+    result = json.loads(out.read_text())
+    first, *others = result["files"]
+    assert [window["start"] for window in first["windows"]] == [0, 10, 20]
+    assert list(first["labels"]) == ["AMI", "IMI", "PMI", "NORM"]
+    expected = selfmis_plugin.load_model(checkpoint).predict(whole / 1000, 500, "mV", "I")
+    for label, one in first["labels"].items():
+        assert one["threshold"] is None and one["above_threshold"] is None
+        by_window = [window["probabilities"][label] for window in first["windows"]]
+        assert one["probability"] == pytest.approx(np.mean(by_window))
+        assert (one["low"], one["high"]) == (min(by_window), max(by_window))
+        assert one["probability"] == pytest.approx(expected.results[label].probability, abs=1e-6)
+        for other in others:
+            assert other["labels"][label]["probability"] == pytest.approx(
+                one["probability"], abs=1e-5
+            )
+
+
+def test_a_real_record_gets_what_evaluation_of_a_store_gives(
+    tmp_path: Path, checkpoint: Path, real_data: Path
+) -> None:
+    """The signal of :func:`prepare_recording`, which stores hold, and of the network that
+    ``selfmis evaluate`` runs, against the file itself."""
+    model = selfmis_plugin.load_model(checkpoint)
+    compared = 0
+    for header in sorted((real_data / "challenge2021").glob("*.hea")):
+        recording = read_recording(header.with_suffix(""))
+        if recording.microvolts.shape[1] != 10 * recording.rate:
+            continue  # a store holds the middle of a longer one
+        stored = prepare_recording(recording, header.name).signal[:1]
+        strip = model.cut(open_strip_file(header), quality=0)
+        assert len(strip.windows) == 1
+        if not np.isfinite(recording.microvolts[0]).all():
+            continue
+        np.testing.assert_array_equal(strip.windows[0].signal, stored)
+        compared += 1
+    assert compared >= 5
+
+
+def test_windows_cover_a_recording(checkpoint: Path) -> None:
+    model = selfmis_plugin.load_model(checkpoint)
+    whole = lead_one(60) / 1000
+
+    def starts(samples: int) -> list[float]:
+        return [w.start for w in model.predict(whole[:samples], 500).strip.windows]
+
+    assert starts(15_000) == [0, 10, 20]
+    assert starts(14_990) == [0, 10, pytest.approx(19.98)]
+    assert starts(12_400) == [0, 10]
+    assert starts(12_500) == [0, 10, 15]
+    short = model.predict(whole[:3000], 500).strip
+    assert short.notes == ("padded with zeros from 6.0 s",)
+    assert short.windows[0].signal.shape == (1, 5000)
+    assert short.windows[0].signal[0, :3000].any() and not short.windows[0].signal[0, 3000:].any()
+    with pytest.raises(RecordError, match=r"4\.0 s .* too short: a strip needs 5 s"):
+        model.predict(whole[:2000], 500)
+
+
+def test_an_interruption_begins_new_windows(tmp_path: Path, checkpoint: Path) -> None:
+    times = np.concatenate([np.arange(6000), np.arange(6000) + 60_000]) / 500
+    values = np.concatenate([lead_one(12), lead_one(12)])
+    rows = [f"{t:.3f},{v:.1f}" for t, v in zip(times, values, strict=True)]
+    path = tmp_path / "gap.csv"
+    path.write_text("time (s),I (uV)\n" + "\n".join(rows) + "\n")
+    strip = selfmis_plugin.load_model(checkpoint).cut(open_strip_file(path))
+    assert [window.start for window in strip.windows] == [0, 120]
+
+
+def test_bad_windows_are_refused_and_the_others_scored(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    good = lead_one(10)
+    clipped = np.clip(3 * good, -np.abs(good).max() / 3, np.abs(good).max() / 3)
+    noise = rng.normal(0, 300, 5000)
+    path = write_watch(
+        tmp_path / "ecg.csv",
+        np.concatenate([good, np.zeros(5000), clipped, noise]),
+        ENGLISH.replace("512", "500"),
+    )
+    out, png = tmp_path / "p.json", tmp_path / "p.png"
+    arguments = ["predict", "--model", str(checkpoint), "--json", str(out), "--png", str(png)]
+    assert main([*arguments, str(path)]) == 0
+    printed = capsys.readouterr().out
+    assert "1 of 4 windows scored" in printed and "from 10 s not scored: flat" in printed
+    refused = [window["refused"] for window in json.loads(out.read_text())["files"][0]["windows"]]
+    assert refused[0] is None
+    assert refused[1] == "flat" and "clipped" in refused[2] and "noisy" in refused[3]
+    assert imread(png).shape[0] > 4 * 20 / 25.4 * 150
+    # Nothing but a flat line: no probability at all, and that is no error.
+    write_watch(path, np.zeros(15_000))
+    assert main([*arguments, str(path)]) == 0
+    assert "0 of 3 windows scored" in capsys.readouterr().out
+    assert json.loads(out.read_text())["files"][0]["labels"] == {}
+
+
+def test_the_lead_is_never_guessed_against_a_name(tmp_path: Path, checkpoint: Path) -> None:
+    model = selfmis_plugin.load_model(checkpoint)
+    signal = np.stack([lead_one(10), lead_one(10, patient=1)])
+    with pytest.raises(RecordError, match="reads lead I, and there is no I among V5"):
+        model.predict(signal[0], 500, "uV", "V5")
+    expected = model.predict(signal[1], 500, "uV", "I").logits
+    np.testing.assert_array_equal(model.predict(signal, 500, "uV", ("V5", "I")).logits, expected)
+    write_record(tmp_path / "w", np.rint(signal).astype(np.int64), leads=["V5", "X"])
+    with pytest.raises(RecordError, match="no I among V5, X"):
+        model.cut(open_strip_file(tmp_path / "w"))
+    chosen = model.score([model.cut(open_strip_file(tmp_path / "w.dat"), ["X"])])[0]
+    np.testing.assert_allclose(chosen.logits, expected, atol=1e-3)
+
+
+def test_unit_and_rate_of_the_user_go_first(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_watch(tmp_path / "ecg.csv", lead_one(30, 512) / 1000, ENGLISH)
+    out = tmp_path / "p.json"
+    arguments = ["predict", "--model", str(checkpoint), "--json", str(out), str(path)]
+    assert main(arguments) == 0  # in microvolts this is a flat line
+    assert "0 of 3 windows scored" in capsys.readouterr().out
+    assert main([*arguments, "--unit", "mV"]) == 0
+    assert "3 of 3 windows scored" in capsys.readouterr().out
+    assert main([*arguments, "--unit", "mV", "--rate", "256"]) == 0
+    assert len(json.loads(out.read_text())["files"][0]["windows"]) == 6
+
+
+def test_a_bad_file_does_not_cost_the_others(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = write_watch(tmp_path / "good.csv", lead_one(30, 512))
+    bad = tmp_path / "bad.edf"
+    bad.write_bytes(b"0" * 300)
+    missing = tmp_path / "missing.csv"
+    assert main(["predict", "--model", str(checkpoint), str(bad), str(missing), str(good)]) == 1
+    shown = capsys.readouterr()
+    assert "good.csv: 3 of 3 windows scored" in shown.out
+    assert "bad.edf" in shown.err and "missing.csv: no such file" in shown.err
+
+
+def test_reduced_precision_changes_little(checkpoint: Path) -> None:
+    signal = lead_one(30) / 1000
+    whole, reduced = (
+        selfmis_plugin.load_model(checkpoint, precision).predict(signal, 500).logits
+        for precision in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(whole, reduced)
+    np.testing.assert_allclose(expit(reduced), expit(whole), atol=0.02)
+
+
+def test_errors(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CheckpointError, match="predicts no label"):
+        selfmis_plugin.load_model(write_towers(tmp_path / "t.pt"))
+    model = selfmis_plugin.load_model(checkpoint)
+    signal = lead_one(10)
+    with pytest.raises(ValueError, match="unit 'kg'"):
+        model.predict(signal, 500, "kg")
+    with pytest.raises(ValueError, match=r"not \(leads, samples\)"):
+        model.predict(signal, 500, "mV", ("I", "II"))
+    with pytest.raises(RecordError, match="samples a second"):
+        model.predict(signal, 0)
+    with pytest.raises(ValueError, match="precision"):
+        selfmis_plugin.load_model(checkpoint, "int3")
+    assert main(["predict", "--model", str(tmp_path / "none"), "x.csv"]) == 1
+    assert "none" in capsys.readouterr().err
