@@ -14,6 +14,7 @@ SIGNALS = (
     "fairseq_signals @ git+https://github.com/Jwoos5/fairseq-signals"
     "@6b9e1375bbe6bc2e55ff4d9b95eabe8eee3adec7"
 )
+EXPORT = ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"]
 
 
 class BuildWithConfigs(build_py):
@@ -82,8 +83,11 @@ setup(
         "signals": [SIGNALS, "transformers==4.46.3"],
         # Preparation on an existing Dask cluster.
         "cluster": ["distributed>=2024.1"],
+        # ONNX files: PyTorch's exporter needs onnxscript; onnxruntime checks, quantises, runs them.
+        "export": EXPORT,
         "dev": [
             "distributed>=2024.1",
+            *EXPORT,
             "pytest>=8",
             "hypothesis>=6.100",
             "ruff>=0.6",
