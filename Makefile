@@ -35,11 +35,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The tests' networks are small: a second thread brings nothing, and costs much on a busy machine.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test-slow: setup
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
 
 $(SIGNALS_VENV)/ready: setup.py pyproject.toml
 	$(PYTHON) -m venv $(SIGNALS_VENV)
