@@ -13,6 +13,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,23 @@ def running() -> str:
     return imported[0] if len(imported) == 1 else only_installed()
 
 
+@contextlib.contextmanager
+def _logging_kept() -> Iterator[None]:
+    """Leave the root logger as it is: importing fairseq's models sets it to show every message."""
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+
+
 HOST = running()
 #: What :mod:`selfmis_plugin.compat` did to the host, one entry a patch.
 ADAPTATIONS: list[str] = compat.apply(HOST)
+with _logging_kept():
+    importlib.import_module(f"{HOST}.tasks")
 
 if HOST == FAIRSEQ_SIGNALS:
     from fairseq_signals.criterions import BaseCriterion, register_criterion

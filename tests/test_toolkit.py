@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -41,6 +43,12 @@ def test_owner_of_the_shared_package_is_told(
 def test_embedded_host_needs_no_adaptation() -> None:
     assert toolkit.HOST == "fairseq"
     assert toolkit.ADAPTATIONS == [] == compat.apply("fairseq")
+
+
+def test_the_host_does_not_turn_every_librarys_messages_on() -> None:
+    code = "import logging, selfmis_plugin.toolkit; print(logging.getLogger().getEffectiveLevel())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) == logging.WARNING
 
 
 def test_dataclass_defaults_are_accepted_only_meanwhile() -> None:
