@@ -43,7 +43,7 @@ class Runs:
             ["--config-name", "selfmis_finetune_two_stage_small", *shared, "hydra.run.dir=tuned"]
             + ["model.classifier_checkpoint=probe/checkpoints/checkpoint_best.pt"]
             + ["model.freeze_encoder_updates=6", "criterion.positive_weight_cap=2"]
-            + ["optimization.max_epoch=3", "checkpoint.save_interval_updates=2"]
+            + ["optimization.max_epoch=3", "checkpoint.save_interval_updates=1"]
             + ["optimizer.weight_decay=0.01"],
             folder,
         )
@@ -65,7 +65,7 @@ def changed(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> 
 
 def test_the_encoder_rests_in_the_warm_up_and_only_there(runs: Runs) -> None:
     # Four updates an epoch: the warm-up of six ends in the second one.
-    states = [runs.weights(f"checkpoint_{n}.pt") for n in ("1_2", "1_4", "2_6", "2_8")]
+    states = [runs.weights(f"checkpoint_{n}.pt") for n in ("1_1", "1_3", "2_6", "2_7")]
     probe = read_checkpoint(runs.probe)["model"]
     encoder = {name for name in probe if name.startswith(ENCODER)}
     assert len(encoder) > 10
@@ -84,7 +84,7 @@ def test_the_optimizer_begins_with_the_encoder_when_it_is_trained(runs: Runs) ->
     assert sum(count == 12 for count in steps.values()) == 2  # the head's
 
 
-@pytest.mark.parametrize("updates", ["1_4", "2_6", "2_8"])
+@pytest.mark.parametrize("updates", ["1_3", "2_6", "2_7"])
 def test_resumed_in_and_after_the_warm_up(runs: Runs, tmp_path: Path, updates: str) -> None:
     (tmp_path / "checkpoints").mkdir()
     shutil.copy(
@@ -134,7 +134,7 @@ def test_the_second_stage_starts_with_the_probes_logits(
     untouched = {
         "model.freeze_encoder_updates": 9,
         "model.standardize_embeddings": standardize,
-        "optimization.lr": [0.0],
+        "lr_scheduler.lr": [0.0],
         "optimization.max_update": 1,
         "checkpoint.save_interval_updates": 0,
     }
@@ -191,7 +191,7 @@ def test_what_does_not_fit_is_said(runs: Runs, tmp_path: Path) -> None:
         ({"model.classifier_checkpoint": str(other)}, "other labels: only it has STTC; only this"),
         ({"task.labels": ["AMI", "NORM", "IMI", "PMI"]}, "the same in another order"),
         ({"model.classifier_checkpoint": str(write_towers(tmp_path / "t.pt"))}, "has no head"),
-        ({"model.base_filters": 16}, "another size.*model.base_filters=8"),
+        ({"model.base_filters": 4}, "another size.*model.base_filters=8"),
         ({"task.sample_rate": 250.0}, "prepared in another way"),
         ({"model.encoder_checkpoint": str(other)}, "leave out model.encoder_checkpoint"),
         ({"model.freeze_encoder": True}, "freezes the encoder for the whole run"),
