@@ -13,15 +13,19 @@ import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.loading import load_trained
 from selfmis_plugin.models.selfmis_classifier import SelfMISClassifier
 from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.inputs import Preparation
 from selfmis_plugin.tasks.encoder_rate import encoder_learning_rate
 from tests.checkpoint_files import CONFIG, write_classifier, write_towers
 from tests.host_in_process import Training, same_weights
 from tests.processes import run_processes
 from tests.support import LABELS, TINY, train, write_store
+from tests.wfdb_files import write_record
 
 ENCODER = "network.encoder."
 
@@ -236,3 +240,45 @@ def warm_up_in_parallel(rank: int) -> dict[str, Any]:
 def test_other_processes_wait_for_no_gradient_of_a_resting_encoder(tmp_path: Path) -> None:
     first, second = (result["moved"] for result in run_processes(warm_up_in_parallel, 2, tmp_path))
     assert first == second and first[:2] == [0, 0] and min(first[2:]) > 0
+
+
+def test_a_classifier_of_100_hz_sources(runs: Runs, tmp_path: Path) -> None:
+    root = tmp_path / "ptbxl"
+    time = np.arange(1000) / 100
+    table = ["ecg_id,patient_id,scp_codes,strat_fold,filename_lr,filename_hr"]
+    sources = []
+    for number in range(40):
+        rng = np.random.default_rng(number)
+        waves = np.sin(2 * np.pi * (rng.uniform(1, 20, (12, 5, 1)) * time + rng.random()))
+        sources.append((waves.sum(1) * 200).round().astype(np.int16))
+        name = f"records100/{number:05d}_lr"
+        codes = "{'NORM': 100.0}" if number % 20 < 10 else "{'IMI': 100.0}"
+        write_record(root / name, sources[-1], rate=100)
+        table.append(f'{number},{number},"{codes}",{number % 10 + 1},{name},')
+    (root / "ptbxl_database.csv").write_text("\n".join(table) + "\n")
+    (root / "scp_statements.csv").write_text(",diagnostic\nNORM,1.0\nIMI,1.0\n")
+    store = tmp_path / "store"
+    made = ["prepare", "ptbxl", str(root), "--dest", str(store), "--source-rate", "100"]
+    assert main([*made, "--workers", "1"]) == 0
+
+    # What the encoder reads at 100 Hz is what the source holds (but for the filter at its ends).
+    stored = torch.from_numpy(np.stack([open_split(store, "train").store.read([0])[0]]))
+    read = Preparation(500, 100)(stored)[0, :, 50:-50]
+    source = torch.from_numpy(sources[0][:, 50:-50]).float()
+    scale = source.std() / read.std()
+    assert float((read * scale - source).abs().max() / source.std()) < 0.05
+
+    run = Training(
+        runs.tuned,
+        tmp_path / "run",
+        **{
+            "task.data": str(store),
+            "task.sample_rate": 100.0,
+            "model.classifier_checkpoint": None,
+            "model.freeze_encoder_updates": 1,
+            "checkpoint.best_checkpoint_metric": "macro_auc",
+        },
+    )
+    assert run.last["task_state"]["labels"] == ["NORM", "IMI"]
+    figures = evaluate(tmp_path / "run/checkpoints/checkpoint_best.pt", store, "test", draws=0)
+    assert figures["records"] == 4 and 0 <= figures["macro_auc"] <= 1
