@@ -88,10 +88,12 @@ def running() -> str:
 def _logging_kept() -> Iterator[None]:
     """Leave the root logger as it is: importing fairseq's models sets it to show every message."""
     root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
+    level, handlers, disabled = root.level, list(root.handlers), root.manager.disable
+    logging.disable(logging.INFO)
     try:
         yield
     finally:
+        logging.disable(disabled)
         root.setLevel(level)
         root.handlers[:] = handlers
 

@@ -49,6 +49,7 @@ def test_the_host_does_not_turn_every_librarys_messages_on() -> None:
     code = "import logging, selfmis_plugin.toolkit; print(logging.getLogger().getEffectiveLevel())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == logging.WARNING
+    assert "INFO" not in done.stderr
 
 
 def test_dataclass_defaults_are_accepted_only_meanwhile() -> None:
