@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ class Settings:
     seeds
         A seed sets weights, order of records, and which records a fraction takes.
     modes
-        How methods are judged: ``probe``, ``finetune``.
+        How methods are judged: ``probe``, ``finetune`` and what methods add. A mode that another
+        starts from is run for it, and reported where it is asked for.
     size
         ``full`` or ``small``: which configs.
     given
@@ -129,13 +131,14 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
                     if not _given(settings, source)
                 ]
                 steps[name] = Step(needs, functools.partial(_run_stage, settings, stage, seed))
-    for cell in cells:
-        encoder = cell.method.encoder
+    for cell in _with_sources(cells):
+        encoder, source = cell.method.encoder, _source(cell)
         needs = (
             []
             if encoder is None or _given(settings, encoder)
             else [_stage_name(encoder, cell.seed)]
         )
+        needs += [source.name] if source else []
         steps[cell.name] = Step(needs, functools.partial(_run_cell, settings, cell))
     failed = run_steps(steps, settings.workers)
     return {
@@ -282,8 +285,29 @@ def _run_stage(settings: Settings, stage: Stage, seed: int) -> None:
 # -- cells -------------------------------------------------------------------------------------
 
 
+def _source(cell: Cell) -> Cell | None:
+    """Return the cell whose classifier *cell* starts from, if it does."""
+    mode = cell.method.modes[cell.mode].starts_from
+    return dataclasses.replace(cell, mode=mode) if mode else None
+
+
+def _with_sources(cells: Iterable[Cell]) -> list[Cell]:
+    """Return *cells* once each, those that others start from before them."""
+    ordered: dict[str, Cell] = {}
+    for cell in cells:
+        source = _source(cell)
+        for one in _with_sources([source]) if source else []:
+            ordered.setdefault(one.name, one)
+        ordered.setdefault(cell.name, cell)
+    return list(ordered.values())
+
+
 def _cell_file(settings: Settings, cell: Cell) -> Path:
     return settings.dest / cell.name / "cell.json"
+
+
+def _cell_run(settings: Settings, cell: Cell) -> Path:
+    return settings.dest / cell.name / "run"
 
 
 def _run_cell(settings: Settings, cell: Cell) -> None:
@@ -292,7 +316,7 @@ def _run_cell(settings: Settings, cell: Cell) -> None:
         return
     classifier: Classifier = cell.method.modes[cell.mode]
     data = _labelled(settings, cell.fraction, cell.seed)
-    run = done.parent / "run"
+    run = _cell_run(settings, cell)
     overrides = {
         "task.data": data,
         "common.seed": cell.seed,
@@ -318,6 +342,9 @@ def _run_cell(settings: Settings, cell: Cell) -> None:
 
 
 def _encoder(settings: Settings, cell: Cell) -> Path | None:
+    source = _source(cell)
+    if source is not None:
+        return best_checkpoint(_cell_run(settings, source))
     encoder = cell.method.encoder
     return None if encoder is None else _checkpoint(settings, encoder, cell.seed)
 

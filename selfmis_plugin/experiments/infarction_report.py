@@ -19,6 +19,7 @@ from selfmis_plugin.experiments.tables import (
     table_3,
     table_5,
     table_of_modes,
+    what_modes_are,
 )
 from selfmis_plugin.files import whole_file, write_json
 from selfmis_plugin.methods.method import PROBE, Method
@@ -67,6 +68,7 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
         parts[-1] += "".join(f"\n\n- {line}" for line in order_of_table_5(measured))
     if len(measured.modes) > 1:
         parts.append(f"## Ways to train on labels\n\n{table_of_modes(measured)}")
+        parts[-1] += "".join(f"\n\n- {line}" for line in what_modes_are(measured))
     if report["failed"]:
         lines = [f"- {name}: {error.splitlines()[0]}" for name, error in report["failed"].items()]
         parts.append("## Failed\n\n" + "\n".join(lines))

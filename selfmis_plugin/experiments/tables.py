@@ -170,6 +170,16 @@ def table_of_modes(measured: Measured) -> str:
     return "\n".join(lines)
 
 
+def what_modes_are(measured: Measured) -> list[str]:
+    """Say what each mode that was measured is, as the first method that has it describes it."""
+    about = {
+        mode: method.modes[mode].about
+        for method in reversed(measured.methods)
+        for mode in method.modes
+    }
+    return [f"{mode}: {about[mode]}" for mode in measured.modes if about.get(mode)]
+
+
 def order_of_table_5(measured: Measured) -> list[str]:
     """Say whether the order of the paper's table 5 holds here, with the differences by seed."""
     fraction = measured.fractions[-1]

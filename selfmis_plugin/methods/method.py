@@ -50,11 +50,18 @@ class Classifier:
         Further config keys.
     encoder_key
         Config key that takes the encoder's checkpoint.
+    starts_from
+        Mode of the same method whose best checkpoint ``encoder_key`` takes in place of the
+        encoder's: the second of two stages. It is run too where it is not asked for.
+    about
+        What the mode is, in a few words for the report.
     """
 
     config: str
     overrides: Mapping[str, object] = field(default_factory=dict)
     encoder_key: str = "model.encoder_checkpoint"
+    starts_from: str | None = None
+    about: str = ""
 
 
 PROBE, FINETUNE = "probe", "finetune"

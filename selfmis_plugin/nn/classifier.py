@@ -41,6 +41,12 @@ class EncoderClassifier(nn.Module):
         before the head, by :meth:`set_embedding_statistics`. The classifier stays linear; a head
         that is trained for a few epochs no longer favours encoders of large embeddings.
 
+    Attributes
+    ----------
+    encoder_rests
+        Head warm-up: while it is true the encoder runs without autograd, though its parameters
+        are to be trained later.
+
     Raises
     ------
     ValueError
@@ -77,6 +83,7 @@ class EncoderClassifier(nn.Module):
         self.leads = tuple(leads)
         self.input_leads = tuple(input_leads)
         self.freeze_encoder = freeze_encoder
+        self.encoder_rests = False
         self.input = Preparation(store_rate, sample_rate)
         self.encoder = Net1D(dataclasses.replace(config, in_leads=len(self.input_leads)))
         self.head = nn.Linear(self.encoder.embedding_dim, labels)
@@ -126,7 +133,8 @@ class EncoderClassifier(nn.Module):
                 f"signals of shape {tuple(signal.shape)} do not have the {len(self.leads)} leads "
                 f"({', '.join(self.leads)}) that the classifier was built for"
             )
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoder):
+        rests = self.freeze_encoder or self.encoder_rests
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not rests):
             # All leads in their order need no copy.
             chosen = signal if self.input_leads == self.leads else signal[:, self.rows]
             prepared = self.input(chosen)
