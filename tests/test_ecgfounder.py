@@ -18,12 +18,16 @@ from selfmis_plugin.checkpoints import to_ecgfounder
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.ecgfounder_classes import CLASSES, CLASSES_OF_STATEMENT
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.synthetic.statements import DIAGNOSTIC
+from selfmis_plugin.experiments import infarction
+from selfmis_plugin.experiments.infarction_report import write_infarction_report
+from selfmis_plugin.methods import known_methods
 from selfmis_plugin.nn.any_class import any_logit
 from selfmis_plugin.nn.net1d import Net1D
-from tests.checkpoint_files import CONFIG, write_classifier, write_ecgfounder
-from tests.support import write_store
+from tests.checkpoint_files import CONFIG, write_classifier, write_ecgfounder, write_towers
+from tests.support import TINY, write_store
 
 STATEMENTS = ("NORM", *INFARCTION_TYPES, "NDT")
 #: Outputs of the published head, counted off in the authors' tasks.txt.
@@ -53,10 +57,10 @@ def evaluated(
     return json.loads((folder / "f.json").read_text()), pd.read_parquet(folder / "p.parquet")
 
 
-def head_by_hand(checkpoint: Path, store: Path, lead: str = "I") -> np.ndarray:
+def head_by_hand(checkpoint: Path, store: Path, leads: int = 1) -> np.ndarray:
     """Probabilities of every output for the test split, float64."""
     part = open_split(store, "test")
-    signal = part.store.read(part.rows, [lead]).astype(np.float64)
+    signal = part.store.read(part.rows, STANDARD_LEADS[:leads]).astype(np.float64)
     signal = (signal - signal.mean((1, 2), keepdims=True)) / signal.std((1, 2), keepdims=True)
     encoder = selfmis_plugin.load_encoder(checkpoint)
     with torch.no_grad():
@@ -66,12 +70,13 @@ def head_by_hand(checkpoint: Path, store: Path, lead: str = "I") -> np.ndarray:
     return 1 / (1 + np.exp(-(embedding @ weight.T + bias)))
 
 
+@pytest.mark.parametrize("leads", [1, 12])
 def test_the_published_head_is_judged_by_the_classes_that_name_a_statement(
-    tmp_path: Path, filtered: Path, capsys: pytest.CaptureFixture[str]
+    leads: int, tmp_path: Path, filtered: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    checkpoint = write_ecgfounder(tmp_path / "1_lead_ECGFounder.pth")
+    checkpoint = write_ecgfounder(tmp_path / f"{leads}_lead_ECGFounder.pth", leads)
     figures, table = evaluated(checkpoint, filtered, tmp_path)
-    probability = head_by_hand(checkpoint, filtered)
+    probability = head_by_hand(checkpoint, filtered, leads)
     part = open_split(filtered, "test")
     truth = part.store.targets(part.rows, tuple(OUTPUTS))
     aucs = {}
@@ -231,3 +236,101 @@ def test_embedded_without_labels_asked_and_exported(
     assert "--labels" in capsys.readouterr().err
     assert main([*ask, "--model", str(tuned), "--labels", "IMI,AMI,PMI", "--quality", "0"]) == 0
     assert "PMI" in capsys.readouterr().out
+
+
+def benchmark(dest: Path, data: Path, *options: str) -> list[str]:
+    arguments = ["benchmark", "mi", "--dest", str(dest), "--size", "small", "--data", str(data)]
+    sets = [part for override in TINY for part in ("--set", override)]
+    return [*arguments, *sets, "--set", "optimization.max_epoch=1", *options]
+
+
+def test_the_benchmark_probes_a_published_file_and_judges_its_own_head(
+    tmp_path: Path, filtered: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_ecgfounder(tmp_path / "1_lead_ECGFounder.pth")
+    arguments = benchmark(
+        tmp_path / "b", filtered, "--single-lead-checkpoint", str(checkpoint), "--methods",
+        "ecgfounder", "--modes", "probe,zero_shot", "--fractions", "1.0",
+        "--set", "task.sample_rate=500", "--set", "probe:dataset.batch_size=50",
+    )  # fmt: skip
+    assert main(arguments) == 0
+    # Its encoder is probed; its own head needs no training.
+    assert capsys.readouterr().out.count("--config-name") == 1
+    report = json.loads((tmp_path / "b/report.json").read_text())
+    assert report["left_out"] == {} and report["failed"] == {}
+    probe, own = sorted(report["cells"], key=lambda cell: cell["mode"])
+    assert (own["mode"], own["fraction"], own["train_records"]) == ("zero_shot", 0, 0)
+    expected, _ = evaluated(checkpoint, filtered, tmp_path)
+    assert own["per_label"] == expected["per_label"]
+
+    # The mean of seven stands beside the probe's mean of the same seven, not of nine.
+    text = (tmp_path / "b/report.md").read_text()
+    section = text.split("## Own heads")[1].split("##")[0]
+    rows = [line.split("|") for line in section.splitlines() if line.startswith("| ECGFounder")]
+    assert "Avg of these 7" in section and "no mean of this table: ILMI, IPLMI" in section
+    seven = [name for name in INFARCTION_TYPES if name in OUTPUTS]
+    assert rows[0][10].strip() == f"{100 * own['mi_auc']:.2f}"
+    same = np.mean([probe["per_label"][name] for name in seven])
+    assert rows[1][10].strip() == f"{100 * same:.2f}" != f"{100 * probe['mi_auc']:.2f}"
+    assert "(of 7 types only)" in text.split("## Ways to train on labels")[1]
+    table = pd.read_csv(tmp_path / "b/cells.csv").set_index("mode")
+    assert table.loc["zero_shot", "mi_types"] == 7 and table.loc["probe", "mi_types"] == 9
+    assert table.loc["zero_shot", "macro_labels"] == len(OUTPUTS)
+    assert np.isnan(table.loc["zero_shot", "ILMI"])
+
+
+def test_a_given_file_is_judged_once_and_a_stand_in_for_each_seed(
+    tmp_path: Path, filtered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    monkeypatch.setattr(infarction, "run_steps", lambda wanted, _: steps.extend(wanted) or {})
+    settings = infarction.Settings(
+        dest=tmp_path / "b",
+        methods=[known_methods()["ecgfounder"], known_methods()["twelve_lead"]],
+        data={"labelled": filtered, "archive": filtered},
+        fractions=(0.5, 1.0),
+        seeds=(1, 2),
+        modes=("zero_shot",),
+        given={"single_lead_checkpoint": write_ecgfounder(tmp_path / "1_lead.pth")},
+    )
+    infarction.run_infarction(settings)
+    assert [name for name in steps if "zero_shot" in name] == [
+        "seed1/ecgfounder/zero_shot/0", "seed1/twelve_lead/zero_shot/0",
+        "seed2/twelve_lead/zero_shot/0",
+    ]  # fmt: skip
+
+
+def test_a_stand_in_is_judged_by_its_own_labels(tmp_path: Path, store: Path) -> None:
+    options = ["--archive", str(store), "--methods", "ecgfounder", "--modes", "zero_shot"]
+    assert main(benchmark(tmp_path / "b", store, *options)) == 0
+    report = json.loads((tmp_path / "b/report.json").read_text())
+    (cell,) = report["cells"]
+    stage = tmp_path / "b/seed1/stages/single_lead_encoder/checkpoints/checkpoint_best.pt"
+    expected, _ = evaluated(stage, store, tmp_path)
+    assert cell["per_label"] == expected["per_label"] and "SR" in cell["positives"]
+
+
+def test_a_file_without_a_head_that_fits_is_left_out_with_its_reason(
+    tmp_path: Path, store: Path, filtered: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infarction, "train", lambda *_: pytest.fail("nothing is to be trained"))
+    published = write_ecgfounder(tmp_path / "published.pth")
+    for given, data, reason in (
+        (published, store, "--filter ecgfounder"),
+        (fine_tuned(tmp_path / "tuned.pth", 3), filtered, "3 outputs"),
+        (write_towers(tmp_path / "towers.pt"), store, "no head of its own"),
+    ):
+        settings = infarction.Settings(
+            dest=tmp_path / given.stem,
+            methods=[known_methods()["ecgfounder"]],
+            data={"labelled": data},
+            modes=("zero_shot",),
+            size="small",
+            given={"single_lead_checkpoint": given},
+        )
+        report = infarction.run_infarction(settings)
+        assert report["cells"] == [] and report["failed"] == {}
+        (name,) = report["left_out"]
+        assert name == "seed1/ecgfounder/zero_shot/0" and reason in report["left_out"][name]
+        text = write_infarction_report(settings.dest, report, settings.methods)
+        assert reason in text.split("## Left out")[1]
