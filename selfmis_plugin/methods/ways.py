@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from selfmis_plugin.methods.method import FINETUNE, PROBE, Classifier
+from selfmis_plugin.methods.method import FINETUNE, PROBE, ZERO_SHOT, Classifier
 
 
 def probe(leads: Mapping[str, object]) -> Classifier:
@@ -15,6 +15,16 @@ def probe(leads: Mapping[str, object]) -> Classifier:
 def finetune(leads: Mapping[str, object]) -> Classifier:
     """Return full fine-tuning on *leads*."""
     return Classifier("selfmis_finetune", leads, about="encoder and head, at one learning rate")
+
+
+#: An encoder that was trained on labels of its own, by the head that came of it.
+AS_IT_IS = {
+    ZERO_SHOT: Classifier(
+        None,
+        about="nothing trained, the encoder's own head: its labels that name a statement, and the "
+        "probability of any of them where several do",
+    )
+}
 
 
 def ways(leads: Mapping[str, object]) -> dict[str, Classifier]:

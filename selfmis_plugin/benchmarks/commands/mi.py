@@ -11,7 +11,7 @@ from pathlib import Path
 from selfmis_plugin.arguments import known_names, share, workers
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED
+from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED, ZERO_SHOT
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
@@ -52,9 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modes",
         type=_modes(modes),
-        default=(PROBE, FINETUNE),
+        default=(PROBE, FINETUNE, ZERO_SHOT),
         help=f"how encoders are judged: all, or some of {', '.join(modes)}, where a method has "
-        f"them (default: {PROBE},{FINETUNE})",
+        f"them (default: {PROBE},{FINETUNE},{ZERO_SHOT})",
     )
     parser.add_argument(
         "--fractions",
