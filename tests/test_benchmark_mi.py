@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from selfmis_plugin.experiments.tables import (
     table_5,
 )
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.method import PROBE
+from selfmis_plugin.methods.method import LEAD_I, PROBE
+from selfmis_plugin.methods.ways import AS_IT_IS, ways
 from tests.checkpoint_files import write_classifier
 from tests.support import TINY
 
@@ -167,7 +169,8 @@ def test_a_second_stage_starts_from_its_probe(
 
     monkeypatch.setattr(infarction, "train", trained)
     encoder = write_classifier(tmp_path / "encoder.pt")
-    methods = [known_methods()["ecgfounder"]]
+    modes = {**ways(LEAD_I), **AS_IT_IS}
+    methods = [dataclasses.replace(known_methods()["ecgfounder"], modes=modes)]
     shared: dict[str, Any] = {"given": {"single_lead_checkpoint": encoder}, "methods": methods}
     settings = settings_for(store, tmp_path / "b", modes=("finetune_two_stage",), **shared)
     report = infarction.run_infarction(settings)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.methods.method import ARCHIVE, LEAD_I, PROBE, Method, Stage
-from selfmis_plugin.methods.ways import AS_IT_IS, probe, ways
+from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LEAD_I, PROBE, Method, Stage
+from selfmis_plugin.methods.ways import AS_IT_IS, finetune, probe
 
 ALL_LEADS = {"task.leads": STANDARD_LEADS}
 
@@ -28,7 +28,7 @@ METHODS = (
         "ecgfounder",
         "ECGFounder (or its stand-in)",
         SINGLE_LEAD,
-        {**ways(LEAD_I), **AS_IT_IS},
+        {PROBE: probe(LEAD_I), FINETUNE: finetune(LEAD_I), **AS_IT_IS},
         paper="ECGFounder",
     ),
     Method(
@@ -41,6 +41,6 @@ METHODS = (
         "twelve_lead",
         "12 leads (upper bound)",
         MULTI_LEAD,
-        {**ways(ALL_LEADS), **AS_IT_IS},
+        {PROBE: probe(ALL_LEADS), FINETUNE: finetune(ALL_LEADS), **AS_IT_IS},
     ),
 )
