@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from selfmis_plugin.arguments import known_names, share, workers
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED
+from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED, Method
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
@@ -18,7 +19,6 @@ SYNTHETIC = (3000, 6300, 300, 2400)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the benchmark's options."""
-    methods = known_methods()
     parser.add_argument(
         "--data",
         type=Path,
@@ -43,9 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--methods",
-        type=known_names(tuple(methods)),
-        default=tuple(methods),
-        help=f"comma-separated: {', '.join(methods)} (default: all)",
+        help=f"comma-separated: {', '.join(known_methods())} (default: all)",
+    )
+    parser.add_argument(
+        "--methods-from",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="a file of your own that defines METHODS; repeatable",
     )
     parser.add_argument(
         "--modes",
@@ -81,6 +87,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run what is not done yet, and write the report; return the exit status."""
+    methods = _methods(options.methods, options.methods_from)
     # The host is only needed, and only looked for, here.
     try:
         infarction = importlib.import_module("selfmis_plugin.experiments.infarction")
@@ -102,7 +109,6 @@ def run(options: argparse.Namespace) -> int:
         }
     if data[LABELLED] is None:
         raise BenchmarkError("give labelled records with --data, or --synthetic to make some")
-    methods = [method for name, method in known_methods().items() if name in options.methods]
     overrides: dict[str, dict[str, object]] = {}
     for where, key, value in options.overrides:
         overrides.setdefault(where, {})[key] = value
@@ -135,6 +141,18 @@ def run(options: argparse.Namespace) -> int:
             + "\n\nWhat is done stays done: the same command goes on"
         )
     return 0
+
+
+def _methods(text: str | None, files: Sequence[Path]) -> list[Method]:
+    """Methods by their names, which are only known once the user's files were run."""
+    try:
+        methods = known_methods(files)
+        names = tuple(methods) if text is None else known_names(tuple(methods))(text)
+    except argparse.ArgumentTypeError as error:
+        raise BenchmarkError(f"--methods: {error}") from error
+    except ValueError as error:
+        raise BenchmarkError(str(error)) from error
+    return [method for name, method in methods.items() if name in names]
 
 
 def _fractions(text: str) -> tuple[float, ...]:
