@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -31,8 +32,13 @@ _LATE = 1.66
 
 _REFINE_SECONDS = 0.06
 
+#: A detector takes a signal and its rate, and returns the samples of QRS complexes, increasing.
+Detector = Callable[[npt.NDArray[np.float64], float], npt.NDArray[np.int64]]
 
-def find_beats(signal: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.int64]:
+
+def find_beats(
+    signal: npt.NDArray[np.float64], rate: float, detector: Detector | None = None
+) -> npt.NDArray[np.int64]:
     """Return the samples of the R peaks of one channel, found by XQRS, at extremes.
 
     Parameters
@@ -41,8 +47,10 @@ def find_beats(signal: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.i
         (samples,), without missing samples; half a second or more.
     rate
         Samples a second.
+    detector
+        What finds QRS complexes in place of :func:`xqrs`.
     """
-    peaks = xqrs(signal, rate)
+    peaks = (detector or xqrs)(signal, rate)
     if not len(peaks):
         return peaks
     # The detector is a few samples off, differently from beat to beat.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy import signal as scipy_signal
 
-from selfmis_plugin.data.beats import find_beats
+from selfmis_plugin.data.beats import Detector, find_beats
 from selfmis_plugin.data.preprocessing import replace_non_finite, resample
 
 #: Threshold of the figure that Orphanidou et al. (2015) found for ECG.
@@ -68,7 +68,7 @@ class Quality:
         return not self.reasons and self.figure >= threshold
 
 
-def assess(signal: npt.ArrayLike, rate: float) -> Quality:
+def assess(signal: npt.ArrayLike, rate: float, detector: Detector | None = None) -> Quality:
     """Assess a stretch of one channel, such as ten seconds.
 
     The figure is the mean correlation of every beat with the average beat (Orphanidou et al.,
@@ -84,6 +84,8 @@ def assess(signal: npt.ArrayLike, rate: float) -> Quality:
         Microvolts, (samples,); missing samples are NaN.
     rate
         Samples a second.
+    detector
+        What finds the beats in place of the compiled XQRS.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def assess(signal: npt.ArrayLike, rate: float) -> Quality:
     if reasons:
         return Quality(0.0, 0, tuple(reasons))
     beat_signal = _in_beat_band(interpolate_missing(values[None]), rate)[0]
-    peaks = find_beats(beat_signal, BEAT_RATE)
+    peaks = find_beats(beat_signal, BEAT_RATE, detector)
     in_ten_seconds = len(peaks) * 10 * rate / len(values)
     if not FEWEST_BEATS <= in_ten_seconds <= MOST_BEATS:
         reasons.append("beats")
