@@ -192,9 +192,21 @@ def test_a_second_stage_starts_from_its_probe(
 def test_what_is_asked_wrongly_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["benchmark", "mi", "--dest", str(tmp_path)]) == 1
     assert "--synthetic" in capsys.readouterr().err
+    mine = tmp_path / "mine.py"
+    mine.write_text("METHODS = 1 / 0")
+    other = tmp_path / "other.py"
+    other.write_text("METHODS = ()")
     for arguments, message in (
         (["--methods", "selfmis,nothing"], "nothing is none of"),
         (["--modes", "finetune_slowly"], "none of probe, finetune, finetune_warmup"),
+        (["--methods-from", str(mine)], "mine.py: cannot be run (ZeroDivisionError"),
+        (["--methods-from", str(other)], "other.py: defines no METHODS"),
+        (["--methods-from", str(tmp_path / "none.py")], "none.py: cannot be run (FileNotFound"),
+        (["--methods-from", str(tmp_path)], "is no Python file"),
+    ):
+        assert main(["benchmark", "mi", "--dest", str(tmp_path), *arguments]) == 1
+        assert message in capsys.readouterr().err
+    for arguments, message in (
         (["--fractions", "0"], "above 0"),
         (["--seeds", "0"], "number of seeds"),
         (["--set", "x"], "KEY=VALUE"),

@@ -10,12 +10,12 @@ import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfmis_plugin.data.beats import find_beats
 from selfmis_plugin.data.quality import (
     assess,
     beat_similarity,
     choose_threshold,
     describe,
-    find_beats,
     interpolate_missing,
     signs,
 )

@@ -6,6 +6,7 @@ a figure between 0 and 1 for how alike the beats are.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 from scipy import signal as scipy_signal
-from wfdb import processing
 
+from selfmis_plugin.data.beats import Detector, find_beats
 from selfmis_plugin.data.preprocessing import replace_non_finite, resample
 
 #: Threshold of the figure that Orphanidou et al. (2015) found for ECG.
@@ -43,8 +44,6 @@ BEAT_BAND = (0.5, 40.0)
 #: Signs in the order in which they are told.
 SIGNS = ("missing", "flat", "clipped", "off", "noisy", "beats")
 
-_REFINE_SECONDS = 0.06
-
 
 @dataclass(frozen=True)
 class Quality:
@@ -69,7 +68,7 @@ class Quality:
         return not self.reasons and self.figure >= threshold
 
 
-def assess(signal: npt.ArrayLike, rate: float) -> Quality:
+def assess(signal: npt.ArrayLike, rate: float, detector: Detector | None = None) -> Quality:
     """Assess a stretch of one channel, such as ten seconds.
 
     The figure is the mean correlation of every beat with the average beat (Orphanidou et al.,
@@ -77,7 +76,7 @@ def assess(signal: npt.ArrayLike, rate: float) -> Quality:
     applications to wireless monitoring", IEEE JBHI 19(3), 2015, section III): beats as wide as
     the median distance between them, centred on the R peak. Here the signal is brought to 250 Hz
     and 0.5-40 Hz first, R peaks are moved to the nearest extreme, and a negative mean counts as 0.
-    The beats are found by ``wfdb.processing.xqrs_detect``.
+    The beats are those of :func:`~selfmis_plugin.data.beats.find_beats`.
 
     Parameters
     ----------
@@ -85,6 +84,8 @@ def assess(signal: npt.ArrayLike, rate: float) -> Quality:
         Microvolts, (samples,); missing samples are NaN.
     rate
         Samples a second.
+    detector
+        What finds the beats in place of the compiled XQRS.
 
     Returns
     -------
@@ -105,7 +106,7 @@ def assess(signal: npt.ArrayLike, rate: float) -> Quality:
     if reasons:
         return Quality(0.0, 0, tuple(reasons))
     beat_signal = _in_beat_band(interpolate_missing(values[None]), rate)[0]
-    peaks = find_beats(beat_signal, BEAT_RATE)
+    peaks = find_beats(beat_signal, BEAT_RATE, detector)
     in_ten_seconds = len(peaks) * 10 * rate / len(values)
     if not FEWEST_BEATS <= in_ten_seconds <= MOST_BEATS:
         reasons.append("beats")
@@ -152,29 +153,6 @@ def signs(signals: npt.NDArray[np.float64], rate: float) -> list[tuple[str, ...]
     return [
         tuple(name for name, channels in found.items() if channels[k]) for k in range(len(signals))
     ]
-
-
-def find_beats(signal: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.int64]:
-    """Return the samples of the R peaks of one channel, found by wfdb's XQRS, at extremes.
-
-    Parameters
-    ----------
-    signal
-        (samples,), without missing samples.
-    rate
-        Samples a second.
-    """
-    peaks = np.asarray(processing.xqrs_detect(signal, rate, verbose=False), dtype=np.int64)
-    if not len(peaks):
-        return peaks
-    # The detector is a few samples off, differently from beat to beat.
-    reach = round(_REFINE_SECONDS * rate)
-    around = np.clip(peaks[:, None] + np.arange(-reach, reach + 1), 0, len(signal) - 1)
-    near = signal[around] - np.median(signal)
-    # Of one direction for all beats: an R as high as its S is deep would jump between them.
-    upwards = np.median(near.max(axis=1)) >= np.median(-near.min(axis=1))
-    best = near.argmax(axis=1) if upwards else near.argmin(axis=1)
-    return np.unique(around[np.arange(len(peaks)), best])
 
 
 def beat_similarity(
@@ -315,5 +293,9 @@ def _noisy(offset: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.bool_
 
 def _in_beat_band(signals: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.float64]:
     resampled = resample(signals, rate, BEAT_RATE)
-    sections = scipy_signal.butter(2, BEAT_BAND, "bandpass", fs=BEAT_RATE, output="sos")
-    return np.asarray(scipy_signal.sosfiltfilt(sections, resampled, axis=-1))
+    return np.asarray(scipy_signal.sosfiltfilt(_beat_band(), resampled, axis=-1))
+
+
+@functools.cache
+def _beat_band() -> npt.NDArray[np.float64]:
+    return np.asarray(scipy_signal.butter(2, BEAT_BAND, "bandpass", fs=BEAT_RATE, output="sos"))

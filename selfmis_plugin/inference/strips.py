@@ -220,6 +220,32 @@ def find_channels(
     )
 
 
+def prepare_window(
+    values: npt.NDArray[np.float64], rate: float, preprocessing: Preprocessing, input_rate: float
+) -> npt.NDArray[np.int16]:
+    """Return a window as stores hold it: resampled, filtered, of one length.
+
+    Parameters
+    ----------
+    values
+        Microvolts, (leads, samples); missing samples are NaN.
+    rate, input_rate
+        Samples a second, before and after.
+    preprocessing
+        The classifier's: length and filter are taken from it.
+
+    Raises
+    ------
+    PreprocessingError
+        If the filter cannot be used at this rate.
+    """
+    # In the order of preparation: the filter sees the window alone.
+    samples = round(input_rate * preprocessing.seconds)
+    signal = resample(interpolate_missing(values), rate, input_rate)[:, :samples]
+    signal = FILTERS[preprocessing.filter](signal, input_rate)
+    return crop_or_pad(to_int16(signal)[0], samples)
+
+
 def _plain(name: str) -> str:
     return _PREFIX.sub("", name.strip()).casefold()
 
@@ -270,14 +296,10 @@ def _window(
     figure = min(quality.figure for quality in found)
     if not reasons and figure < threshold:
         reasons = [f"noisy: the beats are alike to {figure:.2f}, not to {threshold:.2f}"]
-    # In the order of preparation: the filter sees the window alone.
-    samples = round(input_rate * preprocessing.seconds)
-    signal = resample(interpolate_missing(values), rate, input_rate)[:, :samples]
-    signal = FILTERS[preprocessing.filter](signal, input_rate)
     return StripWindow(
         start,
         values.shape[1] / rate,
-        crop_or_pad(to_int16(signal)[0], samples),
+        prepare_window(values, rate, preprocessing, input_rate),
         figure,
         ", ".join(_SAID.get(reason, reason) for reason in reasons),
     )

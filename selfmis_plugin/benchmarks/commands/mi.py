@@ -5,22 +5,32 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 
 from selfmis_plugin.arguments import known_names, share, workers
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED, ZERO_SHOT
+from selfmis_plugin.methods.method import (
+    ARCHIVE,
+    FINETUNE,
+    LABELLED,
+    PROBE,
+    UNLABELLED,
+    ZERO_SHOT,
+    Method,
+)
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
+#: How encoders are judged unless it is said: where a method has these.
+DEFAULT_MODES = (PROBE, FINETUNE, ZERO_SHOT)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the benchmark's options."""
     methods = known_methods()
-    modes = tuple(dict.fromkeys(mode for method in methods.values() for mode in method.modes))
+    modes = dict.fromkeys(mode for method in methods.values() for mode in method.modes)
     parser.add_argument(
         "--data",
         type=Path,
@@ -45,16 +55,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--methods",
-        type=known_names(tuple(methods)),
-        default=tuple(methods),
         help=f"comma-separated: {', '.join(methods)} (default: all)",
     )
     parser.add_argument(
+        "--methods-from",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="a file of your own that defines METHODS; repeatable",
+    )
+    parser.add_argument(
         "--modes",
-        type=_modes(modes),
-        default=(PROBE, FINETUNE, ZERO_SHOT),
-        help=f"how encoders are judged: all, or some of {', '.join(modes)}, where a method has "
-        f"them (default: {PROBE},{FINETUNE},{ZERO_SHOT})",
+        help="how encoders are judged, comma-separated, where a method has it: all, or some of "
+        f"{', '.join(modes)} (default: {', '.join(DEFAULT_MODES)})",
     )
     parser.add_argument(
         "--fractions",
@@ -84,6 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run what is not done yet, and write the report; return the exit status."""
+    methods = _methods(options.methods, options.methods_from)
+    modes = DEFAULT_MODES if options.modes is None else _modes(options.modes, methods)
     # The host is only needed, and only looked for, here.
     try:
         infarction = importlib.import_module("selfmis_plugin.experiments.infarction")
@@ -105,7 +121,6 @@ def run(options: argparse.Namespace) -> int:
         }
     if data[LABELLED] is None:
         raise BenchmarkError("give labelled records with --data, or --synthetic to make some")
-    methods = [method for name, method in known_methods().items() if name in options.methods]
     overrides: dict[str, dict[str, object]] = {}
     for where, key, value in options.overrides:
         overrides.setdefault(where, {})[key] = value
@@ -120,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
         data={role: path.resolve() for role, path in data.items() if path is not None},
         fractions=options.fractions,
         seeds=options.seeds,
-        modes=options.modes,
+        modes=modes,
         size=options.size,
         given=given,
         overrides=overrides,
@@ -140,9 +155,27 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _modes(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    read = known_names(known)
-    return lambda text: known if text == "all" else read(text)
+def _methods(text: str | None, files: Sequence[Path]) -> list[Method]:
+    """Methods by their names, which are only known once the user's files were run."""
+    try:
+        methods = known_methods(files)
+        names = tuple(methods) if text is None else known_names(tuple(methods))(text)
+    except argparse.ArgumentTypeError as error:
+        raise BenchmarkError(f"--methods: {error}") from error
+    except ValueError as error:
+        raise BenchmarkError(str(error)) from error
+    return [method for name, method in methods.items() if name in names]
+
+
+def _modes(text: str, methods: Sequence[Method]) -> tuple[str, ...]:
+    """Modes by their names, of which the chosen methods have some each."""
+    known = tuple(dict.fromkeys(mode for method in methods for mode in method.modes))
+    if text == "all":
+        return known
+    try:
+        return known_names(known)(text)
+    except argparse.ArgumentTypeError as error:
+        raise BenchmarkError(f"--modes: {error}") from error
 
 
 def _fractions(text: str) -> tuple[float, ...]:
