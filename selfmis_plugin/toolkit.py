@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from selfmis_plugin import compat
@@ -136,6 +137,7 @@ __all__ = [
     "replace_worker_entry",
     "restore_early_stopping",
     "setup_task",
+    "store_defaults_in_folder",
     "task_class",
     "whole_config",
 ]
@@ -215,11 +217,25 @@ def registered_models() -> dict[str, type]:
     }
 
 
+def _root_config() -> Any:
+    configs = importlib.import_module(f"{HOST}.dataclass.configs")
+    return configs.Config if HOST == FAIRSEQ_SIGNALS else configs.FairseqConfig
+
+
+def store_defaults_in_folder(config_name: str) -> None:
+    """Let Hydra merge ``FOLDER/NAME`` with the host's defaults, as it does a plain name.
+
+    Both hosts store their defaults under the config's name for that, but not below its folder,
+    where Hydra looks for them.
+    """
+    folder, _, name = config_name.rpartition("/")
+    if folder:
+        ConfigStore.instance().store(group=folder, name=name, node=_root_config())
+
+
 def whole_config(values: Any) -> Any:
     """Return *values* (what a YAML file gives) with the host's defaults for what they leave out."""
-    configs = importlib.import_module(f"{HOST}.dataclass.configs")
-    root = configs.Config if HOST == FAIRSEQ_SIGNALS else configs.FairseqConfig
-    return OmegaConf.merge(OmegaConf.structured(root), values)
+    return OmegaConf.merge(OmegaConf.structured(_root_config()), values)
 
 
 def setup_task(cfg: Any) -> Any:
