@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +19,8 @@ from selfmis_plugin.nn.towers import TwoTowers
 
 @dataclass(frozen=True)
 class LoadedClassifier:
-    """A trained classifier: its labels, its preprocessing and its weights."""
+    """A trained classifier: its labels, its preprocessing and its weights, and what describes its
+    encoder where that is one of fairseq-signals' own."""
 
     kind: ClassVar[str] = "classifier"
     path: Path
@@ -27,6 +29,7 @@ class LoadedClassifier:
     preprocessing: Preprocessing
     standardize: bool
     weights: dict[str, torch.Tensor]
+    host_encoder: dict[str, Any] | None = None
 
     @property
     def required_leads(self) -> tuple[str, ...]:
@@ -36,16 +39,33 @@ class LoadedClassifier:
     def network(self, store_rate: float) -> EncoderClassifier:
         """Return the network, float32, for signals of *store_rate* Hz."""
         leads = self.preprocessing.leads
-        network = EncoderClassifier(
-            self.config,
-            labels=len(self.labels),
-            leads=leads,
-            input_leads=leads,
-            store_rate=store_rate,
-            sample_rate=self.preprocessing.sample_rate,
-            standardize=self.standardize,
+        network = (
+            EncoderClassifier(
+                self.config,
+                labels=len(self.labels),
+                leads=leads,
+                input_leads=leads,
+                store_rate=store_rate,
+                sample_rate=self.preprocessing.sample_rate,
+                standardize=self.standardize,
+            )
+            if self.host_encoder is None
+            else self._host_network(self.host_encoder, store_rate)
         )
         _fill(network, self.weights, self.path)
+        return network
+
+    def _host_network(self, description: dict[str, Any], store_rate: float) -> EncoderClassifier:
+        # It needs the toolkit, which takes seconds to import and which nothing else here needs.
+        module = importlib.import_module("selfmis_plugin.host_classifier")
+        network: EncoderClassifier = module.build_host_classifier(
+            description,
+            len(self.labels),
+            self.preprocessing.leads,
+            store_rate,
+            self.preprocessing.sample_rate,
+            standardize=self.standardize,
+        )
         return network
 
 
@@ -114,6 +134,7 @@ def load_trained(path: str | Path) -> LoadedClassifier | LoadedTowers:
             preprocessing,
             standardize,
             _part(weights, "network."),
+            task.get("host_encoder"),
         )
     if name == "selfmis":
         return LoadedTowers(

@@ -13,7 +13,7 @@ import importlib.metadata
 import importlib.util
 import logging
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,15 +120,14 @@ __all__ = [
     "BaseModel",
     "BaseTask",
     "Dataclass",
-    "HostRecipe",
     "ToolkitError",
     "best_score",
     "early_stopping_state",
     "hand_over",
     "host_main",
-    "host_recipes",
     "host_version",
     "metrics",
+    "missing_parts",
     "registered_models",
     "register_criterion",
     "register_lr_scheduler",
@@ -233,6 +232,17 @@ def store_defaults_in_folder(config_name: str) -> None:
         ConfigStore.instance().store(group=folder, name=name, node=_root_config())
 
 
+def missing_parts(values: Mapping[str, Any]) -> list[str]:
+    """Return what a config's values name and the host does not have, such as ``criterion 3kg``."""
+    folders = {"task": "tasks", "model": "models", "criterion": "criterions"}
+    missing = []
+    for part, folder in folders.items():
+        registry = getattr(importlib.import_module(f"{HOST}.{folder}"), f"{part.upper()}_REGISTRY")
+        if values[part]["_name"] not in registry:
+            missing.append(f"{part} {values[part]['_name']}")
+    return missing
+
+
 def whole_config(values: Any) -> Any:
     """Return *values* (what a YAML file gives) with the host's defaults for what they leave out."""
     return OmegaConf.merge(OmegaConf.structured(_root_config()), values)
@@ -241,54 +251,6 @@ def whole_config(values: Any) -> Any:
 def setup_task(cfg: Any) -> Any:
     """Return the task that ``cfg.task`` of a whole config describes."""
     return importlib.import_module(f"{HOST}.tasks").setup_task(cfg.task)
-
-
-@dataclass(frozen=True)
-class HostRecipe:
-    """A pre-training that the host itself brings.
-
-    Attributes
-    ----------
-    name
-        The method, as the SelfMIS paper's table 4 calls it.
-    config
-        Its YAML file.
-    halves
-        Whether its data are the two halves of each record.
-    """
-
-    name: str
-    config: Path
-    halves: bool
-
-    def record(self, signal: torch.Tensor) -> dict[str, Any]:
-        """Return what its model takes for whole records, (batch, leads, samples)."""
-        return {"source": signal, "padding_mask": None}
-
-    def of_different_patients(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Return a batch that repeats one record's pair as one of as many patients.
-
-        It says its own size too: a criterion that derives its targets has none to count.
-        """
-        rows = len(batch["net_input"]["source"])
-        if "patient_id" in batch:
-            batch["patient_id"] = torch.arange(rows // 2).repeat_interleave(2)
-        return {**batch, "sample_size": rows}
-
-
-def host_recipes() -> list[HostRecipe]:
-    """Return the host's own pre-trainings that the paper measured; none where it has no files."""
-    if HOST != FAIRSEQ_SIGNALS:
-        return []
-    examples = Path(sys.modules[HOST].__path__[0]).parent / "examples"
-    transformer = "config/pretraining/ecg_transformer"
-    found = [
-        HostRecipe("SimCLR", examples / "simclr" / transformer / "simclr_augs.yaml", False),
-        HostRecipe("Wav2Vec 2", examples / "wav2vec2/config/pretraining/w2v.yaml", False),
-        HostRecipe("3KG", examples / "3kg" / transformer / "3kg.yaml", False),
-        HostRecipe("W2V-CMSC", examples / "w2v_cmsc/config/pretraining/w2v_cmsc.yaml", True),
-    ]
-    return [recipe for recipe in found if recipe.config.is_file()]
 
 
 def best_score() -> float | None:

@@ -67,11 +67,12 @@ def decimate(
     signal: npt.NDArray[np.int16], rate: float, target: float
 ) -> npt.NDArray[np.int16] | npt.NDArray[np.float64]:
     """Lower the sample rate of (leads, samples) as :class:`selfmis_plugin.nn.inputs.Preparation`
-    does: by scipy's own filter, with zeros beyond the ends."""
+    does: by scipy's own filter, with zeros beyond the ends. A constant lead stays one."""
     if rate == target:
         return signal
     ratio = resampling_ratio(rate, target)
-    return resample_poly(signal.astype(np.float64), ratio.numerator, ratio.denominator, axis=-1)
+    lowered = resample_poly(signal.astype(np.float64), ratio.numerator, ratio.denominator, axis=-1)
+    return np.where(np.ptp(signal, axis=-1, keepdims=True) == 0, signal[:, :1], lowered)
 
 
 SCALES: dict[str, Scaling] = {"zscore": standardise, "mV": to_millivolts}

@@ -79,6 +79,12 @@ def read_model(path: str | Path) -> SavedModel:
             f"{path} is of pre-training and predicts no label: give a classifier's checkpoint, "
             "such as a linear probe's on it"
         )
+    if classifier.host_encoder is not None:
+        raise CheckpointError(
+            f"{path} has an encoder of the host's own "
+            f"({classifier.host_encoder['model']['_name']}), which works inside that host alone: "
+            "'selfmis evaluate' judges it; predict and export are for this plugin's encoders"
+        )
     rate = max(_STORE_RATE, classifier.preprocessing.sample_rate)
     return SavedModel(classifier, rate)
 

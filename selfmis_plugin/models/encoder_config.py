@@ -51,13 +51,13 @@ class EncoderConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
     )
 
 
-def configure(encoder: Net1D, config: EncoderConfig, frozen: bool = False) -> None:
+def configure(encoder: Any, config: EncoderConfig, frozen: bool = False) -> None:
     """Make *encoder* compute as the config says.
 
     Parameters
     ----------
     encoder
-        The encoder, whatever its weights.
+        A Net1D or an encoder of the host's own, whatever its weights.
     config
         Its ``precision``, ``frozen_precision``, ``compile`` and ``activation_checkpointing``.
     frozen

@@ -9,6 +9,11 @@ import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import Tower
+from selfmis_plugin.host_classifier import (
+    build_host_classifier,
+    describe_host_encoder,
+    load_host_encoder,
+)
 from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1DConfig
@@ -20,7 +25,10 @@ class SelfMISClassifierConfig(EncoderConfig):
 
     encoder_checkpoint: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
         default=None,
-        metadata={"help": "weights of the encoder: of pre-training, a classifier or ECGFounder"},
+        metadata={
+            "help": "weights of the encoder: of pre-training, also the host's own, of a classifier "
+            "or ECGFounder"
+        },
     )
     freeze_encoder: bool = field(
         default=False, metadata={"help": "train only the head: linear probing"}
@@ -39,15 +47,23 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
     ----------
     network
         The encoder, its input and its head.
+    host_encoder
+        What describes an encoder of the host's own, in plain values.
     """
 
-    def __init__(self, network: EncoderClassifier) -> None:
+    def __init__(
+        self, network: EncoderClassifier, host_encoder: dict[str, Any] | None = None
+    ) -> None:
         super().__init__()
         self.network = network
+        self.host_encoder = host_encoder
 
     @classmethod
     def build_model(cls, cfg: SelfMISClassifierConfig, task: Any) -> SelfMISClassifier:
         """Build the classifier for a task's leads and labels; load the encoder if *cfg* names one.
+
+        The keys of the encoder's size do not matter to one of the host's own, which its checkpoint
+        describes.
 
         Raises
         ------
@@ -55,6 +71,22 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             If the checkpoint does not fit the config or the data.
         """
         leads = task.preprocessing.leads
+        checkpoint = cfg.encoder_checkpoint
+        rate = task.preprocessing.sample_rate
+        host_encoder = describe_host_encoder(checkpoint, rate) if checkpoint else None
+        if checkpoint and host_encoder is not None:
+            network = build_host_classifier(
+                host_encoder,
+                len(task.labels),
+                leads,
+                task.store.info.sample_rate,
+                rate,
+                cfg.freeze_encoder,
+                cfg.standardize_embeddings,
+            )
+            load_host_encoder(network.encoder, checkpoint)
+            configure(network.encoder, cfg, frozen=cfg.freeze_encoder)
+            return cls(network, host_encoder)
         config = Net1DConfig.from_mapping(cfg, len(leads))
         network = EncoderClassifier(
             config,

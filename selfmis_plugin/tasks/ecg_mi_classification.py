@@ -49,6 +49,11 @@ class ECGMIClassificationTask(StoreTask):
         store = open_split(cfg.data, cfg.train_subset).store
         return {**super().describe(cfg), "labels": list(_labels(store, cfg))}
 
+    def extra_state(self) -> dict[str, Any]:
+        """Return what describes an encoder that is not this plugin's own."""
+        description = getattr(self._model, "host_encoder", None)
+        return {} if description is None else {"host_encoder": description}
+
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """Give a classifier that standardises embeddings their statistics, once."""
         super().begin_epoch(epoch, model)
