@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from selfmis_plugin.toolkit import FAIRSEQ_SIGNALS, HOST, ToolkitError, host_version
+from selfmis_plugin.hosts import FAIRSEQ_SIGNALS, ToolkitError
+from selfmis_plugin.toolkit import HOST, host_version
 
 __all__ = [
     "HOW_TO_GET_SIGNALS",

@@ -20,14 +20,9 @@ def main(argv: Sequence[str]) -> int:
         # Deciding on the host may fail, and its message is all that a user should see then.
         toolkit = importlib.import_module("selfmis_plugin.toolkit")
     except RuntimeError as error:
-        print(f"selfmis train: {error}", file=sys.stderr)
+        print(f"selfmis train: {error}\n'selfmis doctor' says more.", file=sys.stderr)
         return 2
     os.environ[compat.WORKER_HOST] = toolkit.HOST
-    if toolkit.ADAPTATIONS:
-        print(
-            f"selfmis train: {toolkit.HOST} was adapted: " + "; ".join(toolkit.ADAPTATIONS),
-            file=sys.stderr,
-        )
     sys.argv = ["selfmis train", *argv]
     importlib.import_module("fairseq_cli.hydra_train").cli_main()
     return 0

@@ -130,6 +130,7 @@ def _set_up(values: Any, data: Path) -> Trained:
     cfg = toolkit.whole_config(values)
     with open_dict(cfg):
         cfg.task.data = str(data)
+    toolkit.mend_for_run(cfg)
     task = toolkit.setup_task(cfg)
     task.load_dataset("train")
     dataset = task.datasets["train"]
