@@ -14,7 +14,6 @@ import importlib
 import sys
 import typing
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
