@@ -16,7 +16,8 @@ import inspect
 import os
 import sys
 import types
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +90,7 @@ def apply(host: str) -> list[str]:
         done += [HASHABLE.name] if changed else []
     else:
         importlib.import_module(host)
-    return _apply([p for p in AT_THE_START if p is not HASHABLE], None, done)
+    return _apply((p for p in AT_THE_START if p is not HASHABLE), None, done)
 
 
 def mend_for_run(host: str, cfg: Any) -> list[str]:
@@ -102,10 +103,11 @@ def mend_for_run(host: str, cfg: Any) -> list[str]:
     """
     if host != PATCHED_HOST:
         return []
-    return _apply([p for p in FOR_A_RUN if p.concerns and p.concerns(cfg)], cfg, [])
+    # One at a time: what a patch changes in the config may concern the next.
+    return _apply((p for p in FOR_A_RUN if p.concerns and p.concerns(cfg)), cfg, [])
 
 
-def _apply(patches: list[Patch], cfg: Any, done: list[str]) -> list[str]:
+def _apply(patches: Iterable[Patch], cfg: Any, done: list[str]) -> list[str]:
     for patch in patches:
         if patch.needed():
             patch.apply(cfg)
@@ -234,13 +236,14 @@ def _criteria() -> dict[str, Any]:
 
 
 def _named(name: str, cfg: Any) -> bool:
-    return bool(cfg.criterion is not None and cfg.criterion.get("_name") == name)
+    return bool(cfg.criterion is not None and cfg.criterion._name == name)
 
 
 def _name_registered_criterion(cfg: Any) -> None:
     omegaconf: Any = importlib.import_module("omegaconf")
     defaults = importlib.import_module(f"{PATCHED_HOST}.criterions").CRITERION_DATACLASS_REGISTRY
-    names = {"_name": "cmsc", "all_gather": cfg.model.get("all_gather", False)}
+    gather = "all_gather" in cfg.model and cfg.model.all_gather
+    names = {"_name": "cmsc", "all_gather": gather}
     with omegaconf.open_dict(cfg):
         structured = omegaconf.OmegaConf.structured(defaults["cmsc"])
         cfg.criterion = omegaconf.OmegaConf.merge(structured, cfg.criterion, names)
@@ -267,7 +270,8 @@ def _fails(name: str) -> bool:
         "segment": torch.tensor([0, 1, 0, 1]),
     }
     settings = types.SimpleNamespace(temp=0.1, eps=1e-8, all_gather=False)
-    with contextlib.suppress(Exception):  # each of them fails in its own way
+    with contextlib.suppress(Exception), warnings.catch_warnings():  # each fails in its own way
+        warnings.simplefilter("ignore")
         return not _criteria()[name](settings, None)(Model(), sample)[1]
     return True
 

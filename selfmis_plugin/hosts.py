@@ -13,6 +13,15 @@ FAIRSEQ = "fairseq"
 FAIRSEQ_SIGNALS = "fairseq_signals"
 #: The distributions that bring each of them.
 DISTRIBUTIONS = {FAIRSEQ: ("fairseq-fixed", "fairseq"), FAIRSEQ_SIGNALS: (FAIRSEQ_SIGNALS,)}
+#: What they import in one version alone.
+REQUIREMENTS: dict[str, dict[str, str]] = {FAIRSEQ: {}, FAIRSEQ_SIGNALS: {"transformers": "4.46.3"}}
+#: Distributions that cannot be imported on Python 3.11, and what to install in their place.
+REPLACED = {"fairseq": "pip install --no-build-isolation 'fairseq-fixed>=0.12.3.1,<0.13'"}
+#: Versions that the plugin was tested with.
+SUPPORTED = {
+    FAIRSEQ: "fairseq-fixed 0.12.3.1",
+    FAIRSEQ_SIGNALS: "fairseq-signals at commit 6b9e1375bbe6bc2e55ff4d9b95eabe8eee3adec7",
+}
 INSTALLATION = "https://github.com/Jwoos5/fairseq-signals#requirements-and-installation"
 
 

@@ -70,10 +70,14 @@ def _refuse_two_precisions(cfg: Any) -> None:
     ours = [
         f"model.{key}={cfg.model[key]}"
         for key in ("precision", "frozen_precision")
-        if cfg.model.get(key) not in (None, "float32")
+        if key in cfg.model and cfg.model[key] not in (None, "float32")
     ]
-    # fairseq-signals has no amp.
-    theirs = [f"common.{key}=true" for key in ("fp16", "bf16", "amp") if cfg.common.get(key)]
+    # Not every host has all of them, and omegaconf 2.0 refuses get() of a key that is not there.
+    theirs = [
+        f"common.{key}=true"
+        for key in ("fp16", "bf16", "amp")
+        if key in cfg.common and cfg.common[key]
+    ]
     if ours and theirs:
         raise ValueError(
             f"{' and '.join(ours + theirs)} both reduce the precision. Keep one: "
