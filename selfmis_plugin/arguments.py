@@ -6,10 +6,21 @@ import argparse
 import math
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from selfmis_plugin.data.leads import parse_leads
 
-__all__ = ["default_workers", "known_names", "leads", "positive", "share", "whole", "workers"]
+__all__ = [
+    "LABELS_HELP",
+    "default_workers",
+    "known_names",
+    "labels",
+    "leads",
+    "positive",
+    "share",
+    "whole",
+    "workers",
+]
 
 #: More processes than this wait for the disk, or for each other's memory.
 _MOST_WORKERS = 8
@@ -62,6 +73,28 @@ def leads(text: str) -> tuple[str, ...]:
         return parse_leads(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+#: What :func:`labels` is for, where a command takes it.
+LABELS_HELP = (
+    "what the outputs of a fine-tuned ECGFounder file mean, in their order: names apart by commas, "
+    "or a text file with one a line"
+)
+
+
+def labels(text: str) -> tuple[str, ...]:
+    """Read names of labels: apart by commas, or the lines of a file."""
+    file = Path(text)
+    try:
+        # Path.is_file does not take a text that is too long for a name.
+        is_file = os.path.isfile(text)
+        parts = file.read_text(encoding="utf-8").splitlines() if is_file else text.split(",")
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{file}: cannot be read as text ({error})") from None
+    names = tuple(name for part in parts if (name := part.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names no label")
+    return names
 
 
 def known_names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

@@ -12,7 +12,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 __all__ = [
     "CheckpointError",
     "EncoderWeights",
+    "ecgfounder_weights",
     "load_encoder_weights",
     "read_checkpoint",
     "save_encoder_weights",
@@ -58,12 +59,15 @@ class EncoderWeights:
     kind
         ``"ecgfounder"``, ``"selfmis"`` (pre-training), ``"selfmis_classifier"`` or ``"encoder"``
         (a file of :func:`save_encoder_weights`).
+    head
+        What an ECGFounder file has in its ``dense`` layer, ``weight`` and ``bias``, unchecked.
     """
 
     config: Net1DConfig
     state_dict: dict[str, Tensor]
     preprocessing: dict[str, Any] | None
     kind: str
+    head: Mapping[str, Any] = field(default_factory=dict)
 
 
 # Toolkits keep numbers of numpy's in the state of their progress metrics.  Building one runs no
@@ -123,7 +127,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None
             )
     except pickle.UnpicklingError as error:
-        refused = re.search(r"(?:GLOBAL|global:?)\s+`?([\w.]+\.[\w.]+)", str(error))
+        refused = re.search(r"(?:GLOBAL|global:?)\s+(?:GLOBAL\s+)?`?([\w.]+)", str(error))
         if refused:
             raise CheckpointError(
                 f"{path}: holds a Python object ({refused[1]}) beside weights, and objects in a "
@@ -157,10 +161,8 @@ def load_encoder_weights(path: str | Path, tower: Tower | None = "single") -> En
 
     The content tells what a file is:
 
-    - ECGFounder's published files, ``{"state_dict": ...}`` (its batch norms, which its authors
-      leave unused, and its
-      ``dense`` head are dropped; the shape of the network is read off the tensors, its stride is
-      taken as 2);
+    - ECGFounder's published files and those that its authors' code saves after fine-tuning,
+      ``{"state_dict": ...}`` (:func:`ecgfounder_weights`);
     - training checkpoints of this plugin from either toolkit, pre-training or classifier;
     - files of :func:`save_encoder_weights` (``.safetensors``).
 
@@ -194,18 +196,13 @@ def load_encoder_weights(path: str | Path, tower: Tower | None = "single") -> En
         if isinstance(state, Mapping) and isinstance(payload.get("cfg"), Mapping):
             weights = _from_training(path, payload, state, tower or "single")
         else:
-            state = payload.get("state_dict", payload)
-            state = (
-                {str(k).removeprefix("module."): v for k, v in state.items()}
-                if isinstance(state, Mapping)
-                else {}
-            )
-            if _FOUNDER_FIRST not in state:
+            founder = ecgfounder_weights(path, payload)
+            if founder is None:
                 raise CheckpointError(
                     f"{path}: neither a training checkpoint of this plugin nor ECGFounder weights "
                     f"(it has {_some(payload)}): give one of those"
                 )
-            weights = _from_ecgfounder(path, state)
+            weights = founder
     if tower is not None:
         _check_leads(path, weights, tower)
     return weights
@@ -420,7 +417,35 @@ def _founder_norm(name: str, channels: int) -> dict[str, Tensor]:
     }
 
 
-def _from_ecgfounder(path: Path, state: Mapping[str, Any]) -> EncoderWeights:
+def ecgfounder_weights(path: Path, payload: Mapping[str, Any]) -> EncoderWeights | None:
+    """Weights of a file laid out as ECGFounder's, published or fine-tuned by its authors' code.
+
+    Its batch norms, which the authors leave unused, are dropped. The shape of the network is read
+    off the tensors, its stride is taken as 2.
+
+    Parameters
+    ----------
+    path
+        The file.
+    payload
+        What :func:`read_checkpoint` found in it.
+
+    Returns
+    -------
+    EncoderWeights or None
+        With the ``dense`` layer as its head; None where the file is laid out in another way.
+
+    Raises
+    ------
+    CheckpointError
+        If its tensors make no network.
+    """
+    state = payload.get("state_dict", payload)
+    if not isinstance(state, Mapping):
+        return None
+    state = {str(name).removeprefix("module."): value for name, value in state.items()}
+    if _FOUNDER_FIRST not in state:
+        return None
     weights = {_own_name(n): value for n, value in state.items() if not _FOUNDER_UNUSED.search(n)}
     config = _founder_config(path, weights)
     return EncoderWeights(
@@ -428,6 +453,11 @@ def _from_ecgfounder(path: Path, state: Mapping[str, Any]) -> EncoderWeights:
         state_dict=_checked(path, weights, config),
         preprocessing=_founder_preprocessing(config.in_leads),
         kind="ecgfounder",
+        head={
+            name.removeprefix("dense."): value
+            for name, value in state.items()
+            if name in ("dense.weight", "dense.bias")
+        },
     )
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
+from selfmis_plugin.checkpoints import to_ecgfounder
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.classifier import EncoderClassifier
-from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
 from tests.support import LABELS
 
@@ -71,4 +72,21 @@ def _save(
         },
         path,
     )
+    return path
+
+
+def write_ecgfounder(
+    path: Path, leads: int = 1, classes: int = 150, seed: int = 0, **entries: Any
+) -> Path:
+    """Save a tiny network with a random head in the layout of ECGFounder's published files.
+
+    *entries* are further ones of the file's dictionary.
+    """
+    torch.manual_seed(seed)
+    config = dataclasses.replace(CONFIG, in_leads=leads)
+    state = to_ecgfounder(Net1D(config).state_dict(), config, classes)
+    state["dense.weight"] = torch.randn(classes, config.embedding_dim)
+    state["dense.bias"] = torch.randn(classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({"state_dict": state, **entries}, path)
     return path

@@ -15,7 +15,6 @@ from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import StoreWriter
 
 LABELS = ("NORM", "AMI", "IMI", "PMI")
-LABEL_SETS = {"diagnostic": LABELS, "infarction": LABELS[1:], "all": (*LABELS, "SR")}
 
 #: An encoder that trains in a second, for the configs of size "small".
 TINY = (
@@ -29,17 +28,23 @@ def write_store(
     sizes: dict[str, int] | None = None,
     seed: int = 0,
     lead_mask: int = 2 ** len(STANDARD_LEADS) - 1,
+    diagnoses: tuple[str, ...] = LABELS,
+    drawn: tuple[str, ...] = LABELS[:3],
     **settings: object,
 ) -> Path:
-    """Write a store of random records whose first lead differs by label."""
+    """Write a store of random records whose first lead differs by label.
+
+    *diagnoses* are the labels of the store, *drawn* those that records have.
+    """
+    sets = {"diagnostic": diagnoses, "infarction": diagnoses[1:], "all": (*diagnoses, "SR")}
     rng = np.random.default_rng(seed)
     sizes = sizes or {"train": 100, "valid": 25, "test": 25}
     time = np.arange(5000) / 500
-    with StoreWriter(path, database="ptbxl", label_sets=LABEL_SETS, **settings) as writer:  # type: ignore[arg-type]
+    with StoreWriter(path, database="ptbxl", label_sets=sets, **settings) as writer:  # type: ignore[arg-type]
         for split, count in sizes.items():
             for _ in range(count):
                 number = len(writer)
-                labels = [name for name in ("NORM", "AMI", "IMI") if rng.random() < 0.4]
+                labels = [name for name in drawn if rng.random() < 0.4]
                 gains = rng.normal(size=12) + 3 * ("AMI" in labels)
                 wave = 400 * np.sin(2 * np.pi * (1 + rng.random()) * time)
                 signal = gains[:, None] * wave + rng.normal(0, 40, (12, 5000))

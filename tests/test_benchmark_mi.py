@@ -13,8 +13,9 @@ from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.experiments import infarction
-from selfmis_plugin.experiments.commands import CommandError
+from selfmis_plugin.experiments.commands import CommandError, best_checkpoint
 from selfmis_plugin.experiments.graph import Step, run_steps
+from selfmis_plugin.experiments.infarction_report import write_infarction_report
 from selfmis_plugin.experiments.paper import TABLE_1, TABLE_3, TABLE_5
 from selfmis_plugin.experiments.tables import (
     Measured,
@@ -25,6 +26,7 @@ from selfmis_plugin.experiments.tables import (
 )
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import PROBE
+from tests.checkpoint_files import write_classifier
 from tests.support import TINY
 
 TINY_SETS = [part for override in TINY for part in ("--set", override)]
@@ -153,11 +155,42 @@ def test_checkpoints_of_the_user_take_the_stages_place(
         )
 
 
+def test_a_second_stage_starts_from_its_probe(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[tuple[Path, dict[str, object]]] = []
+
+    def trained(run: Path, config: str, overrides: dict[str, object], *_: object) -> float:
+        calls.append((run, overrides))
+        write_classifier(best_checkpoint(run))
+        return 1.0
+
+    monkeypatch.setattr(infarction, "train", trained)
+    encoder = write_classifier(tmp_path / "encoder.pt")
+    methods = [known_methods()["ecgfounder"]]
+    shared: dict[str, Any] = {"given": {"single_lead_checkpoint": encoder}, "methods": methods}
+    settings = settings_for(store, tmp_path / "b", modes=("finetune_two_stage",), **shared)
+    report = infarction.run_infarction(settings)
+    (probe, first), (_, second) = calls
+    assert first["model.encoder_checkpoint"] == encoder
+    assert second["model.classifier_checkpoint"] == best_checkpoint(probe)
+    assert "model.encoder_checkpoint" not in second
+    # The probe was not asked for, and is there when it is.
+    assert [cell["mode"] for cell in report["cells"]] == ["finetune_two_stage"]
+    settings = settings_for(store, tmp_path / "b", modes=tuple(methods[0].modes), **shared)
+    report = infarction.run_infarction(settings)
+    assert [cell["mode"] for cell in report["cells"]] == list(methods[0].modes)
+    assert len(calls) == len(methods[0].modes) == 6
+    text = write_infarction_report(tmp_path / "b", report, methods)
+    assert "- finetune_warmup: finetune, only the head in the first 200 updates" in text
+
+
 def test_what_is_asked_wrongly_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["benchmark", "mi", "--dest", str(tmp_path)]) == 1
     assert "--synthetic" in capsys.readouterr().err
     for arguments, message in (
         (["--methods", "selfmis,nothing"], "nothing is none of"),
+        (["--modes", "finetune_slowly"], "none of probe, finetune, finetune_warmup"),
         (["--fractions", "0"], "above 0"),
         (["--seeds", "0"], "number of seeds"),
         (["--set", "x"], "KEY=VALUE"),

@@ -147,8 +147,14 @@ def test_ptbxl_with_only_the_low_rate_says_so(tmp_path: Path, ptbxl_root: Path) 
     for name in ("ptbxl_database.csv", "scp_statements.csv"):
         shutil.copy(ptbxl_root / name, tmp_path)
     write_record(tmp_path / "records100/00000/00003_lr", random_record(1000), rate=100)
-    with pytest.raises(DatabaseError, match="only the 100 Hz signals.*download the 500 Hz"):
+    with pytest.raises(DatabaseError, match="only the 100 Hz signals.*--source-rate 100"):
         ptbxl.list_records(tmp_path)
+    with pytest.raises(DatabaseError, match="only the 500 Hz signals.*--source-rate 500"):
+        ptbxl.list_records(ptbxl_root, 100)
+    run("ptbxl", tmp_path, "--dest", tmp_path / "s", "--source-rate", 100, "--workers", 1)
+    (record,) = Store.open(tmp_path / "s").records.to_dict("records")
+    assert record["source"] == "records100/00000/00003_lr"
+    assert record["repaired"] == "resampled from 100 Hz"
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,35 @@ def test_reduced_precision_trains(runs: dict) -> None:
             assert losses != exact and losses == pytest.approx(exact, rel=0.05)
 
 
+def test_fine_tuning_as_people_do_it(runs: dict) -> None:
+    folder = runs["folder"]
+    probe = folder / "outputs/selfmis_linear_probe_small/checkpoints/checkpoint_best.pt"
+    arguments = [
+        *("--config-name", "selfmis_finetune_two_stage_small", runs["probe"][2]),
+        *(f"model.classifier_checkpoint={probe}", "model.freeze_encoder_updates=6"),
+        *("criterion.positive_weight_cap=2", "dataset.batch_size=25", "optimization.max_epoch=3"),
+        *("checkpoint.save_interval_updates=1", "optimizer.weight_decay=0.01"),
+    ]
+    whole, resumed = folder / "tuned", folder / "tuned_resumed"
+    output = run([*arguments, f"hydra.run.dir={whole}"], folder)
+    assert "weights of positives, at most 2, from 100 training records" in output
+    checkpoints = whole / "checkpoints"
+    names = ("checkpoint_2_6.pt", "checkpoint_2_7.pt", "checkpoint_last.pt")
+    before, after, last = (read_checkpoint(checkpoints / name) for name in names)
+    start = {k: v for k, v in read_checkpoint(probe)["model"].items() if ".encoder." in k}
+    assert len(start) > 10
+    assert all(torch.equal(before["model"][name], value) for name, value in start.items())
+    assert not any(torch.equal(after["model"][name], value) for name, value in start.items())
+    steps = {state["step"] for state in last["last_optimizer_state"]["state"].values()}
+    assert steps == {6, 12}
+
+    (resumed / "checkpoints").mkdir(parents=True)
+    shutil.copy(checkpoints / "checkpoint_1_3.pt", resumed / "checkpoints/checkpoint_last.pt")
+    run([*arguments, f"hydra.run.dir={resumed}"], folder)
+    again = read_checkpoint(resumed / "checkpoints/checkpoint_last.pt")["model"]
+    assert all(torch.equal(value, again[name]) for name, value in last["model"].items())
+
+
 def test_a_wearable_trains(tmp_path: Path) -> None:
     for subject in range(3):
         signals = wearable_recording(subject, (10,) * 4)

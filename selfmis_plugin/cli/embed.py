@@ -19,7 +19,12 @@ def main(argv: Sequence[str]) -> int:
         description="Write the embeddings of a split's records as Parquet (record_id, patient_id, "
         "embedding) or .npy (with the names in FILE.records.tsv).",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="a run's checkpoint_best.pt, or an ECGFounder file",
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
     parser.add_argument(

@@ -8,12 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.arguments import whole
+from selfmis_plugin.arguments import LABELS_HELP, labels, whole
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import PreprocessingError
 from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.evaluation.evaluate import difference_of, evaluate, figures_of, predict_split
+from selfmis_plugin.evaluation.evaluate import (
+    coverage,
+    difference_of,
+    evaluate,
+    figures_of,
+    predict_split,
+)
 from selfmis_plugin.evaluation.predictions import Predictions, PredictionsError
 from selfmis_plugin.evaluation.statistics import DRAWS
 from selfmis_plugin.files import write_json
@@ -32,7 +38,14 @@ def main(argv: Sequence[str]) -> int:
         "macro AUC and the mean over the nine infarction types, with 95 % intervals by patient. "
         "A pre-training checkpoint: retrieval of the 12-lead by the single-lead embedding.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="a run's checkpoint_best.pt; or an ECGFounder file, evaluated by its own head: as "
+        "published, through those of its 150 classes that name a statement of the data",
+    )
+    parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
     parser.add_argument("--batch-size", type=whole(1), default=128, metavar="N")
@@ -41,6 +54,9 @@ def main(argv: Sequence[str]) -> int:
         type=Path,
         metavar="CHECKPOINT",
         help="a second classifier: also print the differences with intervals and p-values",
+    )
+    parser.add_argument(
+        "--against-labels", type=labels, metavar="NAMES", help="as --labels, of that second one"
     )
     parser.add_argument(
         "--level",
@@ -75,7 +91,8 @@ def main(argv: Sequence[str]) -> int:
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     place = options.data, options.split, options.batch_size
-    if not isinstance(load_trained(options.checkpoint), LoadedClassifier):
+    trained = load_trained(options.checkpoint, options.labels)
+    if not isinstance(trained, LoadedClassifier):
         if options.against or options.predictions:
             raise CheckpointError(
                 f"{options.checkpoint} is of pre-training and predicts no label: --against and "
@@ -83,7 +100,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
             )
         figures = evaluate(options.checkpoint, *place)
         return figures, [_title(figures), *_retrieval_lines(figures)]
-    predictions = predict_split(options.checkpoint, *place)
+    predictions = predict_split(options.checkpoint, *place, options.labels)
     if options.predictions:
         predictions.write(options.predictions)
     figures = {
@@ -93,10 +110,11 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         "split": options.split,
         "records": len(predictions),
         **figures_of(predictions, options.draws),
+        **coverage(trained, options.data, options.split),
     }
-    lines = [_title(figures), *_figure_lines(figures, options)]
+    lines = [_title(figures), *_figure_lines(figures, options), *_coverage_lines(figures)]
     if options.against:
-        other = predict_split(options.against, *place)
+        other = predict_split(options.against, *place, options.against_labels)
         figures["against"] = str(options.against)
         figures["difference"] = difference_of(predictions, other, options.draws or DRAWS)
         lines += ["", f"AUC minus that of {options.against}"]
@@ -158,6 +176,18 @@ def _undefined_lines(figures: Mapping[str, Any]) -> list[str]:
         return []
     names = ", ".join(figures["undefined"])
     return [f"without a positive or without a negative, so left out: {names}"]
+
+
+def _coverage_lines(figures: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if figures["not_covered"] and figures["infarction"]:
+        lines.append(
+            f"no output for {', '.join(figures['not_covered'])}: the mean over the infarction "
+            "types is one over the others"
+        )
+    if figures["not_in_data"]:
+        lines.append(f"not a label of the data, so left out: {', '.join(figures['not_in_data'])}")
+    return lines
 
 
 def _difference_lines(difference: Mapping[str, Any], predictions: Predictions) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.arguments import LABELS_HELP, labels
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.statistics import DRAWS, SPECIFICITY
@@ -30,7 +31,13 @@ def main(argv: Sequence[str]) -> int:
         "preprocessing and thresholds, and a model card; with --format onnx also model.onnx, "
         "which runs without PyTorch.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
+    parser.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        help="a run's checkpoint_best.pt, or an ECGFounder file with its head",
+    )
+    parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument(
         "--data",
         type=Path,
@@ -78,7 +85,9 @@ def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]
     onnx_files = None
     if options.format == "onnx":
         onnx_files = importlib.import_module("selfmis_plugin.inference.onnx_files")
-    model = prepare_export(options.checkpoint, options.data, options.specificity, DRAWS)
+    model = prepare_export(
+        options.checkpoint, options.data, options.specificity, DRAWS, options.labels
+    )
     if onnx_files is None:
         write_model(model, options.dest, model_card(model))
         return model, {}

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.arguments import LABELS_HELP, labels
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
@@ -43,8 +44,10 @@ def main(argv: Sequence[str]) -> int:
         "--model",
         type=Path,
         required=True,
-        help="a folder of selfmis export, or a run's checkpoint_best.pt (then no thresholds)",
+        help="a folder of selfmis export, or a run's checkpoint_best.pt or an ECGFounder file "
+        "(then no thresholds)",
     )
+    parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="recordings")
     parser.add_argument(
         "--lead",
@@ -80,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     )
     options = parser.parse_args(argv)
     try:
-        model = load_model(options.model, options.precision)
+        model = load_model(options.model, options.precision, options.labels)
         strips, problems = _read(model, options)
         predictions = model.score(strips)
         if options.json:

@@ -212,7 +212,7 @@ class Store:
             If a row is not in the store or a label is in none of its label sets.
         """
         index = self._check_rows(rows)
-        known = {label for names in self.info.label_sets.values() for label in names}
+        known = self.info.labels
         unknown = [label for label in labels if label not in known]
         if unknown:
             sets = ", ".join(f"{k} ({len(v)})" for k, v in self.info.label_sets.items()) or "none"

@@ -99,6 +99,11 @@ class StoreInfo:
     label_sets: dict[str, tuple[str, ...]]
     created_with: str
 
+    @property
+    def labels(self) -> frozenset[str]:
+        """Names of all labels that a record may have, of any set."""
+        return frozenset(label for names in self.label_sets.values() for label in names)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``store.json``."""
         return {"format": STORE_FORMAT, **asdict(self)}

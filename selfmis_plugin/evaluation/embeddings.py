@@ -82,7 +82,7 @@ def embed_split(
     Parameters
     ----------
     checkpoint
-        Of a pre-training or a classifier of this plugin.
+        Of a pre-training or a classifier of this plugin, or an ECGFounder file.
     data, split
         Folder of a store, or of manifests of one, and the name of the manifest.
     towers
@@ -103,7 +103,7 @@ def embed_split(
     StoreError
         If the data cannot be read.
     """
-    trained = load_trained(checkpoint)
+    trained = load_trained(checkpoint, named=False)
     part = fitting_split(trained, data, split)
     records = part.store.records.iloc[part.rows]
     names = tuple(records["record_id"]), tuple(records["patient_id"])

@@ -28,8 +28,9 @@ def evaluate(
     batch_size: int = 128,
     ranks: Sequence[int] = (1, 5, 10),
     draws: int = DRAWS,
+    labels: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Evaluate a checkpoint of this plugin.
+    """Evaluate a checkpoint of this plugin, or an ECGFounder file by its own head.
 
     Parameters
     ----------
@@ -45,12 +46,14 @@ def evaluate(
         The k of R@k.
     draws
         Bootstrap draws of the intervals; 0 leaves them out.
+    labels
+        Of a fine-tuned ECGFounder file: see :func:`~selfmis_plugin.loading.load_trained`.
 
     Returns
     -------
     dict
-        JSON-ready. A classifier: see :func:`figures_of`; towers: ``r1``, ... and ``median_rank``.
-        Both: ``kind``, ``checkpoint``, ``data``, ``split`` and ``records``.
+        JSON-ready. A classifier: see :func:`figures_of` and :func:`coverage`; towers: ``r1``, ...
+        and ``median_rank``. Both: ``kind``, ``checkpoint``, ``data``, ``split`` and ``records``.
 
     Raises
     ------
@@ -59,7 +62,7 @@ def evaluate(
     StoreError
         If the data cannot be read.
     """
-    trained = load_trained(checkpoint)
+    trained = load_trained(checkpoint, labels)
     part = fitting_split(trained, data, split)
     about = {
         "kind": trained.kind,
@@ -69,29 +72,55 @@ def evaluate(
         "records": len(part.rows),
     }
     if isinstance(trained, LoadedClassifier):
-        return about | figures_of(_predictions(trained, part, batch_size), draws)
+        figures = figures_of(_predictions(trained, part, batch_size), draws)
+        return about | figures | coverage(trained, data, split)
     return about | _retrieval(trained, part, batch_size, ranks)
 
 
 def predict_split(
-    checkpoint: str | Path, data: str | Path, split: str = "test", batch_size: int = 128
+    checkpoint: str | Path,
+    data: str | Path,
+    split: str = "test",
+    batch_size: int = 128,
+    labels: Sequence[str] | None = None,
 ) -> Predictions:
     """Return what a classifier's checkpoint says of every record of a split.
+
+    Labels that the data do not have are left out.
 
     Raises
     ------
     CheckpointError
-        If it is no classifier's, cannot be read, or was trained on data prepared in another way.
+        If it is no classifier's, cannot be read, was trained on data prepared in another way, or
+        the data have none of its labels.
     StoreError
         If the data cannot be read.
     """
-    trained = load_trained(checkpoint)
+    trained = load_trained(checkpoint, labels)
     if not isinstance(trained, LoadedClassifier):
         raise CheckpointError(
             f"{checkpoint} is of pre-training and predicts no label: give a classifier's "
             "checkpoint, such as a linear probe's on it"
         )
     return _predictions(trained, fitting_split(trained, data, split), batch_size)
+
+
+def coverage(trained: LoadedClassifier, data: str | Path, split: str = "test") -> dict[str, Any]:
+    """Return what a classifier and the data do not share.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``not_in_data``, labels of the classifier that the data do not have;
+        ``not_covered``, infarction types of the data that are none of the classifier's labels.
+    """
+    known = open_split(data, split).store.info.labels
+    return {
+        "not_in_data": [label for label in trained.labels if label not in known],
+        "not_covered": [
+            name for name in INFARCTION_TYPES if name in known and name not in trained.labels
+        ],
+    }
 
 
 def figures_of(predictions: Predictions, draws: int = DRAWS) -> dict[str, Any]:
@@ -164,6 +193,7 @@ def _refuse_other_data(checkpoint: Path, trained: Preprocessing, part: Split) ->
         raise CheckpointError(
             f"{checkpoint} needs data that {part.store.path} does not hold: {'; '.join(reasons)}. "
             "Prepare the records as the checkpoint was trained"
+            + (f" (--filter {trained.filter})" if info.filter != trained.filter else "")
         )
 
 
@@ -185,6 +215,15 @@ def outputs(
 
 
 def _predictions(trained: LoadedClassifier, part: Split, batch_size: int) -> Predictions:
+    known = part.store.info.labels
+    columns = [column for column, label in enumerate(trained.labels) if label in known]
+    if not columns:
+        raise CheckpointError(
+            f"{trained.path}: {part.store.path} has none of its labels "
+            f"({', '.join(trained.labels[:10])}): give records that have, or the names by which "
+            "they go there"
+        )
+    labels = tuple(trained.labels[column] for column in columns)
     network = trained.network(part.store.info.sample_rate)
     logits = torch.cat(
         [
@@ -196,9 +235,9 @@ def _predictions(trained: LoadedClassifier, part: Split, batch_size: int) -> Pre
     return Predictions(
         tuple(records["record_id"]),
         tuple(records["patient_id"]),
-        trained.labels,
-        part.store.targets(part.rows, trained.labels).astype(bool),
-        logits.numpy(),
+        labels,
+        part.store.targets(part.rows, labels).astype(bool),
+        logits.numpy()[:, columns],
     )
 
 

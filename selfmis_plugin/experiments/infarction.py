@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from selfmis_plugin import __version__, toolkit
-from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.data.fraction_manifests import write_fraction
 from selfmis_plugin.data.splits import open_split
-from selfmis_plugin.data.store import SPLITS
+from selfmis_plugin.data.store import SPLITS, StoreError
 from selfmis_plugin.data.store_format import ALL_TRAINING
-from selfmis_plugin.evaluation.evaluate import evaluate, figures_of, predict_split
+from selfmis_plugin.evaluation.evaluate import (
+    evaluate,
+    figures_of,
+    fitting_split,
+    predict_split,
+)
 from selfmis_plugin.experiments.commands import CommandError, best_checkpoint, train
 from selfmis_plugin.experiments.graph import Step, run_steps
 from selfmis_plugin.files import write_json
+from selfmis_plugin.loading import LoadedClassifier, load_trained
 from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, Method, Stage
 
 #: What a config's name ends with at each size.
@@ -52,7 +59,8 @@ class Settings:
     seeds
         A seed sets weights, order of records, and which records a fraction takes.
     modes
-        How methods are judged: ``probe``, ``finetune``.
+        How methods are judged: ``probe``, ``finetune`` and what methods add. A mode that another
+        starts from is run for it, and reported where it is asked for.
     size
         ``full`` or ``small``: which configs.
     given
@@ -77,7 +85,10 @@ class Settings:
 
 @dataclass(frozen=True)
 class Cell:
-    """One classifier: a method, judged in one way, on a fraction of the labels, for one seed."""
+    """One classifier: a method, judged in one way, on a fraction of the labels, for one seed.
+
+    The fraction is 0 where nothing is trained on the labels.
+    """
 
     method: Method
     mode: str
@@ -97,21 +108,15 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
     -------
     dict
         JSON-ready: ``cells`` (figures of each finished one), ``stages`` (seconds, retrieval),
-        ``failed`` (what went wrong, by step), and what the figures were measured on.
+        ``failed`` (what went wrong, by step), ``left_out`` (why the head of a given file cannot be
+        judged, by cell), and what the figures were measured on.
 
     Raises
     ------
     InfarctionError
         If the folder holds a benchmark of other data or settings, or data are missing.
     """
-    cells = [
-        Cell(method, mode, fraction, seed)
-        for seed in settings.seeds
-        for method in settings.methods
-        for mode in settings.modes
-        if mode in method.modes
-        for fraction in settings.fractions
-    ]
+    cells, left_out = _cells(settings)
     stages = {stage.name: stage for method in settings.methods for stage in method.stages()}
     _check(settings, stages)
     _claim(settings)
@@ -129,13 +134,14 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
                     if not _given(settings, source)
                 ]
                 steps[name] = Step(needs, functools.partial(_run_stage, settings, stage, seed))
-    for cell in cells:
-        encoder = cell.method.encoder
+    for cell in _with_sources(cells):
+        encoder, source = cell.method.encoder, _source(cell)
         needs = (
             []
             if encoder is None or _given(settings, encoder)
             else [_stage_name(encoder, cell.seed)]
         )
+        needs += [source.name] if source else []
         steps[cell.name] = Step(needs, functools.partial(_run_cell, settings, cell))
     failed = run_steps(steps, settings.workers)
     return {
@@ -150,6 +156,7 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
             if path.exists()
         ],
         "failed": {name: str(error) for name, error in failed.items()},
+        "left_out": left_out,
     }
 
 
@@ -158,6 +165,42 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
 
 def _given(settings: Settings, stage: Stage) -> Path | None:
     return settings.given.get(stage.given_by) if stage.given_by else None
+
+
+def _cells(settings: Settings) -> tuple[list[Cell], dict[str, str]]:
+    """Return the cells that are asked for, and why some of these cannot be."""
+    cells: list[Cell] = []
+    left_out: dict[str, str] = {}
+    for seed in settings.seeds:
+        for method in settings.methods:
+            for mode in (mode for mode in settings.modes if mode in method.modes):
+                if method.modes[mode].config is not None:
+                    cells += [Cell(method, mode, part, seed) for part in settings.fractions]
+                    continue
+                cell = Cell(method, mode, 0.0, seed)
+                given = method.encoder and _given(settings, method.encoder)
+                if not given:
+                    cells.append(cell)
+                # A given file is the same for every seed.
+                elif seed == settings.seeds[0]:
+                    problem = _problem_of_head(given, settings.data[LABELLED])
+                    if problem is None:
+                        cells.append(cell)
+                    else:
+                        left_out[cell.name] = problem
+    return cells, left_out
+
+
+def _problem_of_head(file: Path, data: Path) -> str | None:
+    """Say why a file cannot be judged by its own head; it may still be an encoder to train on."""
+    try:
+        trained = load_trained(file)
+        if not isinstance(trained, LoadedClassifier):
+            return f"{file} is of pre-training and has no head of its own"
+        fitting_split(trained, data, "test")
+    except (CheckpointError, StoreError) as error:
+        return str(error)
+    return None
 
 
 def _check(settings: Settings, stages: Mapping[str, Stage]) -> None:
@@ -282,8 +325,29 @@ def _run_stage(settings: Settings, stage: Stage, seed: int) -> None:
 # -- cells -------------------------------------------------------------------------------------
 
 
+def _source(cell: Cell) -> Cell | None:
+    """Return the cell whose classifier *cell* starts from, if it does."""
+    mode = cell.method.modes[cell.mode].starts_from
+    return dataclasses.replace(cell, mode=mode) if mode else None
+
+
+def _with_sources(cells: Iterable[Cell]) -> list[Cell]:
+    """Return *cells* once each, those that others start from before them."""
+    ordered: dict[str, Cell] = {}
+    for cell in cells:
+        source = _source(cell)
+        for one in _with_sources([source]) if source else []:
+            ordered.setdefault(one.name, one)
+        ordered.setdefault(cell.name, cell)
+    return list(ordered.values())
+
+
 def _cell_file(settings: Settings, cell: Cell) -> Path:
     return settings.dest / cell.name / "cell.json"
+
+
+def _cell_run(settings: Settings, cell: Cell) -> Path:
+    return settings.dest / cell.name / "run"
 
 
 def _run_cell(settings: Settings, cell: Cell) -> None:
@@ -291,17 +355,25 @@ def _run_cell(settings: Settings, cell: Cell) -> None:
     if done.exists():
         return
     classifier: Classifier = cell.method.modes[cell.mode]
-    data = _labelled(settings, cell.fraction, cell.seed)
-    run = done.parent / "run"
-    overrides = {
-        "task.data": data,
-        "common.seed": cell.seed,
-        classifier.encoder_key: _encoder(settings, cell),
-        **classifier.overrides,
-        **_extra(settings, cell.mode),
-    }
-    seconds = _train(settings, run, classifier.config, overrides, cell.name)
-    predictions = predict_split(best_checkpoint(run), data, "test")
+    encoder = _encoder(settings, cell)
+    if classifier.config is None:
+        if encoder is None:
+            raise InfarctionError(f"{cell.name}: no encoder, so no head that could be judged")
+        checkpoint, seconds, records = encoder, 0.0, 0
+    else:
+        data = _labelled(settings, cell.fraction, cell.seed)
+        run = _cell_run(settings, cell)
+        overrides = {
+            "task.data": data,
+            "common.seed": cell.seed,
+            classifier.encoder_key: encoder,
+            **classifier.overrides,
+            **_extra(settings, cell.mode),
+        }
+        seconds = _train(settings, run, classifier.config, overrides, cell.name)
+        checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)
+    predictions = predict_split(checkpoint, settings.data[LABELLED], "test")
+    done.parent.mkdir(parents=True, exist_ok=True)
     predictions.write(done.parent / "predictions.parquet")
     write_json(
         done,
@@ -311,13 +383,16 @@ def _run_cell(settings: Settings, cell: Cell) -> None:
             "fraction": cell.fraction,
             "seed": cell.seed,
             "seconds": round(seconds, 1),
-            "train_records": len(open_split(data, "train").rows),
+            "train_records": records,
             **figures_of(predictions),
         },
     )
 
 
 def _encoder(settings: Settings, cell: Cell) -> Path | None:
+    source = _source(cell)
+    if source is not None:
+        return best_checkpoint(_cell_run(settings, source))
     encoder = cell.method.encoder
     return None if encoder is None else _checkpoint(settings, encoder, cell.seed)
 

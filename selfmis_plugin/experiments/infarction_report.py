@@ -14,11 +14,14 @@ from matplotlib.figure import Figure
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.experiments.tables import (
     Measured,
+    covered_types,
     order_of_table_5,
     table_1,
     table_3,
     table_5,
     table_of_modes,
+    tables_of_zero_shot,
+    what_modes_are,
 )
 from selfmis_plugin.files import whole_file, write_json
 from selfmis_plugin.methods.method import PROBE, Method
@@ -62,11 +65,17 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
         parts.append(f"## Linear probing (the paper's table 1)\n\n{table_1(measured)}")
         if {"selfmis"} <= {method.name for method in probed}:
             parts.append(f"## Fractions of the labels (table 3)\n\n{table_3(measured, _TABLE_3)}")
+    if zero_shot := tables_of_zero_shot(measured):
+        parts.append("\n\n".join(["## Own heads, nothing trained (zero-shot)", *zero_shot]))
     if any(m.ablation for m in measured.methods) and measured.cells:
         parts.append(f"## Ablation (table 5)\n\n{table_5(measured)}")
         parts[-1] += "".join(f"\n\n- {line}" for line in order_of_table_5(measured))
     if len(measured.modes) > 1:
         parts.append(f"## Ways to train on labels\n\n{table_of_modes(measured)}")
+        parts[-1] += "".join(f"\n\n- {line}" for line in what_modes_are(measured))
+    if report.get("left_out"):
+        lines = [f"- {name}: {reason}" for name, reason in report["left_out"].items()]
+        parts.append("## Left out\n\n" + "\n".join(lines))
     if report["failed"]:
         lines = [f"- {name}: {error.splitlines()[0]}" for name, error in report["failed"].items()]
         parts.append("## Failed\n\n" + "\n".join(lines))
@@ -89,9 +98,11 @@ def _table(measured: Measured) -> pd.DataFrame:
                 **{key: cell[key] for key in ("method", "mode", "fraction", "seed")},
                 **{key: cell[key] for key in ("train_records", "records", "seconds")},
                 "mi_auc": cell["mi_auc"],
+                "mi_types": len(covered_types([cell])),
                 "mi_auc_low": cell["record"]["mi_auc"]["low"],
                 "mi_auc_high": cell["record"]["mi_auc"]["high"],
                 "macro_auc": cell["macro_auc"],
+                "macro_labels": sum(value is not None for value in cell["per_label"].values()),
                 **{name: cell["per_label"].get(name) for name in INFARCTION_TYPES},
                 **{f"positives_{name}": cell["positives"].get(name) for name in INFARCTION_TYPES},
             }
@@ -106,19 +117,26 @@ def _draw(measured: Measured, path: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     labels: list[str] = []
+    most = max(len(covered_types([cell])) for cell in measured.cells)
     for method in measured.methods:
         for mode in measured.modes:
-            if not measured.chosen(method.name, mode, measured.fractions[-1]):
+            best = measured.best_trained(method.name, mode)
+            if not best:
                 continue
-            for index, fraction in enumerate(measured.fractions):
+            trained = best[0]["fraction"] == measured.fractions[-1]
+            fractions = measured.fractions if trained else [best[0]["fraction"]]
+            for index, fraction in enumerate(fractions):
                 values = [c["mi_auc"] for c in measured.chosen(method.name, mode, fraction)]
                 known = [value for value in values if value is not None]
-                height = len(labels) + 0.18 * (index - (len(measured.fractions) - 1) / 2)
-                shade = 0.3 + 0.7 * (index + 1) / len(measured.fractions)
+                height = len(labels) + 0.18 * (index - (len(fractions) - 1) / 2)
+                shade = 0.3 + 0.7 * (index + 1) / len(fractions)
                 axes.plot(known, [height] * len(known), ".", color="0.5", markersize=4)
                 if known:
                     axes.plot(np.mean(known), height, "o", color=(0.85, 0.28, 0.0, shade))
-            labels.append(f"{method.title}, {mode}")
+            types = len(covered_types(best))
+            labels.append(
+                f"{method.title}, {mode}" + (f" ({types} types only)" if types < most else "")
+            )
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.4)

@@ -8,7 +8,7 @@ from typing import Any
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.experiments.paper import DATA, TABLE_1, TABLE_3, TABLE_5
-from selfmis_plugin.methods.method import PROBE, Method
+from selfmis_plugin.methods.method import PROBE, ZERO_SHOT, Method
 
 #: Mean and standard deviation over seeds, the deviation None for one seed.
 Spread = tuple[float, float | None]
@@ -29,7 +29,8 @@ class Measured:
         self.methods = list(methods)
         self.cells: list[dict[str, Any]] = report["cells"]
         self.stages: list[dict[str, Any]] = report["stages"]
-        self.fractions = sorted({cell["fraction"] for cell in self.cells})
+        # Where nothing is trained the fraction is 0; it is none to compare the others by.
+        self.fractions = sorted({cell["fraction"] for cell in self.cells} - {0.0}) or [0.0]
         self.modes = list(dict.fromkeys(cell["mode"] for cell in self.cells))
         labelled = report["data"]["labelled"]
         self.data = f"{labelled['database']}, {labelled['records'].get('train', 0):,} labelled"
@@ -38,6 +39,10 @@ class Measured:
         """Return the cells of all seeds."""
         wanted = (method, mode, fraction)
         return [c for c in self.cells if (c["method"], c["mode"], c["fraction"]) == wanted]
+
+    def best_trained(self, method: str, mode: str) -> list[dict[str, Any]]:
+        """Return the cells of all seeds at the largest fraction, or of a mode without training."""
+        return self.chosen(method, mode, self.fractions[-1]) or self.chosen(method, mode, 0.0)
 
     def types(self, method: str, mode: str, fraction: float) -> list[Spread | None]:
         """Return the AUC of each infarction type, then of their mean; None where undefined."""
@@ -65,6 +70,15 @@ def spread(values: Iterable[float | None]) -> Spread | None:
     if not known:
         return None
     return statistics.mean(known), statistics.stdev(known) if len(known) > 1 else None
+
+
+def covered_types(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the infarction types of which every one of *cells* has a figure."""
+    return tuple(
+        name
+        for name in INFARCTION_TYPES
+        if cells and all(cell["per_label"].get(name) is not None for cell in cells)
+    )
 
 
 def table_1(measured: Measured, mode: str = PROBE) -> str:
@@ -155,19 +169,70 @@ def table_5(measured: Measured) -> str:
 
 
 def table_of_modes(measured: Measured) -> str:
-    """Return the mean over the nine types by method and by how it was judged."""
-    fraction = measured.fractions[-1]
+    """Return the mean over the types by method and by how it was judged.
+
+    A mean over fewer types than others says so: it cannot be compared with them.
+    """
     lines = [_row(["Method", *measured.modes, "measured on"]), _rule(len(measured.modes) + 2)]
+    most = max((len(covered_types([cell])) for cell in measured.cells), default=0)
     for method in measured.methods:
-        cells = [
-            _percent(
-                spread(c["mi_auc"] for c in measured.chosen(method.name, mode, fraction)), True
-            )
-            for mode in measured.modes
-        ]
+        cells = []
+        for mode in measured.modes:
+            chosen = measured.best_trained(method.name, mode)
+            types = len(covered_types(chosen))
+            fewer = f" (of {types} types only)" if chosen and types < most else ""
+            cells.append(_percent(spread(cell["mi_auc"] for cell in chosen), True) + fewer)
         if set(cells) != {"-"}:
             lines.append(_row([method.title, *cells, measured.data]))
     return "\n".join(lines)
+
+
+def tables_of_zero_shot(measured: Measured) -> list[str]:
+    """Return what encoders' own heads reach on the types that they name, a table a set of types.
+
+    Below each set stand the linear probes' figures on the same types, which are what its mean can
+    be compared with.
+    """
+    sets: dict[tuple[str, ...], list[Method]] = {}
+    for method in measured.methods:
+        if types := covered_types(measured.best_trained(method.name, ZERO_SHOT)):
+            sets.setdefault(types, []).append(method)
+    tables = []
+    for types, own in sets.items():
+        rows = [(method, ZERO_SHOT) for method in own]
+        rows += [(m, PROBE) for m in measured.methods if measured.best_trained(m.name, PROBE)]
+        header = ["Method", "labels", *types, f"Avg of these {len(types)}", "measured on"]
+        lines = [_row(header), _rule(len(header))]
+        for method, mode in rows:
+            cells = measured.best_trained(method.name, mode)
+            columns = [[cell["per_label"].get(name) for cell in cells] for name in types]
+            of_seeds = [_mean_of_known(values) for values in zip(*columns, strict=True)]
+            shown = [_percent(spread(values)) for values in columns]
+            labels = "none" if mode == ZERO_SHOT else f"{100 * cells[0]['fraction']:g} %, {mode}"
+            row = [method.title, labels, *shown, _percent(spread(of_seeds), True), measured.data]
+            lines.append(_row(row))
+        if absent := [name for name in INFARCTION_TYPES if name not in types]:
+            lines.append(
+                f"\nWithout a figure, and in no mean of this table: {', '.join(absent)} (no class "
+                "names it, or no record of the test split has it)."
+            )
+        tables.append("\n".join(lines))
+    return tables
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if len(known) == len(values) else None
+
+
+def what_modes_are(measured: Measured) -> list[str]:
+    """Say what each mode that was measured is, as the first method that has it describes it."""
+    about = {
+        mode: method.modes[mode].about
+        for method in reversed(measured.methods)
+        for mode in method.modes
+    }
+    return [f"{mode}: {about[mode]}" for mode in measured.modes if about.get(mode)]
 
 
 def order_of_table_5(measured: Measured) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,19 +28,22 @@ def prepare_export(
     data: Path | None = None,
     specificity: float = SPECIFICITY,
     draws: int = DRAWS,
+    labels: Sequence[str] | None = None,
 ) -> SavedModel:
     """Read a checkpoint and, with *data*, choose its thresholds and measure its figures.
 
     Parameters
     ----------
     checkpoint
-        A classifier's.
+        A classifier's, or an ECGFounder file.
     data
         Folder of a store or of manifests: thresholds come from ``valid``, figures from ``test``.
     specificity
         What the thresholds keep.
     draws
         Bootstrap draws of the intervals.
+    labels
+        Of a fine-tuned ECGFounder file: see :func:`~selfmis_plugin.loading.load_trained`.
 
     Raises
     ------
@@ -50,7 +54,7 @@ def prepare_export(
     """
     if checkpoint.is_dir():
         raise CheckpointError(f"{checkpoint} is a folder: give a run's checkpoint_best.pt")
-    model = read_model(checkpoint)
+    model = read_model(checkpoint, labels)
     provenance: dict[str, Any] = {
         "plugin_version": __version__,
         "checkpoint": checkpoint.name,
@@ -59,9 +63,9 @@ def prepare_export(
     if data is None:
         return replace(model, provenance=provenance)
     valid, test = open_split(data, VALID), open_split(data, TEST)
-    chosen_on = predict_split(checkpoint, data, VALID)
+    chosen_on = predict_split(checkpoint, data, VALID, labels=labels)
     points = choose_operating_points(chosen_on, specificity)
-    predictions = predict_split(checkpoint, data, TEST)
+    predictions = predict_split(checkpoint, data, TEST, labels=labels)
     provenance["valid"] = {**_about(data, valid), "records": len(chosen_on)}
     provenance["test"] = {**_about(data, test), **_figures(predictions, points, draws)}
     rate = float(test.store.info.sample_rate)

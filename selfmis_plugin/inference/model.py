@@ -252,16 +252,20 @@ class Model:
         return np.concatenate(outputs)
 
 
-def load_model(path: str | Path, precision: str = "float32") -> Model:
+def load_model(
+    path: str | Path, precision: str = "float32", labels: Sequence[str] | None = None
+) -> Model:
     """Load a classifier, without running code that its files carry.
 
     Parameters
     ----------
     path
         A folder that ``selfmis export`` wrote, or a run's ``checkpoint_best.pt`` (which has no
-        operating thresholds: probabilities only).
+        operating thresholds: probabilities only), or an ECGFounder file with its head.
     precision
         What the encoder computes in: ``"float32"`` or ``"bfloat16"``.
+    labels
+        What the outputs of a fine-tuned ECGFounder file mean, in their order.
 
     Raises
     ------
@@ -273,4 +277,4 @@ def load_model(path: str | Path, precision: str = "float32") -> Model:
     >>> model = load_model("my-model")  # doctest: +SKIP
     >>> model.predict(millivolts, rate=512, unit="mV", lead="I").results["AMI"]  # doctest: +SKIP
     """
-    return Model(read_model(path), precision)
+    return Model(read_model(path, labels), precision)

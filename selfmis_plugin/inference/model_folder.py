@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,10 +60,17 @@ class SavedModel:
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_model(path: str | Path) -> SavedModel:
-    """Read a folder of :func:`write_model`, or a classifier's checkpoint.
+def read_model(path: str | Path, labels: Sequence[str] | None = None) -> SavedModel:
+    """Read a folder of :func:`write_model`, a classifier's checkpoint, or an ECGFounder file.
 
-    A checkpoint has no operating points. No code from the files is run.
+    Only a folder has operating points. No code from the files is run.
+
+    Parameters
+    ----------
+    path
+        The folder or file.
+    labels
+        Of a fine-tuned ECGFounder file: see :func:`~selfmis_plugin.loading.load_trained`.
 
     Raises
     ------
@@ -72,8 +79,10 @@ def read_model(path: str | Path) -> SavedModel:
     """
     path = Path(path)
     if path.is_dir():
+        if labels is not None:
+            raise CheckpointError(f"{path} is a folder and names its labels: leave out the labels")
         return _read_folder(path)
-    classifier = load_trained(path)
+    classifier = load_trained(path, labels)
     if not isinstance(classifier, LoadedClassifier):
         raise CheckpointError(
             f"{path} is of pre-training and predicts no label: give a classifier's checkpoint, "
@@ -155,6 +164,8 @@ def _described(model: SavedModel) -> dict[str, Any]:
         "encoder": asdict(classifier.config),
         "standardize_embeddings": classifier.standardize,
         "labels": list(classifier.labels),
+        # The head's outputs that make each label, where a label is not one output.
+        "classes": None if classifier.classes is None else [list(c) for c in classifier.classes],
         "preprocessing": classifier.preprocessing.to_dict(),
         "input_rate": model.input_rate,
         "operating_points": {
@@ -181,6 +192,7 @@ def _read_folder(folder: Path) -> SavedModel:
                 preprocessing,
                 bool(values["standardize_embeddings"]),
                 _read_weights(folder / WEIGHTS),
+                _classes(values.get("classes"), len(values["labels"])),
             ),
             float(values["input_rate"]),
             None if points["specificity"] is None else float(points["specificity"]),
@@ -199,6 +211,15 @@ def _read_folder(folder: Path) -> SavedModel:
             f"{file}: does not describe a classifier ({error!r}): export it again"
         ) from error
     return model
+
+
+def _classes(values: Any, labels: int) -> tuple[tuple[int, ...], ...] | None:
+    if values is None:
+        return None
+    classes = tuple(tuple(int(number) for number in members) for members in values)
+    if len(classes) != labels or not all(classes) or min(min(c) for c in classes) < 0:
+        raise ValueError(f"classes of {len(classes)} labels do not fit {labels} labels")
+    return classes
 
 
 def _read_weights(file: Path) -> dict[str, Any]:

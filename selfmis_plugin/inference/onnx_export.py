@@ -72,7 +72,12 @@ def write_int8(model: SavedModel, source: Path, path: Path, windows: npt.NDArray
     windows
         Prepared windows, (n, leads, samples), from which the ranges of the activations are taken.
     """
-    head = [node.name for node in onnx.load(str(source)).graph.node if OUTPUT in node.output]
+    # Labels made of several of the head's outputs come out of a later node than the head's.
+    head = [
+        node.name
+        for node in onnx.load(str(source)).graph.node
+        if OUTPUT in node.output or any(name.startswith("head.") for name in node.input)
+    ]
     with _quiet():
         quantize_static(
             str(source),

@@ -125,6 +125,9 @@ def _aucs(classifier: OnnxClassifier, data: Path) -> dict[str, float | None]:
             for first in range(0, len(part.rows), _BATCH)
         ]
     )
-    targets = part.store.targets(part.rows, classifier.labels).astype(bool)
-    report = auc_report(targets, logits, classifier.labels, INFARCTION_TYPES)
+    known = part.store.info.labels
+    columns = [column for column, label in enumerate(classifier.labels) if label in known]
+    labels = [classifier.labels[column] for column in columns]
+    targets = part.store.targets(part.rows, labels).astype(bool)
+    report = auc_report(targets, logits[:, columns], labels, INFARCTION_TYPES)
     return {"macro_auc": report.macro_auc, "mi_auc": report.mi_auc}

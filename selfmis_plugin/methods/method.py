@@ -69,19 +69,27 @@ class Classifier:
     Attributes
     ----------
     config
-        Name of the YAML file at full size; ``CONFIG_small`` is the one for a CPU.
+        Name of the YAML file at full size; ``CONFIG_small`` is the one for a CPU. None where
+        nothing is trained: the encoder's checkpoint is judged by the head that it has.
     overrides
         Further config keys.
     encoder_key
         Config key that takes the encoder's checkpoint.
+    starts_from
+        Mode of the same method whose best checkpoint ``encoder_key`` takes in place of the
+        encoder's: the second of two stages. It is run too where it is not asked for.
+    about
+        What the mode is, in a few words for the report.
     """
 
-    config: str
+    config: str | None
     overrides: Mapping[str, object] = field(default_factory=dict)
     encoder_key: str = "model.encoder_checkpoint"
+    starts_from: str | None = None
+    about: str = ""
 
 
-PROBE, FINETUNE = "probe", "finetune"
+PROBE, FINETUNE, ZERO_SHOT = "probe", "finetune", "zero_shot"
 LEAD_I = {"task.leads": ("I",)}
 
 
@@ -98,7 +106,7 @@ class Method:
     encoder
         The stage whose encoder is judged; None where there is none.
     modes
-        How it is judged, by name: ``probe``, ``finetune`` and what a method adds.
+        How it is judged, by name: ``probe``, ``finetune``, ``zero_shot`` and what a method adds.
     paper
         Name of its row in the paper's table 1 or table 5, if it has one.
     ablation

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from selfmis_plugin.methods.method import (
-    FINETUNE,
-    LEAD_I,
-    PROBE,
-    UNLABELLED,
-    Classifier,
-    Method,
-    Stage,
-)
+from selfmis_plugin.methods.method import FINETUNE, LEAD_I, PROBE, UNLABELLED, Method, Stage
 from selfmis_plugin.methods.supervised import MULTI_LEAD, SINGLE_LEAD
+from selfmis_plugin.methods.ways import finetune, probe, ways
 
-_CLASSIFIERS = {
-    PROBE: Classifier("selfmis_linear_probe", LEAD_I),
-    FINETUNE: Classifier("selfmis_finetune", LEAD_I),
-}
+_CLASSIFIERS = {PROBE: probe(LEAD_I), FINETUNE: finetune(LEAD_I)}
 
 
 def _aligned(name: str, starts_from: Mapping[str, Stage]) -> Stage:
@@ -33,7 +23,7 @@ METHODS = (
         "selfmis",
         "SelfMIS",
         _aligned("selfmis", {**_SINGLE, **_MULTI}),
-        _CLASSIFIERS,
+        ways(LEAD_I),
         paper="SelfMIS (Ours)",
         ablation=PROBE,
     ),
@@ -65,7 +55,7 @@ METHODS = (
         "without_alignment",
         "w/o alignment: trained on the labels alone",
         None,
-        {FINETUNE: Classifier("selfmis_finetune", LEAD_I)},
+        {FINETUNE: finetune(LEAD_I)},
         paper="w/o Alignment",
         ablation=FINETUNE,
     ),

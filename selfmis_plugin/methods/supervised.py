@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.methods.method import (
-    ARCHIVE,
-    FINETUNE,
-    LEAD_I,
-    PROBE,
-    Classifier,
-    Method,
-    Stage,
-)
+from selfmis_plugin.methods.method import ARCHIVE, LEAD_I, PROBE, Method, Stage
+from selfmis_plugin.methods.ways import AS_IT_IS, probe, ways
 
 ALL_LEADS = {"task.leads": STANDARD_LEADS}
 
@@ -35,25 +28,19 @@ METHODS = (
         "ecgfounder",
         "ECGFounder (or its stand-in)",
         SINGLE_LEAD,
-        {
-            PROBE: Classifier("selfmis_linear_probe", LEAD_I),
-            FINETUNE: Classifier("selfmis_finetune", LEAD_I),
-        },
+        {**ways(LEAD_I), **AS_IT_IS},
         paper="ECGFounder",
     ),
     Method(
         "random_encoder",
         "random encoder",
         None,
-        {PROBE: Classifier("selfmis_linear_probe", LEAD_I)},
+        {PROBE: probe(LEAD_I)},
     ),
     Method(
         "twelve_lead",
         "12 leads (upper bound)",
         MULTI_LEAD,
-        {
-            PROBE: Classifier("selfmis_linear_probe", ALL_LEADS),
-            FINETUNE: Classifier("selfmis_finetune", ALL_LEADS),
-        },
+        {**ways(ALL_LEADS), **AS_IT_IS},
     ),
 )

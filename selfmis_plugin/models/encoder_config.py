@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 import torch
@@ -108,19 +109,7 @@ def load_tower(
         prepared in another way.
     """
     weights = load_encoder_weights(path, tower)
-    if weights.config != config:
-        keys = [f.name for f in fields(config) if f.name != "in_leads"]
-        asked = " ".join(
-            f"model.{key}={_as_override(getattr(weights.config, key))}"
-            for key in keys
-            if getattr(weights.config, key) != getattr(config, key)
-        )
-        raise CheckpointError(
-            f"{path} holds an encoder of another size. Ask for its size: {asked}"
-            if asked
-            else f"{path} holds an encoder of {weights.config.in_leads} leads, and this run needs "
-            f"one of {config.in_leads}"
-        )
+    refuse_other_size(path, weights.config, config)
     if weights.preprocessing is not None:
         made = Preprocessing.from_dict(weights.preprocessing)
         if weights.kind == "ecgfounder":
@@ -134,19 +123,44 @@ def load_tower(
                     made.filter,
                 )
             made = used
-        made = _for_another_channel(path, made, preprocessing)
-        difference = preprocessing.difference(made)
-        if difference:
-            how = f" (--filter {made.filter})" if made.filter != preprocessing.filter else ""
-            raise CheckpointError(
-                f"{path} was trained on data prepared in another way: {'; '.join(difference)}. "
-                f"Prepare the records as it needs{how}, or train an encoder on these"
-            )
+        refuse_other_preprocessing(path, made, preprocessing)
     encoder.load_state_dict(weights.state_dict)
     logger.info("%s: weights of the %s-lead encoder loaded", path, tower)
 
 
-def _for_another_channel(path: str, made: Preprocessing, now: Preprocessing) -> Preprocessing:
+def refuse_other_size(path: str | Path, theirs: Net1DConfig, ours: Net1DConfig) -> None:
+    """Raise a CheckpointError that says which size to ask for, if the two are not one."""
+    if theirs == ours:
+        return
+    keys = [f.name for f in fields(ours) if f.name != "in_leads"]
+    asked = " ".join(
+        f"model.{key}={_as_override(getattr(theirs, key))}"
+        for key in keys
+        if getattr(theirs, key) != getattr(ours, key)
+    )
+    raise CheckpointError(
+        f"{path} holds an encoder of another size. Ask for its size: {asked}"
+        if asked
+        else f"{path} holds an encoder of {theirs.in_leads} leads, and this run needs "
+        f"one of {ours.in_leads}"
+    )
+
+
+def refuse_other_preprocessing(path: str | Path, made: Preprocessing, now: Preprocessing) -> None:
+    """Raise a CheckpointError if an encoder trained on *made* would see data prepared otherwise."""
+    made = _for_another_channel(path, made, now)
+    difference = now.difference(made)
+    if difference:
+        how = f" (--filter {made.filter})" if made.filter != now.filter else ""
+        raise CheckpointError(
+            f"{path} was trained on data prepared in another way: {'; '.join(difference)}. "
+            f"Prepare the records as it needs{how}, or train an encoder on these"
+        )
+
+
+def _for_another_channel(
+    path: str | Path, made: Preprocessing, now: Preprocessing
+) -> Preprocessing:
     """Let a single-lead encoder go between a standard lead and a wearable's channel, and say so.
 
     A wearable has no labels of its own, and no encoder of its own to start from. Between two

@@ -6,14 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import torch
+import torch.distributed
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import Tower
-from selfmis_plugin.host_classifier import (
-    build_host_classifier,
-    describe_host_encoder,
-    load_host_encoder,
-)
+from selfmis_plugin.models.classifier_start import start_from_classifier
 from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1DConfig
@@ -25,13 +22,20 @@ class SelfMISClassifierConfig(EncoderConfig):
 
     encoder_checkpoint: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
         default=None,
-        metadata={
-            "help": "weights of the encoder: of pre-training, also the host's own, of a classifier "
-            "or ECGFounder"
-        },
+        metadata={"help": "weights of the encoder: of pre-training, a classifier or ECGFounder"},
+    )
+    classifier_checkpoint: Optional[str] = field(  # noqa: UP045
+        default=None,
+        metadata={"help": "start encoder and head from a classifier, such as a linear probe"},
     )
     freeze_encoder: bool = field(
         default=False, metadata={"help": "train only the head: linear probing"}
+    )
+    freeze_encoder_updates: int = field(
+        default=0, metadata={"help": "warm-up: updates that train only the head, at the start"}
+    )
+    encoder_lr_scale: float = field(
+        default=1.0, metadata={"help": "the encoder's learning rate as a factor of the head's"}
     )
     standardize_embeddings: bool = field(
         default=False,
@@ -47,46 +51,36 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
     ----------
     network
         The encoder, its input and its head.
-    host_encoder
-        What describes an encoder of the host's own, in plain values.
+    freeze_encoder_updates
+        Number of updates, from the run's first, that train only the head.
+    encoder_lr_scale
+        The encoder's learning rate as a factor of the head's.
     """
 
     def __init__(
-        self, network: EncoderClassifier, host_encoder: dict[str, Any] | None = None
+        self,
+        network: EncoderClassifier,
+        freeze_encoder_updates: int = 0,
+        encoder_lr_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.network = network
-        self.host_encoder = host_encoder
+        self.freeze_encoder_updates = freeze_encoder_updates
+        self.encoder_lr_scale = encoder_lr_scale
 
     @classmethod
     def build_model(cls, cfg: SelfMISClassifierConfig, task: Any) -> SelfMISClassifier:
         """Build the classifier for a task's leads and labels; load the encoder if *cfg* names one.
 
-        The keys of the encoder's size do not matter to one of the host's own, which its checkpoint
-        describes.
-
         Raises
         ------
         CheckpointError
             If the checkpoint does not fit the config or the data.
+        ValueError
+            If keys of the config exclude each other.
         """
+        _check(cfg)
         leads = task.preprocessing.leads
-        checkpoint = cfg.encoder_checkpoint
-        rate = task.preprocessing.sample_rate
-        host_encoder = describe_host_encoder(checkpoint, rate) if checkpoint else None
-        if checkpoint and host_encoder is not None:
-            network = build_host_classifier(
-                host_encoder,
-                len(task.labels),
-                leads,
-                task.store.info.sample_rate,
-                rate,
-                cfg.freeze_encoder,
-                cfg.standardize_embeddings,
-            )
-            load_host_encoder(network.encoder, checkpoint)
-            configure(network.encoder, cfg, frozen=cfg.freeze_encoder)
-            return cls(network, host_encoder)
         config = Net1DConfig.from_mapping(cfg, len(leads))
         network = EncoderClassifier(
             config,
@@ -101,8 +95,12 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         if cfg.encoder_checkpoint:
             tower: Tower = "single" if len(leads) == 1 else "multi"
             load_tower(network.encoder, cfg.encoder_checkpoint, config, tower, task.preprocessing)
+        if cfg.classifier_checkpoint:
+            start_from_classifier(
+                network, cfg.classifier_checkpoint, config, task.labels, task.preprocessing
+            )
         configure(network.encoder, cfg, frozen=cfg.freeze_encoder)
-        return cls(network)
+        return cls(network, cfg.freeze_encoder_updates, cfg.encoder_lr_scale)
 
     def forward(
         self, signal: torch.Tensor | None = None, embedding: torch.Tensor | None = None
@@ -116,7 +114,27 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         embedding
             What the encoder gave for these records, (batch, embedding), in place of the signal.
         """
-        return self.network(signal) if embedding is None else self.network.classify(embedding)
+        network = self.network
+        logits: torch.Tensor = network(signal) if embedding is None else network.classify(embedding)
+        if network.encoder_rests and self.training and torch.distributed.is_initialized():
+            # DistributedDataParallel waits for a gradient of every parameter: zero is one.
+            ends = [parameter.reshape(-1)[:1].sum() for parameter in self.encoder_parameters()]
+            logits = logits + 0 * torch.stack(ends).sum().to(logits.dtype)
+        return logits
+
+    def encoder_parameters(self) -> list[torch.nn.Parameter]:
+        """Return the parameters that have the encoder's learning rate."""
+        return list(self.network.encoder.parameters())
+
+    def encoder_scale(self, updates: int) -> float:
+        """Return the factor of the encoder's learning rate after *updates*: 0 in the warm-up."""
+        if self.network.freeze_encoder:
+            return 1.0  # its parameters are not the optimizer's
+        return 0.0 if updates < self.freeze_encoder_updates else self.encoder_lr_scale
+
+    def begin_update(self, updates: int) -> None:
+        """Let the encoder rest in the head's warm-up, and only there."""
+        self.network.encoder_rests = self.encoder_scale(updates) == 0
 
     def embed_frozen(self, signal: torch.Tensor) -> torch.Tensor:
         """Embed records, (batch, embedding)."""
@@ -137,3 +155,22 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
     def max_positions(self) -> None:
         """Records of any length can be classified."""
         return None
+
+
+def _check(cfg: SelfMISClassifierConfig) -> None:
+    if cfg.freeze_encoder_updates < 0 or not cfg.encoder_lr_scale > 0:
+        raise ValueError(
+            f"model.freeze_encoder_updates={cfg.freeze_encoder_updates} must be at least 0, and "
+            f"model.encoder_lr_scale={cfg.encoder_lr_scale} above 0; model.freeze_encoder=true "
+            "leaves the encoder as it is"
+        )
+    if cfg.freeze_encoder and (cfg.freeze_encoder_updates or cfg.encoder_lr_scale != 1):
+        raise ValueError(
+            "model.freeze_encoder=true freezes the encoder for the whole run: leave out "
+            "model.freeze_encoder_updates and model.encoder_lr_scale, or set it to false"
+        )
+    if cfg.encoder_checkpoint and cfg.classifier_checkpoint:
+        raise ValueError(
+            "model.classifier_checkpoint brings an encoder with its head: leave out "
+            "model.encoder_checkpoint"
+        )

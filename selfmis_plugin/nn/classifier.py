@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,7 @@ class EncoderClassifier(nn.Module):
     Parameters
     ----------
     config
-        Shape of the encoder; its ``in_leads`` is replaced by the number of ``input_leads``. None
-        where another encoder is given.
+        Shape of the encoder; its ``in_leads`` is replaced by the number of ``input_leads``.
     labels
         Number of labels.
     leads
@@ -42,11 +40,12 @@ class EncoderClassifier(nn.Module):
         Bring each value of the embedding to mean 0 and deviation 1 over the training records
         before the head, by :meth:`set_embedding_statistics`. The classifier stays linear; a head
         that is trained for a few epochs no longer favours encoders of large embeddings.
-    encoder
-        Another encoder than Net1D: a module with ``embedding_dim``, from what ``preparation``
-        gives to ``(batch, embedding_dim)``.
-    preparation
-        Module from raw signals of the input leads to what that encoder reads.
+
+    Attributes
+    ----------
+    encoder_rests
+        Head warm-up: while it is true the encoder runs without autograd, though its parameters
+        are to be trained later.
 
     Raises
     ------
@@ -68,7 +67,7 @@ class EncoderClassifier(nn.Module):
 
     def __init__(
         self,
-        config: Net1DConfig | None,
+        config: Net1DConfig,
         labels: int,
         leads: Sequence[str],
         input_leads: Sequence[str] = ("I",),
@@ -76,8 +75,6 @@ class EncoderClassifier(nn.Module):
         sample_rate: float = 500,
         freeze_encoder: bool = False,
         standardize: bool = False,
-        encoder: nn.Module | None = None,
-        preparation: nn.Module | None = None,
     ) -> None:
         super().__init__()
         if labels < 1:
@@ -86,15 +83,14 @@ class EncoderClassifier(nn.Module):
         self.leads = tuple(leads)
         self.input_leads = tuple(input_leads)
         self.freeze_encoder = freeze_encoder
-        self.input = preparation or Preparation(store_rate, sample_rate)
-        network: Any = encoder or _net1d(config, len(self.input_leads))
-        self.encoder = network
-        dim: int = network.embedding_dim
-        self.head = nn.Linear(dim, labels)
+        self.encoder_rests = False
+        self.input = Preparation(store_rate, sample_rate)
+        self.encoder = Net1D(dataclasses.replace(config, in_leads=len(self.input_leads)))
+        self.head = nn.Linear(self.encoder.embedding_dim, labels)
         self.standardize = standardize
         if standardize:
-            self.register_buffer("embedding_mean", torch.zeros(dim))
-            self.register_buffer("embedding_deviation", torch.ones(dim))
+            self.register_buffer("embedding_mean", torch.zeros(self.encoder.embedding_dim))
+            self.register_buffer("embedding_deviation", torch.ones(self.encoder.embedding_dim))
             self.register_buffer("embedding_known", torch.zeros(1, dtype=torch.bool))
         if freeze_encoder:
             self.encoder.requires_grad_(False).eval()
@@ -137,11 +133,12 @@ class EncoderClassifier(nn.Module):
                 f"signals of shape {tuple(signal.shape)} do not have the {len(self.leads)} leads "
                 f"({', '.join(self.leads)}) that the classifier was built for"
             )
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.freeze_encoder):
+        rests = self.freeze_encoder or self.encoder_rests
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not rests):
             # All leads in their order need no copy.
             chosen = signal if self.input_leads == self.leads else signal[:, self.rows]
             prepared = self.input(chosen)
-            embedding: Tensor = self.encoder(prepared.to(next(self.encoder.parameters()).dtype))
+            embedding: Tensor = self.encoder(prepared.to(self.encoder.first_conv.weight.dtype))
             return embedding
 
     def forward(self, signal: Tensor) -> Tensor:
@@ -155,9 +152,3 @@ class EncoderClassifier(nn.Module):
             embedding = centred / self.embedding_deviation.float()
         logits: Tensor = self.head(embedding.to(self.head.weight.dtype))
         return logits
-
-
-def _net1d(config: Net1DConfig | None, leads: int) -> Net1D:
-    if config is None:
-        raise ValueError("a classifier needs an encoder, or the shape of one")
-    return Net1D(dataclasses.replace(config, in_leads=leads))

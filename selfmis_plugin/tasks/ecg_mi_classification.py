@@ -9,6 +9,7 @@ from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads on
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
+from selfmis_plugin.tasks.encoder_rate import encoder_learning_rate
 from selfmis_plugin.tasks.store_task import StoreTask, StoreTaskConfig
 
 
@@ -60,6 +61,32 @@ class ECGMIClassificationTask(StoreTask):
         if model.network.needs_embedding_statistics():
             embeddings = self.embed_training_records(model, model.network.embed)
             model.network.set_embedding_statistics(embeddings)
+
+    def train_step(
+        self,
+        sample: dict[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Train on a batch, the encoder too unless the head is warming up."""
+        # The model itself: the host may have wrapped the one that it hands over.
+        self._model.begin_update(update_num)
+        return super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
+        )
+
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        """Update the weights, the encoder's with its own learning rate."""
+        scale = self._model.encoder_scale(update_num)
+        if scale == 1:
+            super().optimizer_step(optimizer, model, update_num)
+            return
+        with encoder_learning_rate(optimizer, self._model.encoder_parameters(), scale):
+            super().optimizer_step(optimizer, model, update_num)
 
     def read_labels(self) -> Sequence[str]:
         """Hand out the statements to learn."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from selfmis_plugin.arguments import known_names, share, workers
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED
+from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED, ZERO_SHOT
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
@@ -19,6 +20,7 @@ SYNTHETIC = (3000, 6300, 300, 2400)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the benchmark's options."""
     methods = known_methods()
+    modes = tuple(dict.fromkeys(mode for method in methods.values() for mode in method.modes))
     parser.add_argument(
         "--data",
         type=Path,
@@ -49,9 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--modes",
-        type=known_names((PROBE, FINETUNE)),
-        default=(PROBE, FINETUNE),
-        help=f"how encoders are judged (default: {PROBE},{FINETUNE})",
+        type=_modes(modes),
+        default=(PROBE, FINETUNE, ZERO_SHOT),
+        help=f"how encoders are judged: all, or some of {', '.join(modes)}, where a method has "
+        f"them (default: {PROBE},{FINETUNE},{ZERO_SHOT})",
     )
     parser.add_argument(
         "--fractions",
@@ -135,6 +138,11 @@ def run(options: argparse.Namespace) -> int:
             + "\n\nWhat is done stays done: the same command goes on"
         )
     return 0
+
+
+def _modes(known: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
+    read = known_names(known)
+    return lambda text: known if text == "all" else read(text)
 
 
 def _fractions(text: str) -> tuple[float, ...]:

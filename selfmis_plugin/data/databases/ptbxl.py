@@ -29,6 +29,8 @@ STATEMENTS_TABLE = "scp_statements.csv"
 COLUMNS = (
     "ecg_id", "patient_id", "scp_codes", "strat_fold", "filename_lr", "filename_hr"
 )  # fmt: skip
+#: Which column names the files of which rate.
+FILE_COLUMNS = {500: "filename_hr", 100: "filename_lr"}
 
 
 def split_of_fold(fold: int) -> str:
@@ -92,20 +94,29 @@ def parse_codes(text: str) -> tuple[str, ...]:
     return tuple(codes)
 
 
-def list_records(root: Path) -> Listing:
+def list_records(root: Path, source_rate: int = 500) -> Listing:
     """List the records of PTB-XL in the folder *root* that have a diagnostic statement.
+
+    Parameters
+    ----------
+    root
+        Folder of the database.
+    source_rate
+        Which of the database's two copies of the signals to read, in hertz: 500 or 100.
 
     Raises
     ------
     DatabaseError
-        If a table is missing or wrong, or only the 100 Hz signals are there.
+        If a table is missing or wrong, or only the signals of the other rate are there.
     """
     root = existing_folder(root)
     label_sets = read_statements(root / STATEMENTS_TABLE)
     table = read_columns(root / RECORDS_TABLE, COLUMNS)
-    _check_signals(root, table)
+    _check_signals(root, table, source_rate)
     diagnostic = set(label_sets["diagnostic"])
-    records = [_listed(*row) for row in table.itertuples(index=False, name=None)]
+    column = FILE_COLUMNS[source_rate]
+    rows = table[[*COLUMNS[:4], column]].itertuples(index=False, name=None)
+    records = [_listed(column, *row) for row in rows]
     wanted = [r for r in records if r.problem or not diagnostic.isdisjoint(r.labels)]
     left_out = len(records) - len(wanted)
     return Listing(
@@ -119,7 +130,7 @@ def list_records(root: Path) -> Listing:
 
 
 def _listed(
-    ecg_id: str, patient_id: str, codes: str, fold: str, low_rate: str, high_rate: str
+    column: str, ecg_id: str, patient_id: str, codes: str, fold: str, file: str
 ) -> ListedRecord:
     problem = None
     record_id, patient, strat_fold, split = ecg_id, patient_id, None, "train"
@@ -130,11 +141,11 @@ def _listed(
         strat_fold = _whole("strat_fold", fold)
         split = split_of_fold(strat_fold)
         labels = parse_codes(codes)
-        if not high_rate:
-            raise ValueError("filename_hr is empty")
+        if not file:
+            raise ValueError(f"{column} is empty")
     except ValueError as error:
         problem = RecordError("bad table row", f"{RECORDS_TABLE}, ecg_id {ecg_id}: {error}")
-    source = high_rate or low_rate or f"ecg_id {ecg_id}"
+    source = file or f"ecg_id {ecg_id}"
     return ListedRecord(record_id, patient, source, split, labels, strat_fold, problem)
 
 
@@ -149,15 +160,17 @@ def _whole(column: str, text: str) -> int:
     return int(value)
 
 
-def _check_signals(root: Path, table: pd.DataFrame) -> None:
+def _check_signals(root: Path, table: pd.DataFrame, rate: int) -> None:
     if not len(table):
         raise DatabaseError(f"{root / RECORDS_TABLE}: has no rows")
+    other = next(one for one in FILE_COLUMNS if one != rate)
+    wanted, found = table[FILE_COLUMNS[rate]], table[FILE_COLUMNS[other]]
     # Absent one by one they are refused; absent altogether it is another download.
-    if _any_there(root, table["filename_hr"]) or not _any_there(root, table["filename_lr"]):
+    if _any_there(root, wanted) or not _any_there(root, found):
         return
     raise DatabaseError(
-        f"{root}: has only the 100 Hz signals ({table['filename_lr'].iloc[0]}); download the "
-        f"500 Hz ones too ({table['filename_hr'].iloc[0]})"
+        f"{root}: has only the {other} Hz signals ({found.iloc[0]}); download the {rate} Hz ones "
+        f"too ({wanted.iloc[0]}), or prepare these with --source-rate {other}"
     )
 
 
@@ -166,13 +179,20 @@ def _any_there(root: Path, names: pd.Series) -> bool:
     return any(header.is_file() for header in headers)
 
 
-def _no_arguments(parser: argparse.ArgumentParser) -> None:
-    del parser
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source-rate",
+        type=int,
+        choices=tuple(FILE_COLUMNS),
+        default=500,
+        help="which copy of the signals to read, in Hz; those of 100 are resampled to the store's "
+        "500, and task.sample_rate=100 trains on them as they were (default: %(default)s)",
+    )
 
 
 DATABASE = Database(
     name=NAME,
     title="PTB-XL: folds 1-8 train, 9 valid, 10 test; 44 diagnostic statements",
-    add_arguments=_no_arguments,
-    list_records=lambda root, options: list_records(root),
+    add_arguments=_add_arguments,
+    list_records=lambda root, options: list_records(root, options.source_rate),
 )

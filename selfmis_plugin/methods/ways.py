@@ -1,0 +1,55 @@
+"""Ways to train a classifier over an encoder, as people do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from selfmis_plugin.methods.method import FINETUNE, PROBE, ZERO_SHOT, Classifier
+
+
+def probe(leads: Mapping[str, object]) -> Classifier:
+    """Return linear probing on *leads*, which are a config key."""
+    return Classifier("selfmis_linear_probe", leads, about="a linear head, the encoder frozen")
+
+
+def finetune(leads: Mapping[str, object]) -> Classifier:
+    """Return full fine-tuning on *leads*."""
+    return Classifier("selfmis_finetune", leads, about="encoder and head, at one learning rate")
+
+
+#: An encoder that was trained on labels of its own, by the head that came of it.
+AS_IT_IS = {
+    ZERO_SHOT: Classifier(
+        None, about="nothing trained, the encoder's own head: its labels that name a statement"
+    )
+}
+
+
+def ways(leads: Mapping[str, object]) -> dict[str, Classifier]:
+    """Return every way by the name of its mode, each one thing away from full fine-tuning."""
+
+    def changed(key: str, value: object, about: str) -> Classifier:
+        return Classifier("selfmis_finetune", {**leads, key: value}, about=f"{FINETUNE}, {about}")
+
+    return {
+        PROBE: probe(leads),
+        FINETUNE: finetune(leads),
+        "finetune_warmup": changed(
+            "model.freeze_encoder_updates", 200, "only the head in the first 200 updates"
+        ),
+        "finetune_slow_encoder": changed(
+            "model.encoder_lr_scale", 0.1, "the encoder at 0.1 of the head's learning rate"
+        ),
+        "finetune_class_weights": changed(
+            "criterion.positive_weight_cap",
+            10.0,
+            "positives weighted by negatives over positives, at most 10",
+        ),
+        "finetune_two_stage": Classifier(
+            "selfmis_finetune_two_stage",
+            leads,
+            "model.classifier_checkpoint",
+            starts_from=PROBE,
+            about="from the encoder and head of probe, the encoder at 0.1 of the head's rate",
+        ),
+    }
