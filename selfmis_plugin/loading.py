@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
+from selfmis_plugin import readers
 from selfmis_plugin.checkpoints import (
     CheckpointError,
     EncoderWeights,
@@ -33,7 +34,7 @@ class LoadedClassifier:
 
     kind: ClassVar[str] = "classifier"
     path: Path
-    config: Net1DConfig
+    config: Any
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     standardize: bool
@@ -59,7 +60,7 @@ class LoadedClassifier:
         )
         if self.classes is not None:
             network.head = AnyClass(network.encoder.embedding_dim, self.classes)
-        _fill(network, self.weights, self.path)
+        fill(network, self.weights, self.path)
         return network
 
 
@@ -93,7 +94,7 @@ class LoadedTowers:
             sample_rate=self.preprocessing.sample_rate,
             multi_leads=self.multi_leads,
         )
-        _fill(towers, self.weights, self.path)
+        fill(towers, self.weights, self.path)
         return towers
 
 
@@ -115,6 +116,8 @@ def load_trained(
     named
         Whether the labels matter. Where they do not, the outputs of such a head are numbered.
 
+    Checkpoints of other methods than SelfMIS are read by :mod:`selfmis_plugin.readers`.
+
     Raises
     ------
     CheckpointError
@@ -122,6 +125,9 @@ def load_trained(
     """
     file = Path(path)
     state = read_checkpoint(file)
+    reader = readers.reader_of(state)
+    if reader is not None:
+        return reader(file, state)
     founder = ecgfounder_weights(file, state)
     if founder is not None:
         return _ecgfounder_classifier(file, founder, labels, named)
@@ -150,7 +156,7 @@ def load_trained(
             tuple(task["labels"]),
             preprocessing,
             standardize,
-            _part(weights, "network."),
+            part_of(weights, "network."),
         )
     if name == "selfmis":
         return LoadedTowers(
@@ -161,7 +167,7 @@ def load_trained(
             bool(state["cfg"]["task"].get("allow_absent_leads", False)),
             preprocessing,
             task.get("center"),
-            _part(weights, "towers."),
+            part_of(weights, "towers."),
         )
     raise CheckpointError(f"{file} holds the model {name!r}, which is not one of this plugin")
 
@@ -243,7 +249,8 @@ def _checked_labels(path: Path, labels: tuple[str, ...], outputs: int) -> tuple[
     )
 
 
-def _part(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def part_of(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the weights below *prefix*, by the rest of their names, floating ones as float32."""
     return {
         key[len(prefix) :]: value.float() if value.is_floating_point() else value
         for key, value in weights.items()
@@ -251,7 +258,8 @@ def _part(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
     }
 
 
-def _fill(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+def fill(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Load *weights*; raise a CheckpointError that names *path* where they do not fit."""
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
