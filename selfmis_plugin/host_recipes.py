@@ -12,14 +12,21 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
+from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.hosts import FAIRSEQ_SIGNALS, ToolkitError
+from selfmis_plugin.loading import part_of
+from selfmis_plugin.nn.encoder import build_encoder
+from selfmis_plugin.nn.host_shape import HostShape
+from selfmis_plugin.nn.zero_masked import Scale
 from selfmis_plugin.toolkit import HOST, host_version
 
 __all__ = [
     "HOW_TO_GET_SIGNALS",
     "HostEncoder",
-    "describe_pretraining",
+    "load_host_encoder",
     "of_different_patients",
+    "read_host_shape",
     "whole_record",
 ]
 
@@ -30,34 +37,8 @@ HOW_TO_GET_SIGNALS = (
 )
 #: Parts of the toolkit's models that only their pre-training uses.
 _FOR_PRETRAINING_ALONE = ("quantizer", "project_q", "target_glu", "final_proj", "mask_emb")
-#: The host's pre-trained models that can be probed.
+#: Its pre-trained models that can be probed.
 _PROBED_MODELS = ("ecg_transformer", "wav2vec2", "wav2vec2_cmsc")
-
-
-def describe_pretraining(cfg: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Describe the encoder of a pre-training that fairseq-signals itself brings.
-
-    Parameters
-    ----------
-    cfg
-        The config that its checkpoint holds, as plain values.
-
-    Returns
-    -------
-    dict or None
-        ``model`` (what :class:`HostEncoder` is built from), ``sample_rate`` (Hz of its input, None
-        for any) and ``scale`` (``mV`` for 3KG, whose augmentation needs leads in one unit, else
-        ``zscore``: each lead by itself, as the toolkit's preprocessing leaves it). None for other
-        trainings.
-    """
-    model, task, criterion = (cfg.get(part) or {} for part in ("model", "task", "criterion"))
-    if model.get("_name") not in _PROBED_MODELS:
-        return None
-    return {
-        "model": dict(model),
-        "sample_rate": task.get("sample_rate"),
-        "scale": "mV" if criterion.get("_name") == "3kg" else "zscore",
-    }
 
 
 class HostEncoder(torch.nn.Module):
@@ -65,7 +46,7 @@ class HostEncoder(torch.nn.Module):
 
     Parameters
     ----------
-    values
+    shape
         Its model's config.
 
     Raises
@@ -74,29 +55,25 @@ class HostEncoder(torch.nn.Module):
         If the host is not fairseq-signals.
     """
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
+    def __init__(self, shape: HostShape) -> None:
         super().__init__()
         if HOST != FAIRSEQ_SIGNALS:
             raise ToolkitError(
-                f"the model {values['_name']!r} is fairseq-signals', and the host here is "
-                f"{host_version()}: {HOW_TO_GET_SIGNALS}"
+                f"the model {shape.model['_name']!r} is fairseq-signals', and the host here is "
+                f"{host_version()}. To get it, {HOW_TO_GET_SIGNALS}"
             )
-        models = importlib.import_module(f"{HOST}.models")
+        self.config = shape
         # As in the toolkit's own fine-tuning, dropout is for pre-training alone. All layers learn,
         # as those of the other encoders do.
         without = dict.fromkeys(("dropout", "attention_dropout", "dropout_input"), 0.0)
-        self.config = {**values, **without, "all_gather": False, "feature_grad_mult": 1.0}
-        self.model = models.build_model(OmegaConf.create(self.config), None, from_checkpoint=True)
+        values = {**shape.model, **without, "all_gather": False, "feature_grad_mult": 1.0}
+        models = importlib.import_module(f"{HOST}.models")
+        self.model = models.build_model(OmegaConf.create(values), None, from_checkpoint=True)
         for name in _FOR_PRETRAINING_ALONE:
             if getattr(self.model, name, None) is not None:
                 setattr(self.model, name, None)
-        self.embedding_dim = int(values["encoder_embed_dim"])
+        self.embedding_dim = int(shape.model["encoder_embed_dim"])
         self.precision: torch.dtype | None = None
-
-    def load_pretrained(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Take the weights of a pre-training's model, without what only pre-training needs."""
-        own = self.model.state_dict()
-        self.model.load_state_dict({name: value for name, value in state.items() if name in own})
 
     def checkpoint_activations(self, active: bool) -> None:
         """Refuse: the toolkit's encoders have no such thing."""
@@ -112,6 +89,66 @@ class HostEncoder(torch.nn.Module):
         with torch.autocast(signal.device.type, self.precision, enabled=reduced):
             features: torch.Tensor = self.model.extract_features(signal, None)["x"]
         return features.mean(1)
+
+
+@build_encoder.register
+def _(shape: HostShape, in_leads: int) -> HostEncoder:
+    return HostEncoder(shape)
+
+
+def read_host_shape(path: str) -> HostShape | None:
+    """Return the shape of the encoder in a checkpoint that a pre-training of fairseq-signals' own
+    has written, or a classifier over one; None for other files.
+
+    3KG's data are in millivolts, since its augmentation needs leads in one unit; the others' are
+    at mean 0 and deviation 1 lead by lead, as the toolkit's preprocessing leaves them.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read.
+    """
+    if path.endswith(".safetensors"):
+        return None
+    payload = read_checkpoint(path)
+    cfg, state = payload.get("cfg"), payload.get("task_state")
+    if isinstance(state, Mapping) and "host_encoder" in state:
+        return HostShape(**state["host_encoder"])
+    if not isinstance(cfg, Mapping):
+        return None
+    model, task, criterion = (cfg.get(part) or {} for part in ("model", "task", "criterion"))
+    if model.get("_name") not in _PROBED_MODELS:
+        return None
+    scale: Scale = "mV" if criterion.get("_name") == "3kg" else "zscore"
+    return HostShape(dict(model), scale, task.get("sample_rate"))
+
+
+def load_host_encoder(
+    encoder: HostEncoder, path: str, shape: HostShape, preprocessing: Preprocessing
+) -> None:
+    """Fill *encoder* with the weights of the checkpoint that describes it, without what only
+    pre-training needs.
+
+    Raises
+    ------
+    CheckpointError
+        If it was trained at another sample rate than the data have now, or its weights do not fit.
+    """
+    if shape.sample_rate not in (None, preprocessing.sample_rate):
+        raise CheckpointError(
+            f"{path} was pre-trained on signals of {shape.sample_rate:g} Hz, and this run reads "
+            f"{preprocessing.sample_rate:g} Hz: task.sample_rate={shape.sample_rate:g}"
+        )
+    weights = read_checkpoint(path)["model"]
+    own = encoder.state_dict()
+    # Of a classifier over it, or of the pre-training itself.
+    named = part_of(weights, "network.encoder.") or {
+        f"model.{name}": value for name, value in weights.items()
+    }
+    try:
+        encoder.load_state_dict({name: value for name, value in named.items() if name in own})
+    except RuntimeError as error:
+        raise CheckpointError(f"{path}: its weights do not fit its own config: {error}") from error
 
 
 def whole_record(signal: torch.Tensor) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.any_class import AnyClass
 from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
 
@@ -143,7 +145,11 @@ def load_trained(
         name = model["_name"]
         preprocessing = Preprocessing.from_dict(task["preprocessing"])
         standardize = bool(model.get("standardize_embeddings", False))
-        config = Net1DConfig.from_mapping(model, in_leads=len(preprocessing.leads))
+        config: Any = Net1DConfig.from_mapping(model, in_leads=len(preprocessing.leads))
+        if "host_encoder" in task:
+            config = HostShape(**task["host_encoder"])
+            # It needs the toolkit, which takes seconds to import, and which nothing else here does.
+            importlib.import_module("selfmis_plugin.host_recipes")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{file} is not a training checkpoint of this plugin ({error!r}), nor an ECGFounder "

@@ -57,7 +57,7 @@ def configure(encoder: Any, config: EncoderConfig, frozen: bool = False) -> None
     Parameters
     ----------
     encoder
-        A Net1D or an encoder of the host's own, whatever its weights.
+        A Net1D, or an encoder of the host's own.
     config
         Its ``precision``, ``frozen_precision``, ``compile`` and ``activation_checkpointing``.
     frozen

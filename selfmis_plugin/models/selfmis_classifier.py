@@ -12,9 +12,11 @@ import torch.distributed
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import Tower
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.host_recipes import load_host_encoder, read_host_shape
 from selfmis_plugin.models.classifier_start import start_from_classifier
 from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.nn.net1d import Net1DConfig
 
 
@@ -24,7 +26,10 @@ class ClassifierConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
 
     encoder_checkpoint: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
         default=None,
-        metadata={"help": "weights of the encoder: of pre-training, a classifier or ECGFounder"},
+        metadata={
+            "help": "weights of the encoder: of pre-training, also the host's own, of a classifier "
+            "or ECGFounder"
+        },
     )
     classifier_checkpoint: Optional[str] = field(  # noqa: UP045
         default=None,
@@ -80,12 +85,20 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
 
     @staticmethod
     def encoder_shape(cfg: Any, leads: Sequence[str]) -> Any:
-        """Return the shape of the encoder that *cfg* describes, for *leads*."""
-        return Net1DConfig.from_mapping(cfg, len(leads))
+        """Return the shape of the encoder that *cfg* describes, for *leads*.
+
+        A checkpoint of the host's own pre-trainings describes its encoder itself.
+        """
+        start = cfg.encoder_checkpoint or cfg.classifier_checkpoint
+        found = read_host_shape(start) if start else None
+        return found or Net1DConfig.from_mapping(cfg, len(leads))
 
     @staticmethod
     def load_encoder(encoder: Any, path: str, shape: Any, preprocessing: Preprocessing) -> None:
         """Fill the encoder with the weights of a checkpoint; refuse one that does not fit."""
+        if isinstance(shape, HostShape):
+            load_host_encoder(encoder, path, shape, preprocessing)
+            return
         tower: Tower = "single" if len(preprocessing.leads) == 1 else "multi"
         load_tower(encoder, path, shape, tower, preprocessing)
 

@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from selfmis_plugin.nn.encoder import build_encoder
-from selfmis_plugin.nn.inputs import Preparation
+from selfmis_plugin.nn.encoder import build_encoder, build_input
 from selfmis_plugin.nn.towers import lead_rows
 
 __all__ = ["EncoderClassifier"]
@@ -85,7 +84,7 @@ class EncoderClassifier(nn.Module):
         self.input_leads = tuple(input_leads)
         self.freeze_encoder = freeze_encoder
         self.encoder_rests = False
-        self.input = Preparation(store_rate, sample_rate)
+        self.input = build_input(config, self.input_leads, store_rate, sample_rate)
         self.encoder = build_encoder(config, len(self.input_leads))
         self.head = nn.Linear(self.encoder.embedding_dim, labels)
         self.standardize = standardize

@@ -10,12 +10,15 @@ by registering how its shape becomes a network::
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["Encoder", "build_encoder"]
+from selfmis_plugin.nn.inputs import Preparation
+
+__all__ = ["Encoder", "build_encoder", "build_input"]
 
 
 @runtime_checkable
@@ -48,3 +51,25 @@ def build_encoder(config: Any, in_leads: int) -> Any:
         If no encoder is registered for such a shape.
     """
     raise TypeError(f"{type(config).__name__} is the shape of no known encoder")
+
+
+@functools.singledispatch
+def build_input(
+    config: Any, leads: Sequence[str], store_rate: float, sample_rate: float
+) -> nn.Module:
+    """Return the module from raw signals, microvolts ``(batch, leads, samples)``, to what an
+    encoder of the shape *config* reads.
+
+    It is :class:`~selfmis_plugin.nn.inputs.Preparation`, unless another one is registered for the
+    shape.
+
+    Parameters
+    ----------
+    config
+        Shape of the encoder.
+    leads
+        Names of the leads of the signals.
+    store_rate, sample_rate
+        Their sample rate and that of what the encoder reads, in hertz.
+    """
+    return Preparation(store_rate, sample_rate)
