@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from selfmis_plugin.methods.method import (
-    FINETUNE,
     LAST,
     LEAD_I,
-    PROBE,
     UNLABELLED,
-    Classifier,
     Export,
     Method,
     Stage,
 )
-
-#: The encoder reads twelve leads; all but lead I are zero.
-_CLASSIFIERS = {
-    PROBE: Classifier("selfmis_linear_probe", LEAD_I),
-    FINETUNE: Classifier("selfmis_finetune", LEAD_I),
-}
+from selfmis_plugin.methods.ways import ways
 
 
 def _baseline(name: str, title: str, paper: str, export: Export) -> Method:
     stage = Stage(name, f"baselines/{name}", UNLABELLED, export=export, checkpoint=LAST)
-    return Method(name, title, stage, _CLASSIFIERS, paper=paper)
+    # The encoder reads twelve leads; all but lead I are zero.
+    return Method(name, title, stage, ways(LEAD_I), paper=paper)
 
 
 METHODS = (

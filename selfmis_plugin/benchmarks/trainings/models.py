@@ -96,6 +96,30 @@ def recipes(folder: Path) -> Iterator[Recipe]:
             yield Recipe(name, build, is_hosts=True)
 
 
+def recipe_of_run(cfg: dict[str, Any], export: Export | None, folder: Path) -> Recipe:
+    """Return what a run has trained, to be measured on made-up data.
+
+    Parameters
+    ----------
+    cfg
+        The config that the run's checkpoint holds.
+    export
+        The files that it read, if they were not a store.
+    folder
+        Where made-up data are written.
+    """
+    register_all()
+    parts = ("common", "dataset", "task", "model", "criterion", "checkpoint", "optimization")
+    values = OmegaConf.create({part: cfg[part] for part in parts})
+    name = str(values.model._name)
+    if export is not None:
+        return Recipe(name, functools.partial(_build_host, values, export, folder), is_hosts=True)
+    store = folder / "store"
+    if not store.exists():
+        write_store(store)
+    return Recipe(name, functools.partial(_build, values, store))
+
+
 def models_without_config() -> list[str]:
     """Return the names of registered models that no config of this plugin trains."""
     register_all()
