@@ -267,7 +267,7 @@ def test_the_benchmark_probes_a_published_file_and_judges_its_own_head(
     text = (tmp_path / "b/report.md").read_text()
     section = text.split("## Own heads")[1].split("##")[0]
     rows = [line.split("|") for line in section.splitlines() if line.startswith("| ECGFounder")]
-    assert "Avg of these 7" in section and "no mean of this table: ILMI, IPLMI" in section
+    assert "Avg of these 7" in section and "no output of the head names it: ILMI, IPLMI." in section
     seven = [name for name in INFARCTION_TYPES if name in OUTPUTS]
     assert rows[0][10].strip() == f"{100 * own['mi_auc']:.2f}"
     same = np.mean([probe["per_label"][name] for name in seven])

@@ -220,8 +220,8 @@ def _predictions(trained: LoadedClassifier, part: Split, batch_size: int) -> Pre
     if not columns:
         raise CheckpointError(
             f"{trained.path}: {part.store.path} has none of its labels "
-            f"({', '.join(trained.labels[:10])}): give records that have, or the names by which "
-            "they go there"
+            f"({', '.join(trained.labels[:10])}): give records that have some, or the names "
+            "by which they go there"
         )
     labels = tuple(trained.labels[column] for column in columns)
     network = trained.network(part.store.info.sample_rate)

@@ -204,6 +204,7 @@ def tables_of_zero_shot(measured: Measured) -> list[str]:
             sets.setdefault(types, []).append(method)
     tables = []
     for types, own in sets.items():
+        rest = [name for name in INFARCTION_TYPES if name not in types]
         rows = [(method, ZERO_SHOT) for method in own]
         rows += [(m, PROBE) for m in measured.methods if measured.best_trained(m.name, PROBE)]
         header = ["Method", "labels", *types, f"Avg of these {len(types)}", "measured on"]
@@ -216,11 +217,13 @@ def tables_of_zero_shot(measured: Measured) -> list[str]:
             labels = "none" if mode == ZERO_SHOT else f"{100 * cells[0]['fraction']:g} %, {mode}"
             row = [method.title, labels, *shown, _percent(spread(of_seeds), True), measured.data]
             lines.append(_row(row))
-        if absent := [name for name in INFARCTION_TYPES if name not in types]:
-            lines.append(
-                f"\nWithout a figure, and in no mean of this table: {', '.join(absent)} (no class "
-                "names it, or no record of the test split has it)."
-            )
+        cells = measured.best_trained(own[0].name, ZERO_SHOT)
+        for why, absent in (
+            ("no output of the head names it", [n for n in rest if n not in cells[0]["per_label"]]),
+            ("undefined in the test split", [n for n in rest if n in cells[0]["per_label"]]),
+        ):
+            if absent:
+                lines.append(f"\nIn no mean of this table, {why}: {', '.join(absent)}.")
         tables.append("\n".join(lines))
     return tables
 

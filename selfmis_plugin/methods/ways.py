@@ -20,7 +20,9 @@ def finetune(leads: Mapping[str, object]) -> Classifier:
 #: An encoder that was trained on labels of its own, by the head that came of it.
 AS_IT_IS = {
     ZERO_SHOT: Classifier(
-        None, about="nothing trained, the encoder's own head: its labels that name a statement"
+        None,
+        about="nothing trained, the encoder's own head: its labels that name a statement, and the "
+        "probability of any of them where several do",
     )
 }
 
