@@ -43,7 +43,8 @@ CONTRACT = {
     "fairseq_cli.hydra_train": "cli_main() pre_main(cfg)",
     "fairseq_cli.train": "main(cfg) should_stop_early(cfg,valid_loss)",
     "{host}.criterions": "{Criterion}(task) register_criterion(name,dataclass) "
-    "{Criterion}.reduce_metrics(logging_outputs) {Criterion}.logging_outputs_can_be_summed",
+    "{Criterion}.reduce_metrics(logging_outputs) {Criterion}.logging_outputs_can_be_summed "
+    "CRITERION_REGISTRY",
     "{host}.data": "{Dataset} {Dataset}.ordered_indices {Dataset}.num_tokens(index) "
     "{Dataset}.size(index)",
     "{host}.dataclass": "{Dataclass}",
@@ -68,8 +69,14 @@ CONTRACT = {
 #: What only one of them must have.
 ALSO = {
     FAIRSEQ_SIGNALS: {
-        "{host}.criterions": "CRITERION_REGISTRY CRITERION_DATACLASS_REGISTRY",
+        "{host}.criterions": "CRITERION_DATACLASS_REGISTRY",
         "{host}.data.iterators": "EpochBatchIterator EpochBatchIterator.next_epoch_idx",
+        "{host}.models": "build_model(cfg,task,from_checkpoint)",
+        "{host}.models.ecg_transformer": "ECGTransformerModel "
+        "ECGTransformerModel.extract_features(source,padding_mask)",
+        "{host}.models.wav2vec2": "Wav2Vec2Model Wav2Vec2CMSCModel "
+        "Wav2Vec2Model.extract_features(source,padding_mask) "
+        "Wav2Vec2CMSCModel.extract_features(source,padding_mask)",
         "{host}.tasks": "{Task}.post_validate(model,log_output,agg)",
         "{host}.utils.utils": "clip_grad_norm_(params,max_norm,aggregate_norm_fn)",
     },
@@ -82,7 +89,7 @@ CONFIG_KEYS = {
     "maximize_best_checkpoint_metric no_epoch_checkpoints no_save_optimizer_state patience "
     "reset_meters reset_optimizer restore_file save_dir save_interval_updates",
     "common": "fp16 log_format log_interval seed",
-    "dataset": "batch_size num_workers train_subset valid_subset",
+    "dataset": "batch_size disable_validation num_workers train_subset valid_subset",
     "distributed_training": "distributed_rank distributed_world_size",
     "optimization": "clip_norm lr max_epoch max_update update_freq",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from typing import NamedTuple
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.methods.method import BEST, LAST
+
+_POLL_SECONDS = 0.2
 
 
 class Spent(NamedTuple):
@@ -117,18 +120,31 @@ def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> Spent:
 
 
 def _wait(process: subprocess.Popen[bytes]) -> tuple[int, int | None]:
-    """Wait for a process; return its exit status and the most memory that it alone has held."""
-    if not hasattr(os, "wait4"):
-        return process.wait(), None
+    """Wait for a process; return its exit status and the most memory that it has held.
+
+    The figure that the system keeps for an ended process would do, if it did not count what the
+    process that started it held at that moment.
+    """
+    peak = None
+    while True:
+        peak = _peak_memory(process.pid) or peak
+        try:
+            return process.wait(_POLL_SECONDS), peak
+        except subprocess.TimeoutExpired:
+            continue
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+
+
+def _peak_memory(pid: int) -> int | None:
     try:
-        _, status, usage = os.wait4(process.pid, 0)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    process.returncode = os.waitstatus_to_exitcode(status)
-    # Kilobytes on Linux, bytes on macOS.
-    return process.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None  # it has ended, or this is not Linux
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", lines, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else None
 
 
 def _as_override(value: object) -> str:
