@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from selfmis_plugin.experiments.tables import Measured
-from selfmis_plugin.methods.method import PROBE
+from selfmis_plugin.methods.method import PROBE, Method
 
 __all__ = ["CostPoint", "cost_points", "cost_table", "draw_costs"]
 
@@ -60,38 +60,42 @@ class CostPoint:
 
 
 def cost_points(measured: Measured, report: Mapping[str, Any]) -> list[CostPoint]:
-    """Return the methods that were pre-trained here, in their order, each pre-training once.
+    """Return every pre-training that was run here, those of methods first and in their order.
 
-    What a method's pre-training starts from (frozen encoders) stands under its own method.
+    Others, which methods start from, have no probe of their own.
     """
-    counted: Mapping[str, Any] = report.get("costs", {})
-    points: dict[str, CostPoint] = {}
+    methods: dict[str, Method] = {}
     for method in measured.methods:
-        stages = [
-            stage
-            for stage in measured.stages
-            if method.encoder is not None and stage["stage"] == method.encoder.name
-        ]
-        seen = [stage for stage in stages if stage.get("records_seen")]
-        if method.encoder is None or not seen or method.encoder.name in points:
+        if method.encoder is not None:
+            methods.setdefault(method.encoder.name, method)
+    seen: dict[str, list[Mapping[str, Any]]] = {name: [] for name in methods}
+    for stage in measured.stages:
+        if stage.get("records_seen"):
+            seen.setdefault(stage["stage"], []).append(stage)
+    points = []
+    for name, stages in seen.items():
+        if not stages:
             continue
-        cost = counted.get(method.encoder.name, {})
-        peaks = [stage["peak_memory"] for stage in seen if stage.get("peak_memory")]
-        points[method.encoder.name] = CostPoint(
-            method.title,
-            method.encoder.name,
-            *_auc(measured, method.name),
-            records=seen[0]["records_seen"],
-            milliseconds=statistics.mean(
-                1000 * stage["seconds"] / stage["records_seen"] for stage in seen
-            ),
-            peak_mib=max(peaks) / _MIB if peaks else None,
-            kept_mib=cost.get("kept_mib"),
-            parameters=cost.get("parameters"),
-            trained_parameters=cost.get("trained_parameters"),
-            gmac=cost.get("gmac"),
+        cost = report.get("costs", {}).get(name, {})
+        own = methods.get(name)
+        peaks = [stage["peak_memory"] for stage in stages if stage.get("peak_memory")]
+        points.append(
+            CostPoint(
+                own.title if own else name,
+                name,
+                *(_auc(measured, own.name) if own else (None, None, None)),
+                records=stages[0]["records_seen"],
+                milliseconds=statistics.mean(
+                    1000 * stage["seconds"] / stage["records_seen"] for stage in stages
+                ),
+                peak_mib=max(peaks) / _MIB if peaks else None,
+                kept_mib=cost.get("kept_mib"),
+                parameters=cost.get("parameters"),
+                trained_parameters=cost.get("trained_parameters"),
+                gmac=cost.get("gmac"),
+            )
         )
-    return list(points.values())
+    return points
 
 
 def _auc(measured: Measured, method: str) -> tuple[float | None, float | None, float | None]:
@@ -136,14 +140,13 @@ def cost_table(measured: Measured, report: Mapping[str, Any]) -> str:
                 ]
             )
         )
+    titles = {point.stage: point.title for point in points}
     sources = {
-        point.title: [
-            source.name
-            for method in measured.methods
-            if method.encoder is not None and method.encoder.name == point.stage
-            for source in method.encoder.starts_from.values()
+        method.title: [
+            titles.get(source.name, source.name) for source in method.encoder.starts_from.values()
         ]
-        for point in points
+        for method in measured.methods
+        if method.encoder is not None and method.encoder.name in titles
     }
     notes = [
         "All probes have one head, one schedule and one early stopping, on lead I. ECGs read: "
@@ -153,8 +156,16 @@ def cost_table(measured: Measured, report: Mapping[str, Any]) -> str:
         "a forward pass keeps for backward. GMac: forward pass of the model, for SelfMIS of both "
         "encoders."
     ]
+    shares: dict[int, list[str]] = {}
+    for point in points:
+        shares.setdefault(point.records, []).append(point.title)
     notes += [
-        f"{title} starts from {' and '.join(names)}, trained on labels before: not in its row."
+        f"Equal budgets: {', '.join(titles)} have each read {records:,} ECGs."
+        for records, titles in shares.items()
+        if len(titles) > 1
+    ]
+    notes += [
+        f"{title} starts from {' and '.join(names)}, whose cost is not in its own row."
         for title, names in sources.items()
         if names
     ]

@@ -19,14 +19,16 @@ def records_of(trained: Trained, count: int) -> dict[str, Any]:
     """
     batch = trained.batch(count)
     model: Any = trained.model
-    if not hasattr(model, "input_with_embeddings"):
+    if getattr(model, "frozen_encoder", lambda: None)() is None:
         return batch
     name, leads = model.input_with_embeddings()
     signal = batch["net_input"]["signal"]
     with torch.no_grad():
-        embedding = model.eval().embed_frozen(signal)
-    rows = [list(model.towers.leads).index(lead) for lead in leads]
-    return {**batch, "net_input": {"signal": signal[:, rows].contiguous(), name: embedding}}
+        kept = {name: model.eval().embed_frozen(signal)}
+    if leads:
+        rows = [list(model.towers.leads).index(lead) for lead in leads]
+        kept["signal"] = signal[:, rows].contiguous()
+    return {**batch, "net_input": kept}
 
 
 def training_step(trained: Trained, batch: dict[str, Any], records: int) -> Callable[[], int]:
