@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from selfmis_plugin.experiments.tables import Measured
 from selfmis_plugin.methods.method import PROBE, Method
@@ -193,6 +194,9 @@ def draw_costs(points: Sequence[CostPoint], path: Path) -> None:
                 capsize=3, label=point.title,
             )  # fmt: skip
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel(label)
         panel.grid(alpha=0.4)
     axes[0].set_ylabel("AUC of the linear probe, mean of the nine types, %")
