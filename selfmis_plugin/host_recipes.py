@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.hosts import FAIRSEQ_SIGNALS, ToolkitError
+from selfmis_plugin.hosts import FAIRSEQ_SIGNALS
 from selfmis_plugin.loading import part_of
 from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.host_shape import HostShape
@@ -51,14 +51,14 @@ class HostEncoder(torch.nn.Module):
 
     Raises
     ------
-    ToolkitError
+    CheckpointError
         If the host is not fairseq-signals.
     """
 
     def __init__(self, shape: HostShape) -> None:
         super().__init__()
         if HOST != FAIRSEQ_SIGNALS:
-            raise ToolkitError(
+            raise CheckpointError(
                 f"the model {shape.model['_name']!r} is fairseq-signals', and the host here is "
                 f"{host_version()}. To get it, {HOW_TO_GET_SIGNALS}"
             )

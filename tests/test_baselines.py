@@ -24,7 +24,6 @@ from selfmis_plugin.experiments.infarction_report import write_infarction_report
 from selfmis_plugin.experiments.side_by_side import cost_points
 from selfmis_plugin.experiments.tables import Measured
 from selfmis_plugin.host_recipes import read_host_shape
-from selfmis_plugin.inference.model_folder import read_model
 from selfmis_plugin.launch import config_name
 from selfmis_plugin.loading import load_trained
 from selfmis_plugin.methods import known_methods
@@ -162,16 +161,19 @@ def test_a_pre_training_says_what_its_encoder_reads(tmp_path: Path) -> None:
 
 
 @in_embedded_host
-def test_a_classifier_over_it_says_which_host_it_needs(tmp_path: Path) -> None:
+def test_a_classifier_over_it_says_which_host_it_needs(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shape = {"model": {"_name": "wav2vec2", "encoder_embed_dim": 4}, "scale": "mV"}
     path = write_classifier(tmp_path / "probe.pt")
     state = torch.load(path, weights_only=True)
     state["task_state"]["host_encoder"] = {**shape, "sample_rate": 100}
     torch.save(state, path)
-    with pytest.raises(RuntimeError, match="wav2vec2.*is fairseq-signals'.*pip install"):
+    with pytest.raises(CheckpointError, match="wav2vec2.*is fairseq-signals'.*pip install"):
         load_trained(path).network(500)
-    with pytest.raises(CheckpointError, match="works inside that host alone"):
-        read_model(path)
+    arguments = ["export", "--checkpoint", str(path), "--data", str(store)]
+    assert main([*arguments, "--dest", str(tmp_path / "model")]) == 1
+    assert "another encoder than Net1D" in capsys.readouterr().err
 
 
 def test_the_memory_of_a_command_is_its_own(tmp_path: Path) -> None:

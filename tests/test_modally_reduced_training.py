@@ -19,6 +19,7 @@ from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.evaluation.embeddings import embed_split
 from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.inference.exporting import prepare_export
 from selfmis_plugin.inference.model import load_model
 from selfmis_plugin.loading import load_trained
 from selfmis_plugin.nn.inputs import Preparation
@@ -174,6 +175,8 @@ def test_what_does_not_fit_is_refused(runs: Runs, tmp_path: Path) -> None:
         load_lead_encoder(runs.probe, "I")
     with pytest.raises(CheckpointError, match="no encoder of lead X"):
         load_lead_encoder(runs.last, "X")
+    with pytest.raises(CheckpointError, match="holds another encoder than Net1D"):
+        prepare_export(runs.probe)
     with pytest.raises(CheckpointError, match="no checkpoint of modally_reduced"):
         load_modally_reduced(runs.probe)
     for key, value, message in (

@@ -23,7 +23,6 @@ from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
 from selfmis_plugin.files import write_json
 from selfmis_plugin.inference.operating_points import OperatingPoint
 from selfmis_plugin.loading import LoadedClassifier, load_trained
-from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.nn.net1d import Net1DConfig
 
 WEIGHTS = "model.safetensors"
@@ -88,12 +87,6 @@ def read_model(path: str | Path, labels: Sequence[str] | None = None) -> SavedMo
         raise CheckpointError(
             f"{path} is of pre-training and predicts no label: give a classifier's checkpoint, "
             "such as a linear probe's on it"
-        )
-    if isinstance(classifier.config, HostShape):
-        raise CheckpointError(
-            f"{path} has an encoder of the host's own ({classifier.config.model['_name']}), which "
-            "works inside that host alone: "
-            "'selfmis evaluate' judges it; predict and export are for this plugin's encoders"
         )
     rate = max(_STORE_RATE, classifier.preprocessing.sample_rate)
     return SavedModel(classifier, rate)
