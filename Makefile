@@ -4,9 +4,21 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1
-# fairseq-signals' checkout, for test-signals; its own installation page says how to build it.
+# fairseq-signals' checkout, for test-signals. It is not installed, nothing in it is changed, and its
+# Cython extension must be built there: python setup.py build_ext --inplace.
 SIGNALS ?=
+# Which Hydra: new, or toolkit for the versions that fairseq-signals itself pins. Only pip before
+# 24.1 installs those.
+PINS ?= new
+ifeq ($(PINS),toolkit)
+SIGNALS_VENV := .venv-signals-toolkit
+SIGNALS_PIP := pip<24.1
+SIGNALS_HYDRA := hydra-core==1.0.7 omegaconf==2.0.6
+else
 SIGNALS_VENV := .venv-signals
+SIGNALS_PIP := pip>=23.2
+SIGNALS_HYDRA := hydra-core==1.3.2 omegaconf==2.3.0
+endif
 
 .PHONY: help setup demo test test-slow test-signals lint clean
 
@@ -16,6 +28,7 @@ help:
 	@echo "make test           ruff, mypy and the tests"
 	@echo "make test-slow      the longer tests"
 	@echo "make test-signals SIGNALS=PATH   the trainings inside a checkout of fairseq-signals"
+	@echo "make test-signals SIGNALS=PATH PINS=toolkit   the same with the Hydra that it pins"
 
 setup: $(VENV)/ready
 
@@ -44,14 +57,17 @@ test-slow: setup
 
 $(SIGNALS_VENV)/ready: setup.py pyproject.toml
 	$(PYTHON) -m venv $(SIGNALS_VENV)
-	$(SIGNALS_VENV)/bin/python -m pip install --quiet --upgrade "pip>=23.2" "setuptools>=68,<81" wheel "numpy>=1.24" torch==2.13.0
-	$(SIGNALS_VENV)/bin/python -m pip install --quiet hydra-core==1.3.2 omegaconf==2.3.0 transformers==4.46.3 regex sacrebleu
+	$(SIGNALS_VENV)/bin/python -m pip install --quiet "$(SIGNALS_PIP)" "setuptools>=68,<81" wheel "numpy>=1.24" "cython>=3" torch==2.13.0
+	$(SIGNALS_VENV)/bin/python -m pip install --quiet $(SIGNALS_HYDRA) transformers==4.46.3 regex sacrebleu
 	$(SIGNALS_VENV)/bin/python -m pip install --quiet --no-build-isolation -e ".[dev]"
 	touch $@
 
+# Hydra 1.0 brings a pytest plugin, which Python 3.11 cannot import before it is patched.
 test-signals: $(SIGNALS_VENV)/ready
 	@test -f "$(SIGNALS)/fairseq_signals/__init__.py" || { echo "give a checkout of fairseq-signals: make test-signals SIGNALS=PATH"; exit 2; }
-	PYTHONPATH="$(abspath $(SIGNALS))" $(SIGNALS_VENV)/bin/python -m pytest -m signals
+	@ls "$(SIGNALS)"/fairseq_signals/data/data_utils_fast*.so > /dev/null 2>&1 || { echo "build its Cython extension first: cd $(SIGNALS) && $(abspath $(SIGNALS_VENV))/bin/python setup.py build_ext --inplace"; exit 2; }
+	PYTHONPATH="$(abspath $(SIGNALS))" $(SIGNALS_VENV)/bin/selfmis doctor
+	PYTHONPATH="$(abspath $(SIGNALS))" OMP_NUM_THREADS=1 $(SIGNALS_VENV)/bin/python -m pytest -p no:hydra_pytest -m signals
 
 clean:
-	rm -rf $(VENV) $(SIGNALS_VENV) outputs build dist *.egg-info
+	rm -rf $(VENV) .venv-signals .venv-signals-toolkit outputs build dist *.egg-info

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin import paths, registration, toolkit, training
+from selfmis_plugin import hosts, paths, registration, toolkit, training
 
 
 def configs_folder() -> Path:
@@ -33,6 +34,14 @@ def has_own_configs(arguments: list[str]) -> bool:
     return any(a in options or a.startswith(tuple(f"{o}=" for o in options)) for a in arguments)
 
 
+def config_name(arguments: list[str]) -> str | None:
+    """Return the config that a Hydra command line names; None where it names none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-name", "-cn")
+    found: str | None = parser.parse_known_args(arguments)[0].config_name
+    return found
+
+
 def at_hydra_start(search_path: Any) -> None:
     """Register the plugin and its configs.
 
@@ -43,7 +52,7 @@ def at_hydra_start(search_path: Any) -> None:
         ``--config-dir``, so ours is added only where none is given: otherwise it would hide an
         edited copy.
     """
-    if len(toolkit.installed()) > 1:
+    if len(hosts.installed()) > 1:
         print(
             f"selfmis: fairseq and fairseq-signals are both installed; this command is "
             f"{toolkit.HOST}'s, whatever was meant. Keep one of them.",
@@ -52,5 +61,6 @@ def at_hydra_start(search_path: Any) -> None:
     paths.remember_launch_folder()
     registration.register_all()
     toolkit.replace_worker_entry(training.train_main)
+    toolkit.store_defaults_in_folder(config_name(sys.argv[1:]) or "")
     if not has_own_configs(sys.argv[1:]):
         search_path.append("selfmis", configs_folder().as_uri())

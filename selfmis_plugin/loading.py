@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
+from selfmis_plugin import readers
 from selfmis_plugin.checkpoints import (
     CheckpointError,
     EncoderWeights,
@@ -20,6 +22,7 @@ from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.any_class import AnyClass
 from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
 
@@ -33,7 +36,7 @@ class LoadedClassifier:
 
     kind: ClassVar[str] = "classifier"
     path: Path
-    config: Net1DConfig
+    config: Any
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     standardize: bool
@@ -59,7 +62,7 @@ class LoadedClassifier:
         )
         if self.classes is not None:
             network.head = AnyClass(network.encoder.embedding_dim, self.classes)
-        _fill(network, self.weights, self.path)
+        fill(network, self.weights, self.path)
         return network
 
 
@@ -93,7 +96,7 @@ class LoadedTowers:
             sample_rate=self.preprocessing.sample_rate,
             multi_leads=self.multi_leads,
         )
-        _fill(towers, self.weights, self.path)
+        fill(towers, self.weights, self.path)
         return towers
 
 
@@ -115,6 +118,8 @@ def load_trained(
     named
         Whether the labels matter. Where they do not, the outputs of such a head are numbered.
 
+    Checkpoints of other methods than SelfMIS are read by :mod:`selfmis_plugin.readers`.
+
     Raises
     ------
     CheckpointError
@@ -122,6 +127,9 @@ def load_trained(
     """
     file = Path(path)
     state = read_checkpoint(file)
+    reader = readers.reader_of(state)
+    if reader is not None:
+        return reader(file, state)
     founder = ecgfounder_weights(file, state)
     if founder is not None:
         return _ecgfounder_classifier(file, founder, labels, named)
@@ -137,7 +145,11 @@ def load_trained(
         name = model["_name"]
         preprocessing = Preprocessing.from_dict(task["preprocessing"])
         standardize = bool(model.get("standardize_embeddings", False))
-        config = Net1DConfig.from_mapping(model, in_leads=len(preprocessing.leads))
+        config: Any = Net1DConfig.from_mapping(model, in_leads=len(preprocessing.leads))
+        if "host_encoder" in task:
+            config = HostShape(**task["host_encoder"])
+            # It needs the toolkit, which takes seconds to import, and which nothing else here does.
+            importlib.import_module("selfmis_plugin.host_recipes")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{file} is not a training checkpoint of this plugin ({error!r}), nor an ECGFounder "
@@ -150,7 +162,7 @@ def load_trained(
             tuple(task["labels"]),
             preprocessing,
             standardize,
-            _part(weights, "network."),
+            part_of(weights, "network."),
         )
     if name == "selfmis":
         return LoadedTowers(
@@ -161,7 +173,7 @@ def load_trained(
             bool(state["cfg"]["task"].get("allow_absent_leads", False)),
             preprocessing,
             task.get("center"),
-            _part(weights, "towers."),
+            part_of(weights, "towers."),
         )
     raise CheckpointError(f"{file} holds the model {name!r}, which is not one of this plugin")
 
@@ -243,7 +255,8 @@ def _checked_labels(path: Path, labels: tuple[str, ...], outputs: int) -> tuple[
     )
 
 
-def _part(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def part_of(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the weights below *prefix*, by the rest of their names, floating ones as float32."""
     return {
         key[len(prefix) :]: value.float() if value.is_floating_point() else value
         for key, value in weights.items()
@@ -251,7 +264,8 @@ def _part(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
     }
 
 
-def _fill(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+def fill(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Load *weights*; raise a CheckpointError that names *path* where they do not fit."""
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

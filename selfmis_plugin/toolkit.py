@@ -1,87 +1,29 @@
 """The toolkit that is running: fairseq-signals, or fairseq, its ancestor.
 
 Both have the same parts under different names. This module decides which of them is the host and
-gives those parts one name each; nothing else in the plugin (but :mod:`selfmis_plugin.compat`)
-knows the difference.
+gives those parts one name each. Beside it, :mod:`selfmis_plugin.hosts` (what is installed),
+:mod:`selfmis_plugin.host_contract` (what must be there) and :mod:`selfmis_plugin.compat` (what is
+mended) know the difference; nothing else in the plugin does.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import importlib
-import importlib.metadata
-import importlib.util
 import logging
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+import typing
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
+from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
-from selfmis_plugin import compat
-
-logger = logging.getLogger(__name__)
-
-FAIRSEQ = "fairseq"
-FAIRSEQ_SIGNALS = "fairseq_signals"
-INSTALLATION = "https://github.com/Jwoos5/fairseq-signals#requirements-and-installation"
-
-
-class ToolkitError(RuntimeError):
-    """No toolkit is installed, or more than one."""
-
-
-def installed() -> list[str]:
-    """Names of the toolkits that can be imported here."""
-    return [name for name in (FAIRSEQ_SIGNALS, FAIRSEQ) if importlib.util.find_spec(name)]
-
-
-def command_line_owner() -> str | None:
-    """Which toolkit's ``fairseq_cli`` Python finds: both install a package of that name."""
-    spec = importlib.util.find_spec("fairseq_cli")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        source = Path(folder) / "hydra_train.py"
-        if source.is_file():
-            text = source.read_text(encoding="utf-8")
-            return FAIRSEQ_SIGNALS if FAIRSEQ_SIGNALS in text else FAIRSEQ
-    return None
-
-
-def only_installed() -> str:
-    """Return the one toolkit that is installed.
-
-    Raises
-    ------
-    ToolkitError
-        If there is none, or if there are two, in which case ``fairseq-hydra-train`` belongs to
-        whichever was installed last.
-    """
-    found = installed()
-    if not found:
-        raise ToolkitError(
-            "No training toolkit is installed. For the embedded default run 'make setup' in a "
-            "checkout, or: pip install --no-build-isolation 'selfmis-plugin[fairseq]' (after torch,"
-            f" numpy, cython and setuptools). To train inside fairseq-signals see {INSTALLATION}"
-        )
-    if len(found) > 1:
-        raise ToolkitError(
-            "fairseq and fairseq-signals are both installed, and both bring a package named "
-            f"fairseq_cli: the one that Python finds here is {command_line_owner()}'s. Training "
-            "with the other one fails with 'Could not infer task type'. Keep one of them: "
-            "'pip uninstall fairseq-fixed fairseq' for fairseq-signals, or "
-            "'pip uninstall fairseq_signals' for fairseq, and install the one that you keep "
-            "again, since removing one also removes files of the other."
-        )
-    return found[0]
-
-
-def running() -> str:
-    """Return the host: the toolkit already imported, else the only one installed."""
-    imported = [name for name in (FAIRSEQ_SIGNALS, FAIRSEQ) if name in sys.modules]
-    return imported[0] if len(imported) == 1 else only_installed()
+from selfmis_plugin import compat, hosts
+from selfmis_plugin.hosts import FAIRSEQ_SIGNALS
 
 
 @contextlib.contextmanager
@@ -98,8 +40,8 @@ def _logging_kept() -> Iterator[None]:
         root.handlers[:] = handlers
 
 
-HOST = running()
-#: What :mod:`selfmis_plugin.compat` did to the host, one entry a patch.
+HOST = hosts.running()
+#: What :mod:`selfmis_plugin.compat` did to the host at the start, one entry a patch.
 ADAPTATIONS: list[str] = compat.apply(HOST)
 with _logging_kept():
     importlib.import_module(f"{HOST}.tasks")
@@ -136,15 +78,14 @@ __all__ = [
     "BaseModel",
     "BaseTask",
     "Dataclass",
-    "HostRecipe",
-    "ToolkitError",
     "best_score",
     "early_stopping_state",
     "hand_over",
     "host_main",
-    "host_recipes",
     "host_version",
+    "mend_for_run",
     "metrics",
+    "missing_parts",
     "registered_models",
     "register_criterion",
     "register_lr_scheduler",
@@ -153,18 +94,49 @@ __all__ = [
     "replace_worker_entry",
     "restore_early_stopping",
     "setup_task",
+    "store_defaults_in_folder",
     "task_class",
     "whole_config",
 ]
 
 
+def _with_plain_types(register: Callable[..., Any]) -> Callable[..., Any]:
+    """Let *register* see a config's types, which ``from __future__ import annotations`` hides.
+
+    Newer omegaconf looks them up itself; 2.0 reads the fields of the dataclass as they stand.
+    """
+
+    @functools.wraps(register)
+    def registering(name: str, dataclass: Any = None) -> Any:
+        types = typing.get_type_hints(dataclass) if dataclass is not None else {}
+        for field in dataclasses.fields(dataclass) if types else ():
+            field.type = types[field.name]
+        return register(name, dataclass=dataclass)
+
+    return registering
+
+
+register_criterion = _with_plain_types(register_criterion)
+register_lr_scheduler = _with_plain_types(register_lr_scheduler)
+register_model = _with_plain_types(register_model)
+register_task = _with_plain_types(register_task)
+
+
 def host_version() -> str:
     """Return the name and version of the distribution that brought the host."""
-    names = ("fairseq-fixed", "fairseq") if HOST == FAIRSEQ else (FAIRSEQ_SIGNALS,)
-    for name in names:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            return f"{name} {importlib.metadata.version(name)}"
-    return f"{HOST} from a checkout"
+    return hosts.version(HOST)
+
+
+def mend_for_run(cfg: Any) -> list[str]:
+    """Mend what the host's own code would fail by in a run with the whole config *cfg*.
+
+    Returns
+    -------
+    list of str
+        All that was done to the host in this process, one entry a patch.
+    """
+    compat.mend_for_run(HOST, cfg)
+    return compat.APPLIED
 
 
 def hand_over(signal: torch.Tensor) -> torch.Tensor:
@@ -232,64 +204,41 @@ def registered_models() -> dict[str, type]:
     }
 
 
+def _root_config() -> Any:
+    configs = importlib.import_module(f"{HOST}.dataclass.configs")
+    return configs.Config if HOST == FAIRSEQ_SIGNALS else configs.FairseqConfig
+
+
+def store_defaults_in_folder(config_name: str) -> None:
+    """Let Hydra merge ``FOLDER/NAME`` with the host's defaults, as it does a plain name.
+
+    Both hosts store their defaults under the config's name for that, but not below its folder,
+    where Hydra looks for them.
+    """
+    folder, _, name = config_name.rpartition("/")
+    if folder:
+        ConfigStore.instance().store(group=folder, name=name, node=_root_config())
+
+
+def missing_parts(values: Mapping[str, Any]) -> list[str]:
+    """Return what a config's values name and the host does not have, such as ``criterion 3kg``."""
+    folders = {"task": "tasks", "model": "models", "criterion": "criterions"}
+    missing = []
+    for part, folder in folders.items():
+        registry = getattr(importlib.import_module(f"{HOST}.{folder}"), f"{part.upper()}_REGISTRY")
+        if values[part]["_name"] not in registry:
+            missing.append(f"{part} {values[part]['_name']}")
+    return missing
+
+
 def whole_config(values: Any) -> Any:
     """Return *values* (what a YAML file gives) with the host's defaults for what they leave out."""
-    configs = importlib.import_module(f"{HOST}.dataclass.configs")
-    root = configs.Config if HOST == FAIRSEQ_SIGNALS else configs.FairseqConfig
-    return OmegaConf.merge(OmegaConf.structured(root), values)
+    return OmegaConf.merge(OmegaConf.structured(_root_config()), values)
 
 
 def setup_task(cfg: Any) -> Any:
     """Return the task that ``cfg.task`` of a whole config describes."""
     return importlib.import_module(f"{HOST}.tasks").setup_task(cfg.task)
-
-
-@dataclass(frozen=True)
-class HostRecipe:
-    """A pre-training that the host itself brings.
-
-    Attributes
-    ----------
-    name
-        The method, as the SelfMIS paper's table 4 calls it.
-    config
-        Its YAML file.
-    halves
-        Whether its data are the two halves of each record.
-    """
-
-    name: str
-    config: Path
-    halves: bool
-
-    def record(self, signal: torch.Tensor) -> dict[str, Any]:
-        """Return what its model takes for whole records, (batch, leads, samples)."""
-        return {"source": signal, "padding_mask": None}
-
-    def of_different_patients(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Return a batch that repeats one record's pair as one of as many patients.
-
-        It says its own size too: a criterion that derives its targets has none to count.
-        """
-        rows = len(batch["net_input"]["source"])
-        if "patient_id" in batch:
-            batch["patient_id"] = torch.arange(rows // 2).repeat_interleave(2)
-        return {**batch, "sample_size": rows}
-
-
-def host_recipes() -> list[HostRecipe]:
-    """Return the host's own pre-trainings that the paper measured; none where it has no files."""
-    if HOST != FAIRSEQ_SIGNALS:
-        return []
-    examples = Path(sys.modules[HOST].__path__[0]).parent / "examples"
-    transformer = "config/pretraining/ecg_transformer"
-    found = [
-        HostRecipe("SimCLR", examples / "simclr" / transformer / "simclr_augs.yaml", False),
-        HostRecipe("Wav2Vec 2", examples / "wav2vec2/config/pretraining/w2v.yaml", False),
-        HostRecipe("3KG", examples / "3kg" / transformer / "3kg.yaml", False),
-        HostRecipe("W2V-CMSC", examples / "w2v_cmsc/config/pretraining/w2v_cmsc.yaml", True),
-    ]
-    return [recipe for recipe in found if recipe.config.is_file()]
 
 
 def best_score() -> float | None:

@@ -48,6 +48,9 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         If the run folder holds another run: other settings, or data prepared in another way.
     """
     register_all()
+    done = toolkit.mend_for_run(cfg)
+    if done and cfg.distributed_training.distributed_rank in (0, None):
+        logger.info("%s was adapted: %s", toolkit.HOST, "; ".join(done))
     if issubclass(toolkit.task_class(cfg.task), StoreTask):
         if cfg.common.fp16 and not torch.cuda.is_available():
             raise RuntimeError(
@@ -67,10 +70,14 @@ def _refuse_two_precisions(cfg: Any) -> None:
     ours = [
         f"model.{key}={cfg.model[key]}"
         for key in ("precision", "frozen_precision")
-        if cfg.model.get(key) not in (None, "float32")
+        if key in cfg.model and cfg.model[key] not in (None, "float32")
     ]
-    # fairseq-signals has no amp.
-    theirs = [f"common.{key}=true" for key in ("fp16", "bf16", "amp") if cfg.common.get(key)]
+    # Not every host has all of them, and omegaconf 2.0 refuses get() of a key that is not there.
+    theirs = [
+        f"common.{key}=true"
+        for key in ("fp16", "bf16", "amp")
+        if key in cfg.common and cfg.common[key]
+    ]
     if ours and theirs:
         raise ValueError(
             f"{' and '.join(ours + theirs)} both reduce the precision. Keep one: "
@@ -155,7 +162,7 @@ def _refuse_other_data(path: Path, cfg: Any) -> dict[str, Any]:
 _IDENTITY: dict[str, set[str]] = {
     "task": {"cache_frozen_embeddings", "embedding_cache_dir", "num_workers"},
     "model": {"compile", "activation_checkpointing"},
-    "criterion": set(),
+    "criterion": {"max_epoch"},
     "optimizer": set(),
     "lr_scheduler": {"max_epoch", "max_update"},
     "optimization": {"max_epoch", "max_update", "stop_time_hours", "stop_min_lr"},

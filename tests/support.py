@@ -124,6 +124,7 @@ def train_in_spawned_worker(host: str, checkpoint: Path, folder: Path) -> None:
         f"    from {host}.distributed.utils import call_main\n"
         "    os.environ[compat.WORKER_HOST] = toolkit.HOST\n"
         "    cfg = OmegaConf.create(read_checkpoint(sys.argv[1])['cfg'])\n"
+        "    OmegaConf.set_struct(cfg, True)  # as the command line leaves it\n"
         "    cfg.checkpoint.save_dir = sys.argv[2]\n"
         "    worker = mp.get_context('spawn').Process(\n"
         "        target=call_main, args=(cfg, training.train_main))\n"

@@ -14,7 +14,7 @@ from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.experiments import infarction
-from selfmis_plugin.experiments.commands import CommandError, best_checkpoint
+from selfmis_plugin.experiments.commands import CommandError, Spent, best_checkpoint
 from selfmis_plugin.experiments.graph import Step, run_steps
 from selfmis_plugin.experiments.infarction_report import write_infarction_report
 from selfmis_plugin.experiments.paper import TABLE_1, TABLE_3, TABLE_5
@@ -162,10 +162,10 @@ def test_a_second_stage_starts_from_its_probe(
 ) -> None:
     calls: list[tuple[Path, dict[str, object]]] = []
 
-    def trained(run: Path, config: str, overrides: dict[str, object], *_: object) -> float:
+    def trained(run: Path, config: str, overrides: dict[str, object], *_: object) -> Spent:
         calls.append((run, overrides))
         write_classifier(best_checkpoint(run))
-        return 1.0
+        return Spent(1.0, None)
 
     monkeypatch.setattr(infarction, "train", trained)
     encoder = write_classifier(tmp_path / "encoder.pt")

@@ -19,6 +19,7 @@ import torch
 from selfmis_plugin import compat
 from selfmis_plugin.cli import prepare
 from selfmis_plugin.data.store import Store, StoreWriter, read_manifest
+from selfmis_plugin.nn.inputs import Preparation
 from tests.support import environment, write_store
 
 RATE, SAMPLES = 500, 5000
@@ -96,6 +97,38 @@ def test_lead_one_alone_in_millivolts(store: Path, tmp_path: Path) -> None:
         assert feats.shape == (12, SAMPLES)
         np.testing.assert_allclose(feats[[0, 11]], signals[row, [0, 11]] / 1000, rtol=1e-6)
         assert not feats[1:11].any()
+
+
+@pytest.mark.parametrize("scale", ["zscore", "mV"])
+def test_decimated_as_in_training(store: Path, tmp_path: Path, scale: str) -> None:
+    arguments = ("--sample-rate", 100, "--scale", scale, "--kind", "cmsc")
+    dest = export(store, tmp_path / "out", *arguments)
+    lines = (dest / "train.tsv").read_text().splitlines()
+    assert all(line.split("\t")[1] == "500" for line in lines[2:])
+    raw = torch.from_numpy(Store.open(store).signals[:6].astype(np.float32))
+    for row, line in enumerate(lines[2:]):
+        halves = [load(dest / "signals" / f"{line.split()[0]}_{k}.mat") for k in (0, 1)]
+        assert all(half["curr_sample_rate"].item() == 100 for half in halves)
+        feats = np.concatenate([half["feats"] for half in halves], axis=1)
+        # What a training decimates, brought to the same scale; its own z-score is affine.
+        seen = Preparation(RATE, 100)(raw[row : row + 1])[0].numpy().astype(np.float64)
+        for lead, (written, wanted) in enumerate(zip(feats, seen, strict=True)):
+            if lead == 7:
+                assert not written.any()
+                continue
+            slope, offset = np.polyfit(wanted, written, 1)
+            np.testing.assert_allclose(written, slope * wanted + offset, atol=2e-5)
+            if scale == "zscore":
+                assert written.mean() == pytest.approx(0, abs=1e-6)
+                assert written.std() == pytest.approx(1, abs=1e-6)
+            else:
+                assert written.std() == pytest.approx(0.2 * 0.2**0.5, rel=0.2)
+
+
+def test_a_sample_rate_above_the_stores_is_refused(store: Path, tmp_path: Path, capsys) -> None:
+    export(store, tmp_path / "out", "--sample-rate", 1000, status=1)
+    assert "is not between" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_halves_for_cmsc(store: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from selfmis_plugin import compat, toolkit, training
+from selfmis_plugin import compat, hosts, toolkit, training
 
 
 @pytest.mark.parametrize(
@@ -22,9 +22,9 @@ from selfmis_plugin import compat, toolkit, training
     ],
 )
 def test_no_host_or_two(monkeypatch: pytest.MonkeyPatch, found: list[str], message: str) -> None:
-    monkeypatch.setattr(toolkit, "installed", lambda: found)
-    with pytest.raises(toolkit.ToolkitError, match=message):
-        toolkit.only_installed()
+    monkeypatch.setattr(hosts, "installed", lambda: found)
+    with pytest.raises(hosts.ToolkitError, match=message):
+        hosts.only_installed()
 
 
 def test_owner_of_the_shared_package_is_told(
@@ -37,7 +37,7 @@ def test_owner_of_the_shared_package_is_told(
         "fairseq_cli", package / "__init__.py", submodule_search_locations=[str(package)]
     )
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    assert toolkit.command_line_owner() == "fairseq_signals"
+    assert hosts.command_line_owner() == "fairseq_signals"
 
 
 def test_embedded_host_needs_no_adaptation() -> None:
@@ -63,14 +63,12 @@ def test_dataclass_defaults_are_accepted_only_meanwhile() -> None:
             type("Outer", (), {"__annotations__": {"inner": Inner}, "inner": Inner()})
         )
 
-    done: list[str] = []
     if sys.version_info >= (3, 11):
         with pytest.raises(ValueError, match="mutable default"):
             make()
-    with compat._hashable_dataclass_defaults(done):
+    with compat.hashable_dataclass_defaults() as changed:
         outer = make()
-    assert outer().inner == Inner(1)
-    assert done == ["dataclass defaults made hashable (1 classes)"]
+    assert outer().inner == Inner(1) and changed == ["Inner"]
 
     @dataclasses.dataclass
     class Other:

@@ -36,6 +36,18 @@ def counted_training_memory(model: nn.Module, loss_of: Callable[[int], Tensor], 
     return FLOAT_BYTES * (weights + TRAINED_COPIES * trained) + kept
 
 
+def kept_for_each_record(model: nn.Module, loss_of: Callable[[int], Tensor]) -> float:
+    """Count the bytes that a forward pass keeps for backward, for each record of its batch.
+
+    Parameters
+    ----------
+    model, loss_of
+        As for :func:`counted_training_memory`.
+    """
+    two, four = (_kept_bytes(model, loss_of, records) for records in (2, 4))
+    return (four - two) / 2
+
+
 def _kept_bytes(model: nn.Module, loss_of: Callable[[int], Tensor], records: int) -> int:
     own = {
         tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "predict": ("selfmis_plugin.cli.predict", "infarction probabilities of single recordings"),
     "export": ("selfmis_plugin.cli.export", "a classifier as a folder to upload, or as ONNX"),
     "report": ("selfmis_plugin.cli.report", "a trained classifier as one HTML page with pictures"),
+    "doctor": ("selfmis_plugin.cli.doctor", "what is installed here, and what to do about it"),
     "demo": ("selfmis_plugin.cli.demo", "the main job from start to end on a synthetic cohort"),
 }
 

@@ -50,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "preprocessing leaves it; mV: millivolts (default: %(default)s)",
     )
     parser.add_argument(
+        "--sample-rate",
+        type=arguments.positive,
+        metavar="HZ",
+        help="decimate to so many Hz (default: the store's)",
+    )
+    parser.add_argument(
         "--label-set", metavar="NAME", help="the store's label set, for classification"
     )
     parser.add_argument(
@@ -62,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the files; return the exit status."""
-    options = ExportOptions(args.kind, args.leads, args.scale, args.label_set)
+    options = ExportOptions(args.kind, args.leads, args.scale, args.label_set, args.sample_rate)
     try:
         summary = export_signals(
             args.data, args.dest, options, workers=args.workers, overwrite=args.overwrite

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
@@ -20,14 +21,12 @@ def main(argv: Sequence[str]) -> int:
         # Deciding on the host may fail, and its message is all that a user should see then.
         toolkit = importlib.import_module("selfmis_plugin.toolkit")
     except RuntimeError as error:
-        print(f"selfmis train: {error}", file=sys.stderr)
+        print(f"selfmis train: {error}\n'selfmis doctor' says more.", file=sys.stderr)
         return 2
     os.environ[compat.WORKER_HOST] = toolkit.HOST
-    if toolkit.ADAPTATIONS:
-        print(
-            f"selfmis train: {toolkit.HOST} was adapted: " + "; ".join(toolkit.ADAPTATIONS),
-            file=sys.stderr,
-        )
+    if importlib.metadata.version("hydra-core").startswith("1.0."):
+        # On Python 3.10 and newer this Hydra fails while it prints an error, and ends with its own.
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv = ["selfmis train", *argv]
     importlib.import_module("fairseq_cli.hydra_train").cli_main()
     return 0

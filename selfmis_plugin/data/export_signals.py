@@ -29,9 +29,11 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 import scipy.io
+from scipy.signal import resample_poly
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.parallel import ordered_map
+from selfmis_plugin.data.preprocessing import LOWEST_RATE, resampling_ratio
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import RECORDS_FILE, SIGNALS_FILE, SPLITS, Store, StoreError
 from selfmis_plugin.files import whole_file, write_json
@@ -45,20 +47,32 @@ _PER_FOLDER = 1000
 #: Longer names are replaced: file systems end at 255 bytes.
 _LONGEST_NAME = 200
 
-Scaling = Callable[[npt.NDArray[np.int16]], npt.NDArray[np.float32]]
+Scaling = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 
 
-def to_millivolts(signal: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
-    """Turn int16 microvolts into float32 millivolts."""
+def to_millivolts(signal: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    """Turn microvolts into float32 millivolts."""
     return signal.astype(np.float32) / np.float32(1000)
 
 
-def standardise(signal: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+def standardise(signal: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
     """Bring each lead of a record, (leads, samples), to mean 0 and deviation 1; a flat one to 0."""
     values = signal.astype(np.float64)
     values -= values.mean(axis=-1, keepdims=True)
     deviation = values.std(axis=-1, keepdims=True)
     return (values / np.where(deviation == 0, 1, deviation)).astype(np.float32)
+
+
+def decimate(
+    signal: npt.NDArray[np.int16], rate: float, target: float
+) -> npt.NDArray[np.int16] | npt.NDArray[np.float64]:
+    """Lower the sample rate of (leads, samples) as :class:`selfmis_plugin.nn.inputs.Preparation`
+    does: by scipy's own filter, with zeros beyond the ends. A constant lead stays one."""
+    if rate == target:
+        return signal
+    ratio = resampling_ratio(rate, target)
+    lowered = resample_poly(signal.astype(np.float64), ratio.numerator, ratio.denominator, axis=-1)
+    return np.where(np.ptp(signal, axis=-1, keepdims=True) == 0, signal[:, :1], lowered)
 
 
 SCALES: dict[str, Scaling] = {"zscore": standardise, "mV": to_millivolts}
@@ -78,12 +92,15 @@ class ExportOptions:
         "zscore", as the toolkit's preprocessing scripts leave the signals, or "mV".
     label_set
         Label set of the store, for classification.
+    sample_rate
+        Hz of the files, at most the store's; None: the store's.
     """
 
     kind: str = "plain"
     leads: tuple[str, ...] = STANDARD_LEADS
     scale: str = "zscore"
     label_set: str | None = None
+    sample_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +149,7 @@ class _Writer:
     store: Store
     folder: Path
     options: ExportOptions
+    rate: float
     file_size: int
 
     def __call__(self, record: _Record) -> bool:
@@ -141,10 +159,14 @@ class _Writer:
         if all(_size(path) == self.file_size for path in paths):
             return False
         kept = [STANDARD_LEADS.index(lead) for lead in self.options.leads]
-        signal = self.store.read([record.row], self.options.leads)[0]
+        signal = decimate(
+            self.store.read([record.row], self.options.leads)[0],
+            self.store.info.sample_rate,
+            self.rate,
+        )
         feats = np.zeros((len(STANDARD_LEADS), signal.shape[-1]), dtype=np.float32)
         feats[kept] = SCALES[self.options.scale](signal)
-        contents = _contents(feats, record, self.options.kind, self.store.info.sample_rate)
+        contents = _contents(feats, record, self.options.kind, self.rate)
         for path, content in zip(paths, contents, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             # A record has one writer, so that one name for what is unfinished will do, and the
@@ -206,7 +228,9 @@ def export_signals(
         )
         for k, row in enumerate(rows)
     )
-    writer = _Writer(store, folder / SIGNALS_FOLDER, options, _file_size(store, options, labels))
+    rate, samples = _rate_and_samples(store, options)
+    size = _file_size(samples, rate, options.kind, len(labels))
+    writer = _Writer(store, folder / SIGNALS_FOLDER, options, rate, size)
     start = time.perf_counter()
     written = sum(ordered_map(writer, records, workers, len(rows), f"{FORMAT}: {options.kind}"))
     seconds = time.perf_counter() - start
@@ -215,7 +239,7 @@ def export_signals(
     if labels:
         _write_targets(folder, store, splits, labels)
     for name, split in splits.items():
-        _write_manifest(folder, name, [names[int(row)] for row in split.rows], store, options.kind)
+        _write_manifest(folder, name, [names[int(row)] for row in split.rows], samples, options)
     write_json(folder / EXPORT_FILE, {"format": FORMAT, "plan": plan, "complete": True})
     counts = {name: len(split.rows) for name, split in splits.items()}
     return ExportSummary(folder, counts, written, len(rows) - written, seconds)
@@ -242,8 +266,15 @@ def _check(options: ExportOptions, splits: dict[str, Split], store: Store) -> tu
         )
     for split in splits.values():
         split.require_leads(options.leads)
-    if options.kind == "cmsc" and store.info.samples % 2:
-        raise StoreError(f"{store.path}: records of {store.info.samples} samples have no halves")
+    rate = options.sample_rate or store.info.sample_rate
+    if not LOWEST_RATE <= rate <= store.info.sample_rate:
+        raise StoreError(
+            f"{store.path}: a sample rate of {rate:g} Hz is not between {LOWEST_RATE:g} and the "
+            f"store's {store.info.sample_rate:g}"
+        )
+    _, samples = _rate_and_samples(store, options)
+    if options.kind == "cmsc" and samples % 2:
+        raise StoreError(f"{store.path}: records of {samples} samples have no halves")
     if options.kind != "classification":
         return ()
     sets = store.info.label_sets
@@ -254,6 +285,12 @@ def _check(options: ExportOptions, splits: dict[str, Split], store: Store) -> tu
             f"{', '.join(sets) or 'it has none, the database is unlabelled'}"
         )
     return sets[options.label_set]
+
+
+def _rate_and_samples(store: Store, options: ExportOptions) -> tuple[float, int]:
+    rate = options.sample_rate or store.info.sample_rate
+    ratio = resampling_ratio(store.info.sample_rate, rate)
+    return rate, -(-store.info.samples * ratio.numerator // ratio.denominator)
 
 
 def _begin(folder: Path, plan: dict[str, Any], overwrite: bool) -> None:
@@ -344,12 +381,11 @@ def _mat(content: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _file_size(store: Store, options: ExportOptions, labels: Sequence[str]) -> int:
+def _file_size(samples: int, rate: float, kind: str, labels: int) -> int:
     """Return the size of every file; it depends on shapes and types alone."""
-    target = np.zeros(len(labels), dtype=np.float32) if labels else None
-    empty = np.zeros((len(STANDARD_LEADS), store.info.samples), dtype=np.float32)
-    record = _Record(0, "", 0, target)
-    return len(_mat(_contents(empty, record, options.kind, store.info.sample_rate)[0]))
+    target = np.zeros(labels, dtype=np.float32) if labels else None
+    empty = np.zeros((len(STANDARD_LEADS), samples), dtype=np.float32)
+    return len(_mat(_contents(empty, _Record(0, "", 0, target), kind, rate)[0]))
 
 
 def _size(path: Path) -> int | None:
@@ -360,11 +396,10 @@ def _size(path: Path) -> int | None:
 
 
 def _write_manifest(
-    folder: Path, split: str, names: Sequence[str], store: Store, kind: str
+    folder: Path, split: str, names: Sequence[str], samples: int, options: ExportOptions
 ) -> None:
     root = str(folder / SIGNALS_FOLDER)
-    samples = store.info.samples
-    if kind == "cmsc":
+    if options.kind == "cmsc":
         leads = len(STANDARD_LEADS)
         lines = [root, "mat", *(f"{name}\t{samples // 2}\t{leads}\t0,1" for name in names)]
     else:

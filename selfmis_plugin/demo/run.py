@@ -144,7 +144,7 @@ def _train_all(
         }
         log = folder / "logs" / f"{training.name}.log"
         run = folder / training.name
-        seconds[training.name] = train(run, training.config, overrides, log, threads)
+        seconds[training.name] = train(run, training.config, overrides, log, threads).seconds
 
     steps = {
         training.name: Step(

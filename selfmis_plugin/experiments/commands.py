@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.methods.method import BEST, LAST
+
+_POLL_SECONDS = 0.2
+
+
+class Spent(NamedTuple):
+    """What a command took: seconds, and the most bytes that its process held, where the system
+    tells."""
+
+    seconds: float
+    peak_memory: int | None
 
 
 class CommandError(RuntimeError):
@@ -19,12 +32,17 @@ class CommandError(RuntimeError):
 
 def best_checkpoint(run: Path) -> Path:
     """Return where a run keeps the checkpoint of its best validation."""
-    return run / "checkpoints" / "checkpoint_best.pt"
+    return run / "checkpoints" / BEST
+
+
+def last_checkpoint(run: Path) -> Path:
+    """Return where a run keeps its last checkpoint."""
+    return run / "checkpoints" / LAST
 
 
 def train(
     run: Path, config: str, overrides: Mapping[str, object], log: Path, threads: int = 1
-) -> float:
+) -> Spent:
     """Train through the host's own command; a run that was stopped goes on.
 
     Parameters
@@ -42,8 +60,8 @@ def train(
 
     Returns
     -------
-    float
-        Seconds that it took.
+    Spent
+        What it took.
 
     Raises
     ------
@@ -60,19 +78,19 @@ def train(
     return run_selfmis(["train", *arguments], log, threads)
 
 
-def run_selfmis(arguments: Sequence[str], log: Path, threads: int = 1) -> float:
+def run_selfmis(arguments: Sequence[str], log: Path, threads: int = 1) -> Spent:
     """Run a ``selfmis`` command in a process of its own; see :func:`run_logged`."""
     command = [sys.executable, "-m", "selfmis_plugin.cli.main", *arguments]
     return run_logged(command, log, threads)
 
 
-def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> float:
+def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> Spent:
     """Run a command with its output in *log*, and say on one line what it was and took.
 
     Returns
     -------
-    float
-        Seconds that it took.
+    Spent
+        What it took.
 
     Raises
     ------
@@ -83,13 +101,13 @@ def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> float:
     print(f"$ {shlex.join(command)}", flush=True)
     began = time.monotonic()
     with log.open("a", encoding="utf-8") as output:
-        status = subprocess.run(
+        process = subprocess.Popen(
             command,
             stdout=output,
             stderr=output,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},
-            check=False,
-        ).returncode
+        )
+        status, peak = _wait(process)
     seconds = time.monotonic() - began
     if status != 0:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
@@ -98,7 +116,35 @@ def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> float:
             + "\n".join(tail)
         )
     print(f"  {log.stem}: {seconds:.0f} s", flush=True)
-    return seconds
+    return Spent(seconds, peak)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> tuple[int, int | None]:
+    """Wait for a process; return its exit status and the most memory that it has held.
+
+    The figure that the system keeps for an ended process would do, if it did not count what the
+    process that started it held at that moment.
+    """
+    peak = None
+    while True:
+        peak = _peak_memory(process.pid) or peak
+        try:
+            return process.wait(_POLL_SECONDS), peak
+        except subprocess.TimeoutExpired:
+            continue
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+
+
+def _peak_memory(pid: int) -> int | None:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None  # it has ended, or this is not Linux
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", lines, re.MULTILINE)
+    return int(found.group(1)) * 1024 if found else None
 
 
 def _as_override(value: object) -> str:

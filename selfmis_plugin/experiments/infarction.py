@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +26,15 @@ from selfmis_plugin.evaluation.evaluate import (
     fitting_split,
     predict_split,
 )
-from selfmis_plugin.experiments.commands import CommandError, best_checkpoint, train
+from selfmis_plugin.experiments.commands import (
+    CommandError,
+    Spent,
+    best_checkpoint,
+    last_checkpoint,
+    train,
+)
 from selfmis_plugin.experiments.graph import Step, run_steps
+from selfmis_plugin.experiments.host_methods import export_name, lacking, write_export
 from selfmis_plugin.files import write_json
 from selfmis_plugin.loading import LoadedClassifier, load_trained
 from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, Method, Stage
@@ -109,13 +117,19 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
     dict
         JSON-ready: ``cells`` (figures of each finished one), ``stages`` (seconds, retrieval),
         ``failed`` (what went wrong, by step), ``left_out`` (why the head of a given file cannot be
-        judged, by cell), and what the figures were measured on.
+        judged, by cell), ``lacking`` (why the host cannot train a method and what would bring it),
+        and what the figures were measured on.
 
     Raises
     ------
     InfarctionError
         If the folder holds a benchmark of other data or settings, or data are missing.
     """
+    lacks = lacking(settings.methods, SIZES[settings.size])
+    asked = settings
+    settings = dataclasses.replace(
+        asked, methods=[method for method in asked.methods if method.name not in lacks]
+    )
     cells, left_out = _cells(settings)
     stages = {stage.name: stage for method in settings.methods for stage in method.stages()}
     _check(settings, stages)
@@ -133,6 +147,10 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
                     for source in stage.starts_from.values()
                     if not _given(settings, source)
                 ]
+                if stage.export is not None:
+                    files = _export_folder(settings, stage)
+                    steps[files.name] = Step([], functools.partial(_export, settings, stage))
+                    needs.append(files.name)
                 steps[name] = Step(needs, functools.partial(_run_stage, settings, stage, seed))
     for cell in _with_sources(cells):
         encoder, source = cell.method.encoder, _source(cell)
@@ -157,6 +175,7 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
         ],
         "failed": {name: str(error) for name, error in failed.items()},
         "left_out": left_out,
+        "lacking": lacks,
     }
 
 
@@ -297,7 +316,23 @@ def _stage_file(settings: Settings, stage: Stage, seed: int) -> Path:
 
 
 def _checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
-    return _given(settings, stage) or best_checkpoint(_stage_run(settings, stage, seed))
+    given = _given(settings, stage)
+    return given or _stage_run(settings, stage, seed) / "checkpoints" / stage.checkpoint
+
+
+def _export_folder(settings: Settings, stage: Stage) -> Path:
+    export, config = stage.export, stage.config + SIZES[settings.size]
+    if export is None:
+        raise ValueError(f"{stage.name} reads the store itself")
+    name = export_name(export, config, _extra(settings, stage.name))
+    return settings.dest / "exports" / f"{stage.data}-{name}"
+
+
+def _export(settings: Settings, stage: Stage) -> None:
+    if stage.export is not None:
+        config, extra = stage.config + SIZES[settings.size], _extra(settings, stage.name)
+        folder = _export_folder(settings, stage)
+        write_export(settings.data[stage.data], folder, stage.export, config, extra)
 
 
 def _run_stage(settings: Settings, stage: Stage, seed: int) -> None:
@@ -307,19 +342,40 @@ def _run_stage(settings: Settings, stage: Stage, seed: int) -> None:
     run = _stage_run(settings, stage, seed)
     data = settings.data[stage.data]
     overrides = {
-        "task.data": data,
+        "task.data": data if stage.export is None else _export_folder(settings, stage),
         "common.seed": seed,
         **{key: _checkpoint(settings, s, seed) for key, s in stage.starts_from.items()},
         **stage.overrides,
         **_extra(settings, stage.name),
     }
-    seconds = _train(settings, run, stage.config, overrides, _stage_name(stage, seed))
-    about: dict[str, Any] = {"stage": stage.name, "seed": seed, "seconds": round(seconds, 1)}
-    if stage.data == UNLABELLED:
+    spent = _train(settings, run, stage.config, overrides, _stage_name(stage, seed))
+    about: dict[str, Any] = {
+        "stage": stage.name,
+        "seed": seed,
+        "seconds": round(spent.seconds, 1),
+        "peak_memory": spent.peak_memory,
+        "checkpoint": last_checkpoint(run).relative_to(settings.dest).as_posix(),
+        "records_seen": _records_seen(last_checkpoint(run), len(open_split(data, "train").rows)),
+    }
+    # The host's own validate nothing.
+    if stage.data == UNLABELLED and stage.export is None:
         best = best_checkpoint(run)
         about["retrieval"] = evaluate(best, data, "valid")
         about["valid_loss"] = read_checkpoint(best)["extra_state"].get("best")
     write_json(done, about)
+
+
+def _records_seen(checkpoint: Path, records: int) -> int:
+    """Return how many records a training has read, those of all epochs together."""
+    trained = read_checkpoint(checkpoint)
+    cfg = trained["cfg"]
+    batch = (
+        (cfg["dataset"]["batch_size"] or records)
+        * cfg["distributed_training"]["distributed_world_size"]
+        * cfg["optimization"]["update_freq"][0]
+    )
+    updates = trained["optimizer_history"][-1]["num_updates"]
+    return round(updates / math.ceil(records / batch) * records)
 
 
 # -- cells -------------------------------------------------------------------------------------
@@ -359,7 +415,7 @@ def _run_cell(settings: Settings, cell: Cell) -> None:
     if classifier.config is None:
         if encoder is None:
             raise InfarctionError(f"{cell.name}: no encoder, so no head that could be judged")
-        checkpoint, seconds, records = encoder, 0.0, 0
+        checkpoint, spent, records = encoder, Spent(0.0, None), 0
     else:
         data = _labelled(settings, cell.fraction, cell.seed)
         run = _cell_run(settings, cell)
@@ -370,7 +426,7 @@ def _run_cell(settings: Settings, cell: Cell) -> None:
             **classifier.overrides,
             **_extra(settings, cell.mode),
         }
-        seconds = _train(settings, run, classifier.config, overrides, cell.name)
+        spent = _train(settings, run, classifier.config, overrides, cell.name)
         checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)
     predictions = predict_split(checkpoint, settings.data[LABELLED], "test")
     done.parent.mkdir(parents=True, exist_ok=True)
@@ -382,7 +438,7 @@ def _run_cell(settings: Settings, cell: Cell) -> None:
             "mode": cell.mode,
             "fraction": cell.fraction,
             "seed": cell.seed,
-            "seconds": round(seconds, 1),
+            "seconds": round(spent.seconds, 1),
             "train_records": records,
             **figures_of(predictions),
         },
@@ -419,19 +475,19 @@ def _extra(settings: Settings, name: str) -> dict[str, object]:
 
 def _train(
     settings: Settings, run: Path, config: str, overrides: Mapping[str, object], name: str
-) -> float:
+) -> Spent:
     """Train; return the seconds of all attempts together, interrupted ones too."""
     log = settings.dest / "logs" / f"{name.replace('/', '-')}.log"
     threads = max(1, (os.cpu_count() or 1) // settings.workers)
-    spent = run.parent / "seconds.json"
-    before = _read(spent)["seconds"] if spent.exists() else 0.0
+    file = run.parent / f"{run.name}-seconds.json"
+    before = _read(file)["seconds"] if file.exists() else 0.0
     began = time.monotonic()
     try:
-        train(run, config + SIZES[settings.size], overrides, log, threads)
+        spent = train(run, config + SIZES[settings.size], overrides, log, threads)
     finally:
         seconds = before + time.monotonic() - began
-        write_json(spent, {"seconds": seconds})
-    return seconds
+        write_json(file, {"seconds": seconds})
+    return Spent(seconds, spent.peak_memory)
 
 
 def _read(path: Path) -> dict[str, Any]:

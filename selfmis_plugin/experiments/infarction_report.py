@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.experiments.side_by_side import cost_points, cost_table, draw_costs
 from selfmis_plugin.experiments.tables import (
     Measured,
     covered_types,
@@ -33,7 +34,9 @@ _TABLE_3 = ("ecgfounder", "selfmis")
 def write_infarction_report(
     dest: Path, report: Mapping[str, Any], methods: Sequence[Method]
 ) -> str:
-    """Write ``report.json``, ``report.md``, ``cells.csv`` and ``report.png`` into *dest*.
+    """Write ``report.json``, ``report.md``, ``cells.csv``, ``report.png`` and ``costs.png``.
+
+    The pictures are there if they have something to show.
 
     Returns
     -------
@@ -50,6 +53,9 @@ def write_infarction_report(
     if measured.cells:
         with whole_file(dest / "report.png") as path:
             _draw(measured, path)
+    if points := cost_points(measured, report):
+        with whole_file(dest / "costs.png") as path:
+            draw_costs(points, path)
     return text
 
 
@@ -60,8 +66,12 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
         f"{'' if len(seeds) == 1 else 's'}; AUC in percent, mean ± standard deviation over seeds. "
         "**Best**, _second_."
     ]
-    probed = [m for m in measured.methods if measured.chosen(m.name, PROBE, measured.fractions[-1])]
-    if probed:
+    probed = [
+        method
+        for method in measured.methods
+        if any(measured.chosen(method.name, PROBE, fraction) for fraction in measured.fractions)
+    ]
+    if probed or measured.lacking:
         parts.append(f"## Linear probing (the paper's table 1)\n\n{table_1(measured)}")
         if {"selfmis"} <= {method.name for method in probed}:
             parts.append(f"## Fractions of the labels (table 3)\n\n{table_3(measured, _TABLE_3)}")
@@ -73,6 +83,11 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
     if len(measured.modes) > 1:
         parts.append(f"## Ways to train on labels\n\n{table_of_modes(measured)}")
         parts[-1] += "".join(f"\n\n- {line}" for line in what_modes_are(measured))
+    if costs := cost_table(measured, report):
+        parts.append(f"## AUC and cost, side by side\n\n{costs}")
+    if measured.lacking:
+        lines = [f"- {name}: {reason}" for name, reason in measured.lacking.items()]
+        parts.append("## Not in this host\n\n" + "\n".join(lines))
     if report.get("left_out"):
         lines = [f"- {name}: {reason}" for name, reason in report["left_out"].items()]
         parts.append("## Left out\n\n" + "\n".join(lines))

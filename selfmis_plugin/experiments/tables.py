@@ -31,6 +31,7 @@ class Measured:
         self.stages: list[dict[str, Any]] = report["stages"]
         # Where nothing is trained the fraction is 0; it is none to compare the others by.
         self.fractions = sorted({cell["fraction"] for cell in self.cells} - {0.0}) or [0.0]
+        self.lacking: Mapping[str, str] = report.get("lacking", {})
         self.modes = list(dict.fromkeys(cell["mode"] for cell in self.cells))
         labelled = report["data"]["labelled"]
         self.data = f"{labelled['database']}, {labelled['records'].get('train', 0):,} labelled"
@@ -82,12 +83,15 @@ def covered_types(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def table_1(measured: Measured, mode: str = PROBE) -> str:
-    """Return the nine types and their mean by method, at the largest fraction."""
-    fraction = measured.fractions[-1]
+    """Return the nine types and their mean by method, at the largest fraction.
+
+    A method that the host lacks has a row too, which names what it needs.
+    """
+    fraction = measured.fractions[-1] if measured.fractions else 1.0
     rows = [
         (method, measured.types(method.name, mode, fraction))
         for method in measured.methods
-        if measured.chosen(method.name, mode, fraction)
+        if measured.chosen(method.name, mode, fraction) or method.name in measured.lacking
     ]
     marks = [_ranks([values[column] for _, values in rows]) for column in range(10)]
     lines = [_row(["Method", *INFARCTION_TYPES, "Avg", "measured on"]), _rule(12)]
@@ -96,12 +100,13 @@ def table_1(measured: Measured, mode: str = PROBE) -> str:
             _mark(_percent(value, with_spread=column == 9), marks[column][index])
             for column, value in enumerate(values)
         ]
-        lines.append(_row([method.title, *cells, measured.data]))
+        lines.append(_row([method.title, *cells, measured.lacking.get(method.name, measured.data)]))
         if mode == PROBE and method.paper is not None and method.paper in TABLE_1:
             lines.append(_row(["", *map(_plain, TABLE_1[method.paper]), DATA]))
-    positives = measured.chosen(rows[0][0].name, mode, fraction)[0]["positives"]
-    counts = [str(positives.get(name, 0)) for name in INFARCTION_TYPES]
-    lines.append(_row(["positives in the test split", *counts, "", ""]))
+    chosen = [cell for method, _ in rows for cell in measured.chosen(method.name, mode, fraction)]
+    if chosen:
+        counts = [str(chosen[0]["positives"].get(name, 0)) for name in INFARCTION_TYPES]
+        lines.append(_row(["positives in the test split", *counts, "", ""]))
     return "\n".join(lines)
 
 

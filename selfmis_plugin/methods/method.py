@@ -9,6 +9,24 @@ from dataclasses import dataclass, field
 LABELLED, UNLABELLED, ARCHIVE = "labelled", "unlabelled", "archive"
 ROLES = (LABELLED, UNLABELLED, ARCHIVE)
 
+#: What a training keeps: the checkpoint of its best validation, or where it validates none, its
+#: last.
+BEST, LAST = "checkpoint_best.pt", "checkpoint_last.pt"
+
+
+@dataclass(frozen=True)
+class Export:
+    """Files that a training of the host's own reads in place of a store.
+
+    Attributes
+    ----------
+    kind, scale
+        As ``selfmis prepare export`` takes them; the sample rate is the config's.
+    """
+
+    kind: str
+    scale: str = "zscore"
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -28,6 +46,10 @@ class Stage:
         Further config keys.
     given_by
         Name of the user's option that takes its place by a file, such as ECGFounder's weights.
+    export
+        The files that it reads, if they are not the store itself.
+    checkpoint
+        Which of its checkpoints holds the encoder.
     """
 
     name: str
@@ -36,6 +58,8 @@ class Stage:
     starts_from: Mapping[str, Stage] = field(default_factory=dict)
     overrides: Mapping[str, object] = field(default_factory=dict)
     given_by: str | None = None
+    export: Export | None = None
+    checkpoint: str = BEST
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -10,19 +11,25 @@ import torch.distributed
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import Tower
+from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.host_recipes import load_host_encoder, read_host_shape
 from selfmis_plugin.models.classifier_start import start_from_classifier
 from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.nn.net1d import Net1DConfig
 
 
 @dataclass
-class SelfMISClassifierConfig(EncoderConfig):
-    """Keys of ``model: {_name: selfmis_classifier}``."""
+class ClassifierConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
+    """Keys of a classifier, whatever its encoder."""
 
     encoder_checkpoint: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
         default=None,
-        metadata={"help": "weights of the encoder: of pre-training, a classifier or ECGFounder"},
+        metadata={
+            "help": "weights of the encoder: of pre-training, also the host's own, of a classifier "
+            "or ECGFounder"
+        },
     )
     classifier_checkpoint: Optional[str] = field(  # noqa: UP045
         default=None,
@@ -43,9 +50,17 @@ class SelfMISClassifierConfig(EncoderConfig):
     )
 
 
+@dataclass
+class SelfMISClassifierConfig(ClassifierConfig, EncoderConfig):
+    """Keys of ``model: {_name: selfmis_classifier}``."""
+
+
 @toolkit.register_model("selfmis_classifier", dataclass=SelfMISClassifierConfig)
 class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
     """Encoder and linear head (SelfMIS paper, section 3.2).
+
+    Another architecture is classified by a subclass that says what its encoder is:
+    :meth:`encoder_shape`, :meth:`load_encoder` and :meth:`configure_encoder`.
 
     Parameters
     ----------
@@ -68,8 +83,32 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         self.freeze_encoder_updates = freeze_encoder_updates
         self.encoder_lr_scale = encoder_lr_scale
 
+    @staticmethod
+    def encoder_shape(cfg: Any, leads: Sequence[str]) -> Any:
+        """Return the shape of the encoder that *cfg* describes, for *leads*.
+
+        A checkpoint of the host's own pre-trainings describes its encoder itself.
+        """
+        start = cfg.encoder_checkpoint or cfg.classifier_checkpoint
+        found = read_host_shape(start) if start else None
+        return found or Net1DConfig.from_mapping(cfg, len(leads))
+
+    @staticmethod
+    def load_encoder(encoder: Any, path: str, shape: Any, preprocessing: Preprocessing) -> None:
+        """Fill the encoder with the weights of a checkpoint; refuse one that does not fit."""
+        if isinstance(shape, HostShape):
+            load_host_encoder(encoder, path, shape, preprocessing)
+            return
+        tower: Tower = "single" if len(preprocessing.leads) == 1 else "multi"
+        load_tower(encoder, path, shape, tower, preprocessing)
+
+    @staticmethod
+    def configure_encoder(encoder: Any, cfg: Any) -> None:
+        """Make the encoder compute as *cfg* says."""
+        configure(encoder, cfg, frozen=cfg.freeze_encoder)
+
     @classmethod
-    def build_model(cls, cfg: SelfMISClassifierConfig, task: Any) -> SelfMISClassifier:
+    def build_model(cls, cfg: Any, task: Any) -> SelfMISClassifier:
         """Build the classifier for a task's leads and labels; load the encoder if *cfg* names one.
 
         Raises
@@ -81,7 +120,7 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         """
         _check(cfg)
         leads = task.preprocessing.leads
-        config = Net1DConfig.from_mapping(cfg, len(leads))
+        config = cls.encoder_shape(cfg, leads)
         network = EncoderClassifier(
             config,
             labels=len(task.labels),
@@ -93,13 +132,12 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             standardize=cfg.standardize_embeddings,
         )
         if cfg.encoder_checkpoint:
-            tower: Tower = "single" if len(leads) == 1 else "multi"
-            load_tower(network.encoder, cfg.encoder_checkpoint, config, tower, task.preprocessing)
+            cls.load_encoder(network.encoder, cfg.encoder_checkpoint, config, task.preprocessing)
         if cfg.classifier_checkpoint:
             start_from_classifier(
                 network, cfg.classifier_checkpoint, config, task.labels, task.preprocessing
             )
-        configure(network.encoder, cfg, frozen=cfg.freeze_encoder)
+        cls.configure_encoder(network.encoder, cfg)
         return cls(network, cfg.freeze_encoder_updates, cfg.encoder_lr_scale)
 
     def forward(

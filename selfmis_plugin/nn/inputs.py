@@ -132,9 +132,12 @@ class Preparation(nn.Module):
                 return zscore(signal, self.eps)
             # The filter rings at the ends of a constant, so a dead input is told by what came in.
             alive = signal.amax(dim=(1, 2), keepdim=True) != signal.amin(dim=(1, 2), keepdim=True)
-            return zscore(self._resample(signal), self.eps) * alive
+            return zscore(self.decimate(signal), self.eps) * alive
 
-    def _resample(self, signal: Tensor) -> Tensor:
+    def decimate(self, signal: Tensor) -> Tensor:
+        """Return float32 signals, (batch, leads, samples), at ``sample_rate``, unscaled."""
+        if self.ratio == 1:
+            return signal
         batch, leads, samples = signal.shape
         block = _block_operator(self.ratio.numerator, self.ratio.denominator)
         outputs = resampled_samples(samples, self.store_rate, self.sample_rate)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
+from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.tasks.encoder_rate import encoder_learning_rate
 from selfmis_plugin.tasks.store_task import StoreTask, StoreTaskConfig
 
@@ -49,6 +50,11 @@ class ECGMIClassificationTask(StoreTask):
         """Return also what the classifier's outputs are, in their order."""
         store = open_split(cfg.data, cfg.train_subset).store
         return {**super().describe(cfg), "labels": list(_labels(store, cfg))}
+
+    def extra_state(self) -> dict[str, Any]:
+        """Return what describes an encoder of the host's own."""
+        shape = getattr(self._model.network.encoder, "config", None)
+        return {"host_encoder": asdict(shape)} if isinstance(shape, HostShape) else {}
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """Give a classifier that standardises embeddings their statistics, once."""

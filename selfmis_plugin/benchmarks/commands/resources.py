@@ -42,11 +42,11 @@ class PaperRow:
 
 PAPER: dict[str, PaperRow] = {
     "selfmis_pretrain": PaperRow(61.32, 2.33, 10404, 5926),
-    "SimCLR": PaperRow(90.37, 18.06, 59548),
-    "Wav2Vec 2": PaperRow(90.88, 18.13, 63282),
-    "3KG": PaperRow(90.37, 18.06, 59548),
-    "W2V-CMSC": PaperRow(90.88, 18.13, 79592),
-    "CLOCS": PaperRow(90.37, 18.06, 31254),
+    "baselines/simclr": PaperRow(90.37, 18.06, 59548),
+    "baselines/wav2vec2": PaperRow(90.88, 18.13, 63282),
+    "baselines/3kg": PaperRow(90.37, 18.06, 59548),
+    "baselines/w2v_cmsc": PaperRow(90.88, 18.13, 79592),
+    "baselines/clocs": PaperRow(90.37, 18.06, 31254),
     "ST-MEM": PaperRow(88.5, 36.79, 10318),
     "HeartLang": PaperRow(44.56, 10.6, 18562),
 }

@@ -13,16 +13,15 @@ from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import SPLITS, StoreWriter
 
 SAMPLE_RATE, SECONDS = 500, 10
-SAMPLES = SAMPLE_RATE * SECONDS
 
 #: Sizes of PTB-XL's label sets.
 LABEL_SET_SIZES = {"diagnostic": 44, "all": 71}
 
 
-def noise() -> npt.NDArray[np.int16]:
+def noise(rate: int = SAMPLE_RATE) -> npt.NDArray[np.int16]:
     """Return a record of noise, (leads, samples), microvolts."""
     random = np.random.default_rng(0)
-    return random.normal(0, 300, (len(STANDARD_LEADS), SAMPLES)).astype(np.int16)
+    return random.normal(0, 300, (len(STANDARD_LEADS), rate * SECONDS)).astype(np.int16)
 
 
 def write_store(folder: Path) -> Path:
@@ -38,7 +37,7 @@ def write_store(folder: Path) -> Path:
     return folder
 
 
-def write_mat_records(folder: Path, halves: bool) -> Path:
+def write_mat_records(folder: Path, halves: bool, rate: int) -> Path:
     """Write one record as ``.mat`` with the manifest of a training split.
 
     Parameters
@@ -48,14 +47,16 @@ def write_mat_records(folder: Path, halves: bool) -> Path:
     halves
         Write the two halves of the record as files of their own, as pairs of neighbouring
         segments are trained on.
+    rate
+        Samples a second.
     """
     folder.mkdir(parents=True)
-    parts = np.split(noise(), 2, axis=1) if halves else [noise()]
+    parts = np.split(noise(rate), 2, axis=1) if halves else [noise(rate)]
     names = [f"r_{number}" for number in range(len(parts))] if halves else ["r"]
     for name, part in zip(names, parts, strict=True):
         values = {
             "feats": part.astype(np.float64) / 1000,
-            "curr_sample_rate": SAMPLE_RATE,
+            "curr_sample_rate": rate,
             "curr_sample_size": part.shape[1],
             "patient_id": 1,
         }

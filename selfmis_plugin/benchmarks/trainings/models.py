@@ -13,13 +13,11 @@ from omegaconf import OmegaConf, open_dict
 from torch import Tensor, nn
 
 from selfmis_plugin import toolkit
-from selfmis_plugin.benchmarks.trainings.data import (
-    SAMPLE_RATE,
-    noise,
-    write_mat_records,
-    write_store,
-)
+from selfmis_plugin.benchmarks.trainings.data import noise, write_mat_records, write_store
+from selfmis_plugin.host_recipes import of_different_patients, whole_record
 from selfmis_plugin.launch import configs_folder
+from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.method import Export
 from selfmis_plugin.registration import register_all
 
 
@@ -57,7 +55,7 @@ class Recipe:
     Attributes
     ----------
     name
-        The config, or the method.
+        The config.
     build
         Sets everything up.
     is_hosts
@@ -70,7 +68,7 @@ class Recipe:
 
 
 def recipes(folder: Path) -> Iterator[Recipe]:
-    """Yield every config of this plugin's models, then the host's own pre-trainings.
+    """Yield every config of this plugin's models, then those of the host's own that it has.
 
     Parameters
     ----------
@@ -80,14 +78,46 @@ def recipes(folder: Path) -> Iterator[Recipe]:
     register_all()
     store = write_store(folder / "store")
     for file in sorted(configs_folder().glob("*.yaml")):
-        values = OmegaConf.load(file)
+        values: Any = OmegaConf.load(file)
         if values.model._name in toolkit.registered_models():
             yield Recipe(file.stem, functools.partial(_build, values, store))
-    for recipe in toolkit.host_recipes():
-        data = folder / ("halves" if recipe.halves else "records")
-        if not data.exists():
-            write_mat_records(data, recipe.halves)
-        yield Recipe(recipe.name, functools.partial(_build_host, recipe, data), is_hosts=True)
+    exports = {
+        stage.config: stage.export
+        for method in known_methods().values()
+        for stage in method.stages()
+        if stage.export is not None
+    }
+    for file in sorted(configs_folder().glob("*/*.yaml")):
+        values = OmegaConf.load(file)
+        name = file.relative_to(configs_folder()).with_suffix("").as_posix()
+        if not toolkit.missing_parts(values):
+            export = exports[name.removesuffix("_small")]
+            build = functools.partial(_build_host, values, export, folder)
+            yield Recipe(name, build, is_hosts=True)
+
+
+def recipe_of_run(cfg: dict[str, Any], export: Export | None, folder: Path) -> Recipe:
+    """Return what a run has trained, to be measured on made-up data.
+
+    Parameters
+    ----------
+    cfg
+        The config that the run's checkpoint holds.
+    export
+        The files that it read, if they were not a store.
+    folder
+        Where made-up data are written.
+    """
+    register_all()
+    parts = ("common", "dataset", "task", "model", "criterion", "checkpoint", "optimization")
+    values = OmegaConf.create({part: cfg[part] for part in parts})
+    name = str(values.model._name)
+    if export is not None:
+        return Recipe(name, functools.partial(_build_host, values, export, folder), is_hosts=True)
+    store = folder / "store"
+    if not store.exists():
+        write_store(store)
+    return Recipe(name, functools.partial(_build, values, store))
 
 
 def models_without_config() -> list[str]:
@@ -105,16 +135,18 @@ def _build(values: Any, data: Path) -> Trained:
     return Trained(trained.model, trained.criterion, trained.batch, trained.batch(1)["net_input"])
 
 
-def _build_host(recipe: toolkit.HostRecipe, data: Path) -> Trained:
-    values: Any = OmegaConf.load(recipe.config)
-    values.task.sample_rate = SAMPLE_RATE  # augmentations need it
+def _build_host(values: Any, export: Export, folder: Path) -> Trained:
+    rate = int(values.task.sample_rate)
+    data = folder / f"{export.kind}-{rate}"
+    if not data.exists():
+        write_mat_records(data, export.kind == "cmsc", rate)
     trained = _set_up(values, data)
-    signal = torch.from_numpy(noise()).float().unsqueeze(0) / 1000
+    signal = torch.from_numpy(noise(rate)).float().unsqueeze(0) / 1000
 
     def batch(records: int) -> dict[str, Any]:
-        return recipe.of_different_patients(trained.batch(records))
+        return of_different_patients(trained.batch(records))
 
-    return Trained(trained.model, trained.criterion, batch, recipe.record(signal))
+    return Trained(trained.model, trained.criterion, batch, whole_record(signal))
 
 
 def _set_up(values: Any, data: Path) -> Trained:
@@ -122,6 +154,7 @@ def _set_up(values: Any, data: Path) -> Trained:
     cfg = toolkit.whole_config(values)
     with open_dict(cfg):
         cfg.task.data = str(data)
+    toolkit.mend_for_run(cfg)
     task = toolkit.setup_task(cfg)
     task.load_dataset("train")
     dataset = task.datasets["train"]
