@@ -69,6 +69,21 @@ def test_it_cannot_be_imported_without_the_patch() -> None:
     assert "dataclass defaults made hashable" in with_it.stdout, with_it.stderr[-2000:]
 
 
+@pytest.mark.signals
+def test_nothing_is_done_where_nothing_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with the toolkit's own versions, a GPU, and a Python that imports it as it is."""
+    compat.apply("fairseq_signals")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert not any(patch.needed() for patch in compat.AT_THE_START)
+    fresh = {"save_dir": str(tmp_path), "restore_file": "checkpoint_last.pt"}
+    cfg = SimpleNamespace(
+        criterion=SimpleNamespace(_name="siglip"), checkpoint=SimpleNamespace(**fresh)
+    )
+    assert compat.mend_for_run("fairseq_signals", cfg) == []
+
+
 def test_another_host_is_left_alone() -> None:
     cfg = SimpleNamespace(criterion=SimpleNamespace(_name="clocs"))
     assert compat.apply("fairseq") == [] == compat.mend_for_run("fairseq", cfg)
