@@ -61,6 +61,7 @@ CONTRACT = {
     "{Task}.get_batch_iterator(dataset) {Task}.build_model(cfg,from_checkpoint) "
     "{Task}.build_criterion(cfg,from_checkpoint) {Task}.begin_epoch(epoch,model) "
     "{Task}.train_step(sample,model,criterion,optimizer,update_num,ignore_grad) "
+    "{Task}.optimizer_step(optimizer,model,update_num) "
     "{Task}.begin_valid_epoch(epoch,model) {Task}.reduce_metrics(logging_outputs,criterion) "
     "{Task}.state_dict {Task}.load_state_dict(state_dict) "
     "register_task(name,dataclass) setup_task(cfg) TASK_REGISTRY",

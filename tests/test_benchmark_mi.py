@@ -105,6 +105,9 @@ def test_a_failed_stage_costs_only_what_needs_it(
         "seed1/multi_lead_encoder", "seed1/random_encoder/probe/1", "seed1/single_lead_encoder",
     ]  # fmt: skip
     assert report["cells"] == []
+    methods = [known_methods()[name] for name in ("selfmis", "random_encoder")]
+    text = write_infarction_report(tmp_path / "b", report, methods)
+    assert "- seed1/single_lead_encoder: out of memory" in text
 
 
 def test_fractions_are_nested_and_leave_the_rest(
