@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import wfdb
 
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.databases.ecgid import list_records
 from selfmis_plugin.data.listing import DatabaseError
 from selfmis_plugin.data.store import Store, read_manifest
+from selfmis_plugin.data.synthetic import write_cohort
+from selfmis_plugin.evaluation.beats import average_beats
 
 
 def write_recording(root: Path, name: str, digital: np.ndarray) -> None:
@@ -64,3 +67,21 @@ def test_middle_ten_seconds_of_the_signal_asked_for(
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError, match=r"Person_01/rec_1\.hea"):
         list_records(tmp_path)
+
+
+def test_synthetic_persons_are_recorded_several_times(tmp_path: Path) -> None:
+    write_cohort(tmp_path / "wfdb", "ecgid", records=40, seed=3)
+    first = wfdb.rdrecord(str(tmp_path / "wfdb" / "Person_01" / "rec_1"))
+    assert first.sig_name == ["ECG I", "ECG I filtered"] and first.fs == 500
+    listing = list_records(tmp_path / "wfdb")
+    patients = [record.patient_id for record in listing.records]
+    assert len(patients) == 40 and 8 <= len(set(patients)) < 25
+    dest = tmp_path / "store"
+    assert main(["prepare", "ecgid", str(tmp_path / "wfdb"), "--dest", str(dest)]) == 0
+    assert len(Store.open(dest)) == 40
+    # Beats of one person are more alike than those of two, and never the same.
+    beats = average_beats(Store.open(dest).signals[:, 0], 500)
+    alike = np.corrcoef(beats)
+    same = np.equal.outer(patients, patients) & ~np.eye(40, dtype=bool)
+    assert np.median(alike[same]) > np.median(alike[~same & ~np.eye(40, dtype=bool)])
+    assert alike[same].max() < 0.9999
