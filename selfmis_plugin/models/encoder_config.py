@@ -6,12 +6,11 @@ import logging
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
-import torch
-
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import CheckpointError, Tower, load_encoder_weights
 from selfmis_plugin.data.leads import standard_lead
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.models.precision import PRECISIONS, own_precision
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 
 logger = logging.getLogger(__name__)
@@ -68,16 +67,10 @@ def configure(encoder: Net1D, config: EncoderConfig, frozen: bool = False) -> No
     ValueError
         If a precision is not one of those that are offered.
     """
-    for key, known in (
-        ("precision", ("float32", "bfloat16")),
-        ("frozen_precision", ("float32", "bfloat16", "float16", None)),
-    ):
-        if getattr(config, key) not in known:
-            names = ", ".join(name for name in known if name)
-            raise ValueError(f"model.{key}={getattr(config, key)}: choose one of {names}")
-    name = (config.frozen_precision if frozen else None) or config.precision
-    # None, and not float32: the host's own autocast or half precision stay in force.
-    encoder.precision = None if name == "float32" else getattr(torch, name)
+    trained = own_precision(config.precision)
+    other = config.frozen_precision or config.precision
+    kept = own_precision(other, "frozen_precision", (*PRECISIONS, "float16"))
+    encoder.precision = kept if frozen else trained
     encoder.checkpoint_activations(config.activation_checkpointing and not frozen)
     if config.compile:
         encoder.compile()

@@ -41,8 +41,8 @@ class TripletAlignmentLoss(nn.Module):
     """Triplet loss between leads: an embedding should lie nearer to the other leads of its record
     than to any lead of another record, by a margin.
 
-    For an anchor (record n, lead a), a positive (n, p) with p != a, and a negative (m, q) of another
-    record and any lead, it is max(0, d(anchor, positive) - d(anchor, negative) + margin)
+    For an anchor (record n, lead a), a positive (n, p) with p != a, and a negative (m, q) of
+    another record and any lead, it is max(0, d(anchor, positive) - d(anchor, negative) + margin)
     (Schroff et al., "FaceNet", 2015). A record's loss is the mean over its anchors, positives
     and what ``mining`` takes of the negatives.
 

@@ -14,15 +14,16 @@ alone would not carry when the beats are.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.nn.inputs import Preparation
+from selfmis_plugin.nn.inputs import Preparation, resampled_samples
 from selfmis_plugin.nn.lead_layers import LeadBlock, LeadLayerNorm, LeadLinear, Leads
 from selfmis_plugin.nn.patch_masks import PatchMask
 
@@ -59,6 +60,25 @@ class ModallyReducedConfig:
     decoder_heads: int = 4
     mlp_ratio: float = 4.0
     mask_ratio: float = 0.5
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[Any, Any], leads: Sequence[str]) -> ModallyReducedConfig:
+        """Return the shape that a model's config describes, for *leads*.
+
+        Parameters
+        ----------
+        values
+            A model's config, whose other keys are left alone.
+        leads
+            Names of the leads.
+
+        Raises
+        ------
+        KeyError
+            If a field is missing.
+        """
+        names = [known.name for known in fields(cls) if known.name != "leads"]
+        return cls(leads=tuple(leads), **{name: values[name] for name in names})
 
 
 @dataclass(frozen=True)
@@ -150,7 +170,7 @@ class LeadEncoders(nn.Module):
             return self.norm(tokens, leads).transpose(0, 1)
 
     def forward(self, prepared: Tensor, leads: Leads = None) -> Tensor:
-        """Embed prepared signals whole, ``(batch, leads, samples)`` to ``(batch, leads, width)``."""
+        """Embed signals whole: ``(batch, leads, samples)`` to ``(batch, leads, width)``."""
         return self.tokens(prepared, None, leads).mean(2)
 
 
@@ -184,7 +204,7 @@ class LeadDecoders(nn.Module):
         with _computing(self.precision, latents.device):
             tokens = self.token_in(latents.transpose(0, 1).to(self.token_in.weight.dtype), leads)
             count, batch, _, width = tokens.shape
-            records, patches = mask.masked.shape
+            patches = mask.masked.shape[1]
             hidden = self.mask_token if leads is None else self.mask_token[list(leads)]
             filled = hidden.to(tokens.dtype)[:, None, None].expand(count, batch, patches, width)
             where = mask.visible.to(tokens.device)[None, :, :, None]
@@ -255,8 +275,9 @@ class ModallyReduced(nn.Module):
         return prepared.view(batch, leads, -1)
 
     def patches(self, samples: int) -> int:
-        """Number of patches of a prepared record of *samples*."""
-        return samples // self.config.patch_size
+        """Patches of a raw record of *samples*."""
+        prepared = resampled_samples(samples, self.input.store_rate, self.input.sample_rate)
+        return prepared // self.config.patch_size
 
     def embed(self, signals: Tensor, leads: Sequence[int] | None = None) -> Tensor:
         """Embed raw signals whole.
@@ -277,10 +298,10 @@ class ModallyReduced(nn.Module):
         embedding: Tensor = self.encoders(self.prepare(signals), leads)
         return embedding
 
-    def decode(self, latents: Tensor, samples_mask: PatchMask, leads: Leads = None) -> Tensor:
+    def decode(self, latents: Tensor, mask: PatchMask, leads: Leads = None) -> Tensor:
         """Return the signals ``(batch, leads, samples)`` that decoders make of latents
         ``(batch, leads, visible, width)``."""
-        decoded: Tensor = self.decoders(latents, samples_mask, leads)
+        decoded: Tensor = self.decoders(latents, mask, leads)
         return decoded.flatten(2)
 
     def decode_from(self, signals: Tensor, lead: int) -> Tensor:

@@ -33,6 +33,10 @@ class PatchMask:
         visible = torch.arange(patches, device=device).expand(records, patches)
         return cls(visible, torch.zeros(records, patches, dtype=torch.bool, device=device))
 
+    def to(self, device: torch.device) -> PatchMask:
+        """Return the mask on *device*."""
+        return PatchMask(self.visible.to(device), self.masked.to(device))
+
     @classmethod
     def from_noise(cls, noise: Tensor, ratio: float) -> PatchMask:
         """Mask the patches of the largest *noise*, (records, patches); at least one stays visible.
