@@ -105,7 +105,7 @@ def identify(
     first = np.zeros(len(person), dtype=bool)
     first[np.unique(person, return_index=True)[1]] = True
     probes = np.flatnonzero(~first) if rule == FIRST else np.arange(len(person))
-    ranks = np.array([_rank(similarity[k], person, first, rule, k) for k in probes])
+    ranks = np.array([_rank(similarity[k], person, first, rule, int(k)) for k in probes])
     hits = ranks == 1
     by_person = np.bincount(person[probes], hits) / np.bincount(person[probes])
     low, high = wilson_interval(float(hits.mean()), len(by_person))
