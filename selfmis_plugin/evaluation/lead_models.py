@@ -14,10 +14,17 @@ from torch import Tensor, nn
 
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
-from selfmis_plugin.evaluation.evaluate import fitting_split, outputs
+from selfmis_plugin.evaluation.evaluate import fitting_split, outputs, refuse_other_data
 from selfmis_plugin.loading import load_trained
 
-__all__ = ["LeadModel", "LeadNetwork", "embed_leads", "open_lead_model", "prepared_signals"]
+__all__ = [
+    "LeadModel",
+    "LeadNetwork",
+    "embed_leads",
+    "open_lead_model",
+    "prepared_signals",
+    "synthesise",
+]
 
 Floats = npt.NDArray[np.float32]
 
@@ -63,6 +70,23 @@ class LeadModel:
         if not isinstance(network, LeadNetwork):
             raise _not_of_leads(self.trained.path)
         return network
+
+    def untrained(self, store_rate: float, seed: int = 0) -> Any:
+        """Return the same network with the weights that a training of that seed starts from."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.trained.untrained(store_rate)
+
+    def check(self, part: Split, leads: Sequence[str]) -> None:
+        """Refuse a split that was prepared otherwise, or lacks one of some of the leads.
+
+        Raises
+        ------
+        CheckpointError, StoreError
+            As :func:`~selfmis_plugin.evaluation.evaluate.fitting_split`.
+        """
+        refuse_other_data(self.trained.path, self.trained.preprocessing, part)
+        part.require_leads(leads)
 
     def split(self, data: str | Path, split: str) -> Split:
         """Open a split that has all of the model's leads, prepared as they were in training."""
