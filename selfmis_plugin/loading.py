@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 
+from selfmis_plugin import readers
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
@@ -22,7 +24,7 @@ class LoadedClassifier:
 
     kind: ClassVar[str] = "classifier"
     path: Path
-    config: Net1DConfig
+    config: Any
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     standardize: bool
@@ -45,7 +47,7 @@ class LoadedClassifier:
             sample_rate=self.preprocessing.sample_rate,
             standardize=self.standardize,
         )
-        _fill(network, self.weights, self.path)
+        fill(network, self.weights, self.path)
         return network
 
 
@@ -79,12 +81,14 @@ class LoadedTowers:
             sample_rate=self.preprocessing.sample_rate,
             multi_leads=self.multi_leads,
         )
-        _fill(towers, self.weights, self.path)
+        fill(towers, self.weights, self.path)
         return towers
 
 
 def load_trained(path: str | Path) -> LoadedClassifier | LoadedTowers:
     """Read a training checkpoint of this plugin, of either host.
+
+    Checkpoints of other methods than SelfMIS are read by :mod:`selfmis_plugin.readers`.
 
     Raises
     ------
@@ -93,6 +97,9 @@ def load_trained(path: str | Path) -> LoadedClassifier | LoadedTowers:
     """
     file = Path(path)
     state = read_checkpoint(file)
+    reader = readers.reader_of(state)
+    if reader is not None:
+        return reader(file, state)
     try:
         model: dict[str, Any] = state["cfg"]["model"]
         weights: dict[str, torch.Tensor] = state["model"]
@@ -113,7 +120,7 @@ def load_trained(path: str | Path) -> LoadedClassifier | LoadedTowers:
             tuple(task["labels"]),
             preprocessing,
             standardize,
-            _part(weights, "network."),
+            part_of(weights, "network."),
         )
     if name == "selfmis":
         return LoadedTowers(
@@ -124,12 +131,13 @@ def load_trained(path: str | Path) -> LoadedClassifier | LoadedTowers:
             bool(state["cfg"]["task"].get("allow_absent_leads", False)),
             preprocessing,
             task.get("center"),
-            _part(weights, "towers."),
+            part_of(weights, "towers."),
         )
     raise CheckpointError(f"{file} holds the model {name!r}, which is not one of this plugin")
 
 
-def _part(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def part_of(weights: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the weights below *prefix*, by the rest of their names, floating ones as float32."""
     return {
         key[len(prefix) :]: value.float() if value.is_floating_point() else value
         for key, value in weights.items()
@@ -137,7 +145,8 @@ def _part(weights: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
     }
 
 
-def _fill(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+def fill(network: torch.nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Load *weights*; raise a CheckpointError that names *path* where they do not fit."""
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

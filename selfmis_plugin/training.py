@@ -155,7 +155,7 @@ def _refuse_other_data(path: Path, cfg: Any) -> dict[str, Any]:
 _IDENTITY: dict[str, set[str]] = {
     "task": {"cache_frozen_embeddings", "embedding_cache_dir", "num_workers"},
     "model": {"compile", "activation_checkpointing"},
-    "criterion": set(),
+    "criterion": {"max_epoch"},
     "optimizer": set(),
     "lr_scheduler": {"max_epoch", "max_update"},
     "optimization": {"max_epoch", "max_update", "stop_time_hours", "stop_min_lr"},

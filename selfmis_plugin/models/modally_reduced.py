@@ -21,25 +21,31 @@ from selfmis_plugin.nn.towers import lead_rows
 
 
 @dataclass
-class ModallyReducedModelConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
+class ModallyReducedShapeConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
+    """Size of a lead's encoder, and how it computes."""
+
+    patch_size: int = field(default=25, metadata={"help": "samples of a patch"})
+    width: int = field(default=256, metadata={"help": "size of an encoder's tokens"})
+    depth: int = field(default=6, metadata={"help": "blocks of an encoder"})
+    heads: int = field(default=8, metadata={"help": "attention heads of an encoder"})
+    mlp_ratio: float = field(default=4.0, metadata={"help": "inner over outer size of a block"})
+    precision: str = field(
+        default="float32",
+        metadata={"help": "what the model computes in, whatever the host: float32 or bfloat16"},
+    )
+
+
+@dataclass
+class ModallyReducedModelConfig(ModallyReducedShapeConfig):
     """Keys of ``model: {_name: modally_reduced}``."""
 
     leads: Optional[List[str]] = field(  # noqa: UP006, UP045
         default=None, metadata={"help": "leads to embed; default: the data's standard leads"}
     )
-    patch_size: int = field(default=25, metadata={"help": "samples of a patch"})
-    width: int = field(default=256, metadata={"help": "size of an encoder's tokens"})
-    depth: int = field(default=6, metadata={"help": "blocks of an encoder"})
-    heads: int = field(default=8, metadata={"help": "attention heads of an encoder"})
     decoder_width: int = field(default=128, metadata={"help": "size of a decoder's tokens"})
     decoder_depth: int = field(default=2, metadata={"help": "blocks of a decoder"})
     decoder_heads: int = field(default=4, metadata={"help": "attention heads of a decoder"})
-    mlp_ratio: float = field(default=4.0, metadata={"help": "inner over outer size of a block"})
     mask_ratio: float = field(default=0.5, metadata={"help": "share of patches that are masked"})
-    precision: str = field(
-        default="float32",
-        metadata={"help": "what the model computes in, whatever the host: float32 or bfloat16"},
-    )
 
 
 @toolkit.register_model("modally_reduced", dataclass=ModallyReducedModelConfig)

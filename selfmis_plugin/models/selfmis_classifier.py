@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
@@ -9,14 +10,15 @@ import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import Tower
+from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1DConfig
 
 
 @dataclass
-class SelfMISClassifierConfig(EncoderConfig):
-    """Keys of ``model: {_name: selfmis_classifier}``."""
+class ClassifierConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
+    """Keys of a classifier, whatever its encoder."""
 
     encoder_checkpoint: Optional[str] = field(  # noqa: UP045  (read by omegaconf)
         default=None,
@@ -31,9 +33,17 @@ class SelfMISClassifierConfig(EncoderConfig):
     )
 
 
+@dataclass
+class SelfMISClassifierConfig(ClassifierConfig, EncoderConfig):
+    """Keys of ``model: {_name: selfmis_classifier}``."""
+
+
 @toolkit.register_model("selfmis_classifier", dataclass=SelfMISClassifierConfig)
 class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
     """Encoder and linear head (SelfMIS paper, section 3.2).
+
+    Another architecture is classified by a subclass that says what its encoder is:
+    :meth:`encoder_shape`, :meth:`load_encoder` and :meth:`configure_encoder`.
 
     Parameters
     ----------
@@ -45,8 +55,24 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         super().__init__()
         self.network = network
 
+    @staticmethod
+    def encoder_shape(cfg: Any, leads: Sequence[str]) -> Any:
+        """Return the shape of the encoder that *cfg* describes, for *leads*."""
+        return Net1DConfig.from_mapping(cfg, len(leads))
+
+    @staticmethod
+    def load_encoder(encoder: Any, path: str, shape: Any, preprocessing: Preprocessing) -> None:
+        """Fill the encoder with the weights of a checkpoint; refuse one that does not fit."""
+        tower: Tower = "single" if len(preprocessing.leads) == 1 else "multi"
+        load_tower(encoder, path, shape, tower, preprocessing)
+
+    @staticmethod
+    def configure_encoder(encoder: Any, cfg: Any) -> None:
+        """Make the encoder compute as *cfg* says."""
+        configure(encoder, cfg, frozen=cfg.freeze_encoder)
+
     @classmethod
-    def build_model(cls, cfg: SelfMISClassifierConfig, task: Any) -> SelfMISClassifier:
+    def build_model(cls, cfg: Any, task: Any) -> SelfMISClassifier:
         """Build the classifier for a task's leads and labels; load the encoder if *cfg* names one.
 
         Raises
@@ -55,7 +81,7 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             If the checkpoint does not fit the config or the data.
         """
         leads = task.preprocessing.leads
-        config = Net1DConfig.from_mapping(cfg, len(leads))
+        config = cls.encoder_shape(cfg, leads)
         network = EncoderClassifier(
             config,
             labels=len(task.labels),
@@ -67,9 +93,8 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             standardize=cfg.standardize_embeddings,
         )
         if cfg.encoder_checkpoint:
-            tower: Tower = "single" if len(leads) == 1 else "multi"
-            load_tower(network.encoder, cfg.encoder_checkpoint, config, tower, task.preprocessing)
-        configure(network.encoder, cfg, frozen=cfg.freeze_encoder)
+            cls.load_encoder(network.encoder, cfg.encoder_checkpoint, config, task.preprocessing)
+        cls.configure_encoder(network.encoder, cfg)
         return cls(network)
 
     def forward(

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.inputs import Preparation
-from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.nn.towers import lead_rows
 
 __all__ = ["EncoderClassifier"]
 
 
 class EncoderClassifier(nn.Module):
-    """:class:`~selfmis_plugin.nn.net1d.Net1D` and one linear layer, from raw signals to logits
-    (paper, section 3.2).
+    """An encoder and one linear layer, from raw signals to logits (paper, section 3.2).
 
     Parameters
     ----------
     config
-        Shape of the encoder; its ``in_leads`` is replaced by the number of ``input_leads``.
+        Shape of the encoder (:func:`~selfmis_plugin.nn.encoder.build_encoder`), such as a
+        :class:`~selfmis_plugin.nn.net1d.Net1DConfig`; it is made for the ``input_leads``.
     labels
         Number of labels.
     leads
@@ -49,6 +49,7 @@ class EncoderClassifier(nn.Module):
     Examples
     --------
     >>> import torch
+    >>> from selfmis_plugin.nn.net1d import Net1DConfig
     >>> config = Net1DConfig(base_filters=8, filters=(8, 16), blocks=(1, 1), group_width=8)
     >>> model = EncoderClassifier(config, labels=9, leads=["I", "II"], input_leads=["I"])
     >>> model(torch.zeros(4, 2, 5000, dtype=torch.int16)).shape
@@ -61,7 +62,7 @@ class EncoderClassifier(nn.Module):
 
     def __init__(
         self,
-        config: Net1DConfig,
+        config: Any,
         labels: int,
         leads: Sequence[str],
         input_leads: Sequence[str] = ("I",),
@@ -78,7 +79,7 @@ class EncoderClassifier(nn.Module):
         self.input_leads = tuple(input_leads)
         self.freeze_encoder = freeze_encoder
         self.input = Preparation(store_rate, sample_rate)
-        self.encoder = Net1D(dataclasses.replace(config, in_leads=len(self.input_leads)))
+        self.encoder = build_encoder(config, len(self.input_leads))
         self.head = nn.Linear(self.encoder.embedding_dim, labels)
         self.standardize = standardize
         if standardize:
@@ -130,7 +131,7 @@ class EncoderClassifier(nn.Module):
             # All leads in their order need no copy.
             chosen = signal if self.input_leads == self.leads else signal[:, self.rows]
             prepared = self.input(chosen)
-            embedding: Tensor = self.encoder(prepared.to(self.encoder.first_conv.weight.dtype))
+            embedding: Tensor = self.encoder(prepared.to(next(self.encoder.parameters()).dtype))
             return embedding
 
     def forward(self, signal: Tensor) -> Tensor:

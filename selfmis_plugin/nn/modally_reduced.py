@@ -27,7 +27,16 @@ from selfmis_plugin.nn.inputs import Preparation, resampled_samples
 from selfmis_plugin.nn.lead_layers import LeadBlock, LeadLayerNorm, LeadLinear, Leads
 from selfmis_plugin.nn.patch_masks import PatchMask
 
-__all__ = ["LeadEncoders", "ModallyReduced", "ModallyReducedConfig", "ModallyReducedOutput"]
+__all__ = [
+    "ENCODER_KEYS",
+    "LeadEncoders",
+    "ModallyReduced",
+    "ModallyReducedConfig",
+    "ModallyReducedOutput",
+]
+
+#: Fields of a shape that an encoder depends on.
+ENCODER_KEYS = ("patch_size", "width", "depth", "heads", "mlp_ratio")
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,8 @@ class ModallyReducedConfig:
         Parameters
         ----------
         values
-            A model's config, whose other keys are left alone.
+            A model's config, whose other keys are left alone. An encoder's need not say how the
+            signal was masked and decoded.
         leads
             Names of the leads.
 
@@ -78,7 +88,8 @@ class ModallyReducedConfig:
             If a field is missing.
         """
         names = [known.name for known in fields(cls) if known.name != "leads"]
-        return cls(leads=tuple(leads), **{name: values[name] for name in names})
+        asked = [name for name in names if name in ENCODER_KEYS or name in values]
+        return cls(leads=tuple(leads), **{name: values[name] for name in asked})
 
 
 @dataclass(frozen=True)
@@ -130,11 +141,6 @@ class LeadEncoders(nn.Module):
         #: Type to compute in as under autocast; None leaves it to the host.
         self.precision: torch.dtype | None = None
 
-    @property
-    def embedding_dim(self) -> int:
-        """Values of one embedding."""
-        return self.config.width
-
     def tokens(
         self, prepared: Tensor, mask: PatchMask | None = None, leads: Leads = None
     ) -> Tensor:
@@ -168,10 +174,6 @@ class LeadEncoders(nn.Module):
             for block in self.blocks:
                 tokens = block(tokens, leads)
             return self.norm(tokens, leads).transpose(0, 1)
-
-    def forward(self, prepared: Tensor, leads: Leads = None) -> Tensor:
-        """Embed signals whole: ``(batch, leads, samples)`` to ``(batch, leads, width)``."""
-        return self.tokens(prepared, None, leads).mean(2)
 
 
 class LeadDecoders(nn.Module):
@@ -295,7 +297,7 @@ class ModallyReduced(nn.Module):
             ``(batch, leads, width)``.
         """
         self._check(signals, leads)
-        embedding: Tensor = self.encoders(self.prepare(signals), leads)
+        embedding: Tensor = self.encoders.tokens(self.prepare(signals), None, leads).mean(2)
         return embedding
 
     def decode(self, latents: Tensor, mask: PatchMask, leads: Leads = None) -> Tensor:

@@ -9,12 +9,15 @@ PyTorch's own layers.
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selfmis_plugin.nn.block_function import BlockShape, residual_block
 from selfmis_plugin.nn.channels_last import same_padding
+from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.net1d_config import (
     FIRST_STRIDE,
     SQUEEZE_REDUCTION,
@@ -171,3 +174,8 @@ class Net1D(nn.Module):
         )
         out = F.conv2d(images, weights, bias, (1, FIRST_STRIDE))
         return out.squeeze(2).transpose(1, 2)
+
+
+@build_encoder.register
+def _(config: Net1DConfig, in_leads: int) -> Net1D:
+    return Net1D(dataclasses.replace(config, in_leads=in_leads))
