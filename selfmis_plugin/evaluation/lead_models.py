@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -29,11 +29,12 @@ __all__ = [
 Floats = npt.NDArray[np.float32]
 
 
-@runtime_checkable
 class LeadNetwork(Protocol):
     """What a network must do to be asked about its leads.
 
-    Signals are raw microvolts of a store.
+    Signals are raw microvolts of a store. A method whose networks do adds what reads its
+    checkpoints to :mod:`selfmis_plugin.readers`: with ``leads``, and with ``model`` and
+    ``untrained``, which return the network for a store's rate.
     """
 
     def prepare(self, signals: Tensor) -> Tensor:
@@ -66,10 +67,7 @@ class LeadModel:
 
     def network(self, store_rate: float) -> Any:
         """Return the network, a torch module and :class:`LeadNetwork`, for signals of a store."""
-        network = self.trained.network(store_rate)
-        if not isinstance(network, LeadNetwork):
-            raise _not_of_leads(self.trained.path)
-        return network
+        return self.trained.model(store_rate)
 
     def untrained(self, store_rate: float, seed: int = 0) -> Any:
         """Return the same network with the weights that a training of that seed starts from."""
@@ -115,11 +113,13 @@ def open_lead_model(checkpoint: str | Path) -> LeadModel:
     CheckpointError
         If it cannot be read, or its model has one embedding a record.
     """
-    trained = load_trained(checkpoint)
-    leads = getattr(trained, "leads", None)
-    if leads is None:
-        raise _not_of_leads(checkpoint)
-    return LeadModel(trained, tuple(leads), trained.preprocessing.sample_rate)
+    trained: Any = load_trained(checkpoint)
+    if not all(hasattr(trained, name) for name in ("leads", "model", "untrained")):
+        raise CheckpointError(
+            f"{checkpoint} has no embedding of each lead: give the checkpoint of a method that "
+            "has, such as modally_reduced"
+        )
+    return LeadModel(trained, tuple(trained.leads), trained.preprocessing.sample_rate)
 
 
 def embed_leads(
@@ -183,10 +183,3 @@ def _collect(
     rows = list(outputs(compute, network, part, leads, batch_size))
     values: Floats = torch.cat([row.float().cpu() for row in rows]).numpy()
     return values
-
-
-def _not_of_leads(checkpoint: str | Path) -> CheckpointError:
-    return CheckpointError(
-        f"{checkpoint} has no embedding of each lead: give the checkpoint of a method that has, "
-        "such as modally_reduced"
-    )

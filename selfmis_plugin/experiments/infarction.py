@@ -28,7 +28,14 @@ from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, Meth
 SIZES: Mapping[str, str] = {"full": "", "small": "_small"}
 
 
-__all__ = ["Cell", "CommandError", "InfarctionError", "Settings", "run_infarction"]
+__all__ = [
+    "Cell",
+    "CommandError",
+    "InfarctionError",
+    "Settings",
+    "run_infarction",
+    "stage_checkpoint",
+]
 
 
 class InfarctionError(RuntimeError):
@@ -253,7 +260,8 @@ def _stage_file(settings: Settings, stage: Stage, seed: int) -> Path:
     return _stage_run(settings, stage, seed) / "stage.json"
 
 
-def _checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
+def stage_checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
+    """Return where a stage's checkpoint is, or the file that takes its place."""
     return _given(settings, stage) or best_checkpoint(_stage_run(settings, stage, seed))
 
 
@@ -266,7 +274,7 @@ def _run_stage(settings: Settings, stage: Stage, seed: int) -> None:
     overrides = {
         "task.data": data,
         "common.seed": seed,
-        **{key: _checkpoint(settings, s, seed) for key, s in stage.starts_from.items()},
+        **{key: stage_checkpoint(settings, s, seed) for key, s in stage.starts_from.items()},
         **stage.overrides,
         **_extra(settings, stage.name),
     }
@@ -319,7 +327,7 @@ def _run_cell(settings: Settings, cell: Cell) -> None:
 
 def _encoder(settings: Settings, cell: Cell) -> Path | None:
     encoder = cell.method.encoder
-    return None if encoder is None else _checkpoint(settings, encoder, cell.seed)
+    return None if encoder is None else stage_checkpoint(settings, encoder, cell.seed)
 
 
 def _labelled(settings: Settings, fraction: float, seed: int) -> Path:

@@ -15,9 +15,9 @@ from selfmis_plugin.evaluation.lead_correlation import LeadCorrelation, correlat
 from selfmis_plugin.evaluation.lead_models import embed_leads, open_lead_model
 from selfmis_plugin.studies.study import Answer, markdown_table
 
-__all__ = ["UNTRAINED", "correlation_study"]
+__all__ = ["MODEL", "UNTRAINED", "correlation_study"]
 
-UNTRAINED = "untrained"
+MODEL, UNTRAINED = "aligned", "untrained"
 
 _DEFINITION = (
     "Pearson correlation between the embeddings of two leads of one record, over their "
@@ -30,7 +30,7 @@ def correlation_study(
     checkpoint: str | Path,
     data: str | Path,
     split: str = "test",
-    before: Mapping[str, Path] | None = None,
+    against: Mapping[str, Path] | None = None,
 ) -> Answer:
     """Correlate the embeddings of every two leads on held-out records.
 
@@ -40,9 +40,10 @@ def correlation_study(
         Of a model that embeds every lead, after alignment.
     data, split
         Folder of a store, or of manifests, and the name of the manifest.
-    before
-        Checkpoints to compare with, by what to call them. The same network with the weights that
-        a training starts from is always among them, as ``untrained``.
+    against
+        Checkpoints to compare with, such as those before alignment, by what to call them. The same
+        network with the weights that a training starts from is always among them, as
+        ``untrained``.
 
     Raises
     ------
@@ -55,13 +56,13 @@ def correlation_study(
     part = model.split(data, split)
     rate = part.store.info.sample_rate
     networks = {UNTRAINED: model.untrained(rate)}
-    for name, path in (before or {}).items():
+    for name, path in (against or {}).items():
         other = open_lead_model(path)
         if other.leads != model.leads:
             raise CheckpointError(f"{path} embeds other leads than {checkpoint}")
         other.split(data, split)
         networks[name] = other.network(rate)
-    networks["aligned"] = model.network(rate)
+    networks[MODEL] = model.network(rate)
     found = {
         name: correlate_leads(embed_leads(network, part, model.leads), model.leads)
         for name, network in networks.items()

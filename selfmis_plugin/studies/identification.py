@@ -35,7 +35,11 @@ _RULES = {
 
 
 def identification_study(
-    checkpoint: str | Path, data: str | Path, split: str = "test", lead: str = "I"
+    checkpoint: str | Path,
+    data: str | Path,
+    split: str = "test",
+    lead: str = "I",
+    against: Mapping[str, Path] | None = None,
 ) -> Answer:
     """Identify persons by the nearest neighbour of one lead's embedding.
 
@@ -48,11 +52,13 @@ def identification_study(
         of the manifest. Of ECG-ID all recordings are ``test``.
     lead
         The lead.
+    against
+        Checkpoints to compare with, by what to call them.
 
     Raises
     ------
     CheckpointError
-        If the checkpoint has no encoder of that lead.
+        If a checkpoint has no encoder of that lead.
     StoreError
         If the data cannot be read, or lack the lead.
     ValueError
@@ -62,6 +68,8 @@ def identification_study(
     part.require_leads([lead])
     info = part.store.info
     vectors = _embeddings(checkpoint, part, lead)
+    for name, path in (against or {}).items():
+        vectors[name] = _embeddings(path, part, lead)[MODEL]
     vectors[BEAT] = average_beats(part.store.read(part.rows, [lead])[:, 0], info.sample_rate)
     persons = part.store.records["patient_id"].iloc[part.rows].tolist()
     found = {

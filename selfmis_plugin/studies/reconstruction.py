@@ -13,11 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.drawing.synthesis import draw_synthesis
 from selfmis_plugin.evaluation.beats import r_peaks
 from selfmis_plugin.evaluation.bootstrap import draw_patients, estimate
 from selfmis_plugin.evaluation.lead_models import (
+    LeadModel,
     open_lead_model,
     prepared_signals,
     synthesise,
@@ -34,7 +36,7 @@ from selfmis_plugin.studies.study import Answer, markdown_table
 
 __all__ = ["BASELINES", "MODEL", "reconstruction_study"]
 
-MODEL = "decoders of all leads"
+MODEL = "decoders"
 MEAN, NEAREST, BEAT = "mean ECG", "nearest record", "mean beat at each R peak"
 BASELINES = (MEAN, NEAREST, BEAT)
 
@@ -67,6 +69,7 @@ def reconstruction_study(
     split: str = "test",
     lead: str = "I",
     train: tuple[str | Path, str] | None = None,
+    against: Mapping[str, Path] | None = None,
     seed: int = 0,
 ) -> Answer:
     """Make all leads from one, and compare with what needs no model.
@@ -82,13 +85,15 @@ def reconstruction_study(
     train
         Folder and manifest of the records that the baselines know, the first 5,000 of them; None:
         ``train`` of *data*.
+    against
+        Checkpoints to compare with, by what to call them.
     seed
         Of the bootstrap.
 
     Raises
     ------
     CheckpointError
-        If the checkpoint embeds no leads.
+        If a checkpoint embeds no leads, or they have other leads.
     StoreError
         If the data cannot be read.
     """
@@ -102,6 +107,7 @@ def reconstruction_study(
     beats = Split(known.manifest, known.store, known.rows[:_BEAT_RECORDS])
     made = {
         MODEL: synthesise(network, part, lead, given),
+        **_others(against or {}, model, part, lead, given),
         MEAN: mean_ecg(of_train, len(truth)),
         NEAREST: nearest_ecg(of_train, truth[:, given], given),
         BEAT: mean_beat_at_peaks(
@@ -114,7 +120,8 @@ def reconstruction_study(
     fits = {name: score(truth, signals, model.leads) for name, signals in made.items()}
     better = {
         name: _difference(fits[MODEL], fits[name], given, part, seed).to_dict()
-        for name in BASELINES
+        for name in fits
+        if name != MODEL
     }
     signals = _Signals(model.leads, given, model.sample_rate, truth, made)
     example = _typical(fits[MODEL], given)
@@ -136,6 +143,19 @@ def reconstruction_study(
         _csv(fits),
         {"reconstruction": functools.partial(_draw, signals, fits, example)},
     )
+
+
+def _others(
+    against: Mapping[str, Path], model: LeadModel, part: Split, lead: str, given: int
+) -> dict[str, npt.NDArray[np.float32]]:
+    made = {}
+    for name, path in against.items():
+        other = open_lead_model(path)
+        if (other.leads, other.sample_rate) != (model.leads, model.sample_rate):
+            raise CheckpointError(f"{path} makes other leads, or at another rate")
+        other.check(part, [lead])
+        made[name] = synthesise(other.network(part.store.info.sample_rate), part, lead, given)
+    return made
 
 
 def _peaks(part: Split, lead: str, sample_rate: float) -> list[npt.NDArray[np.int64]]:
@@ -173,7 +193,7 @@ def _text(
         ]
         parts.append(markdown_table([title, f"mean without {lead}", *leads], rows))
     parts += [
-        f"- {MODEL} {_verdict(of)} {name} by {of['value']:+.3f} of correlation "
+        f"- the {MODEL} {_verdict(of)} the {name}: {of['value']:+.3f} of correlation "
         f"(95 % interval over patients {of['low']:+.3f} to {of['high']:+.3f})"
         for name, of in better.items()
     ]

@@ -40,17 +40,19 @@ class Answer:
 
 
 def write_answer(answer: Answer, dest: Path) -> list[Path]:
-    """Write ``NAME.json``, ``NAME.md``, ``NAME.csv`` and the pictures; return their paths."""
-    dest.mkdir(parents=True, exist_ok=True)
-    paths = [dest / f"{answer.name}{suffix}" for suffix in (".json", ".md", ".csv")]
-    write_json(paths[0], dict(answer.figures))
-    for path, content in zip(paths[1:], (answer.text, answer.csv), strict=True):
-        with whole_file(path) as temporary:
+    """Write ``NAME.md``, ``NAME.csv``, pictures and, last, ``NAME.json``; return their paths."""
+    paths = []
+    for suffix, content in ((".md", answer.text), (".csv", answer.csv)):
+        paths.append(dest / f"{answer.name}{suffix}")
+        with whole_file(paths[-1]) as temporary:
             temporary.write_text(content, encoding="utf-8", newline="\n")
     for stem, draw in answer.pictures.items():
         paths.append(dest / f"{stem}.png")
         with whole_file(paths[-1]) as temporary:
             draw().savefig(temporary)
+    # Last: where it is, so is everything.
+    paths.append(dest / f"{answer.name}.json")
+    write_json(paths[-1], dict(answer.figures))
     return paths
 
 

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
+from selfmis_plugin.benchmarks.checkpoint_options import add_checkpoint_options, hand_over
 from selfmis_plugin.studies.identification import identification_study
-from selfmis_plugin.studies.study import write_answer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the benchmark's options."""
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
-    parser.add_argument(
-        "--data", type=Path, required=True, help="persons with several recordings, such as ECG-ID"
+    add_checkpoint_options(
+        parser, "identification", "persons with several recordings, such as ECG-ID's store"
     )
-    parser.add_argument("--split", default="test", help="which manifest (default: test)")
     parser.add_argument("--lead", default="I", help="the lead to identify by (default: I)")
-    parser.add_argument("--dest", type=Path, default=Path("outputs/identification"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Identify, write and print; return the exit status."""
     try:
-        answer = identification_study(options.checkpoint, options.data, options.split, options.lead)
+        answer = identification_study(
+            options.checkpoint, options.data, options.split, options.lead, dict(options.against)
+        )
     except ValueError as error:
         raise BenchmarkError(str(error)) from error
-    print(answer.text)
-    print("\n".join(map(str, write_answer(answer, options.dest))))
-    return 0
+    return hand_over(answer, options.dest)
 
 
 BENCHMARK = Benchmark(

@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from selfmis_plugin.arguments import known_names, share, workers
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LABELLED, PROBE, UNLABELLED
+from selfmis_plugin.methods.method import (
+    ARCHIVE,
+    FINETUNE,
+    LABELLED,
+    PROBE,
+    UNLABELLED,
+    Method,
+)
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
@@ -19,6 +27,7 @@ SYNTHETIC = (3000, 6300, 300, 2400)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the benchmark's options."""
     methods = known_methods()
+    modes = dict.fromkeys(mode for method in methods.values() for mode in method.modes)
     parser.add_argument(
         "--data",
         type=Path,
@@ -35,12 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make a synthetic cohort in DEST and use it for all three",
     )
-    parser.add_argument(
-        "--single-lead-checkpoint", type=Path, help="1_lead_ECGFounder.pth, or one of your own"
-    )
-    parser.add_argument(
-        "--multi-lead-checkpoint", type=Path, help="12_lead_ECGFounder.pth, or one of your own"
-    )
+    for name, stage in _replaceable(methods.values()).items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            help=f"a file that takes the place of training {stage}",
+        )
     parser.add_argument(
         "--methods",
         type=known_names(tuple(methods)),
@@ -49,9 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--modes",
-        type=known_names((PROBE, FINETUNE)),
+        type=known_names(tuple(modes)),
         default=(PROBE, FINETUNE),
-        help=f"how encoders are judged (default: {PROBE},{FINETUNE})",
+        help=f"how encoders are judged: {', '.join(modes)} (default: {PROBE},{FINETUNE})",
     )
     parser.add_argument(
         "--fractions",
@@ -108,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
         overrides.setdefault(where, {})[key] = value
     given = {
         name: path.resolve()
-        for name in ("single_lead_checkpoint", "multi_lead_checkpoint")
+        for name in _replaceable(known_methods().values())
         if (path := getattr(options, name)) is not None
     }
     settings = infarction.Settings(
@@ -135,6 +144,12 @@ def run(options: argparse.Namespace) -> int:
             + "\n\nWhat is done stays done: the same command goes on"
         )
     return 0
+
+
+def _replaceable(methods: Iterable[Method]) -> dict[str, str]:
+    """Return the stages that a file can take the place of, by the option that names it."""
+    stages = [stage for method in methods for stage in method.stages()]
+    return {stage.given_by: stage.name for stage in stages if stage.given_by}
 
 
 def _fractions(text: str) -> tuple[float, ...]:
