@@ -201,3 +201,25 @@ def test_the_infarction_benchmark_runs(tmp_path: Path, store: Path) -> None:
     report = json.loads((tmp_path / "mi/report.json").read_text(encoding="utf-8"))
     assert report["failed"] == {} and len(report["cells"]) == 1
     assert report["cells"][0]["train_records"] == 50 and 0 <= report["cells"][0]["mi_auc"] <= 1
+
+
+def test_modally_reduced_representations_train(tmp_path: Path, store: Path) -> None:
+    encoder = ("model.patch_size=50", "model.width=16", "model.depth=1", "model.heads=2")
+    settings = [f"task.data={store}", *encoder, "lr_scheduler.warmup_updates=0"]
+    pretrain = ["--config-name", "modally_reduced_small", *settings, "dataset.batch_size=16"]
+    pretrain += ["model.decoder_width=8", "model.decoder_heads=2", "optimization.max_epoch=2"]
+    output = train(pretrain, tmp_path, command=COMMAND)
+    for epoch, angle in enumerate((math.pi / 4, math.pi / 2)):
+        loss, align, reconstruct = (
+            logged(output, name, "valid")[epoch]
+            for name in ("loss", "align_loss", "reconstruct_loss")
+        )
+        expected = math.sin(angle) * align + math.cos(angle) * reconstruct
+        assert loss == pytest.approx(expected, abs=2e-4)
+    longer = [a.replace("max_epoch=2", "max_epoch=3") for a in pretrain]
+    again = train(longer, tmp_path, command=COMMAND)
+    assert len(logged(again, "loss")) == 1 and "Loaded checkpoint" in again
+    best = tmp_path / "outputs/modally_reduced_small/checkpoints/checkpoint_best.pt"
+    probe = ["--config-name", "modally_reduced_linear_probe_small", *settings, "task.leads=[V1]"]
+    probe += [f"model.encoder_checkpoint={best}", "optimization.max_epoch=1"]
+    assert math.isfinite(*logged(train(probe, tmp_path, command=COMMAND), "macro_auc", "valid"))

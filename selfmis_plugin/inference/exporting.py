@@ -18,6 +18,7 @@ from selfmis_plugin.inference.operating_points import (
     at_operating_points,
     choose_operating_points,
 )
+from selfmis_plugin.nn.net1d import Net1DConfig
 
 VALID, TEST = "valid", "test"
 
@@ -51,6 +52,11 @@ def prepare_export(
     if checkpoint.is_dir():
         raise CheckpointError(f"{checkpoint} is a folder: give a run's checkpoint_best.pt")
     model = read_model(checkpoint)
+    if not isinstance(model.classifier.config, Net1DConfig):
+        raise CheckpointError(
+            f"{checkpoint} holds another encoder than Net1D, and folders are written of that only: "
+            "`selfmis predict --model` reads the checkpoint itself"
+        )
     provenance: dict[str, Any] = {
         "plugin_version": __version__,
         "checkpoint": checkpoint.name,

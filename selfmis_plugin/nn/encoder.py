@@ -24,10 +24,13 @@ class Encoder(Protocol):
 
     Attributes
     ----------
+    config
+        Its shape, a frozen dataclass.
     precision
         Type that it computes in, as under autocast; None leaves it to the host.
     """
 
+    config: Any
     precision: torch.dtype | None
 
     @property
