@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -48,14 +49,14 @@ STUDIES = ("correlation", "reconstruction", "identification")
 class Sizes:
     """Numbers of records and epochs; :meth:`scaled` makes a smaller demo of the same shape."""
 
-    archive: int = 1500
-    unlabelled: int = 2348
-    unlabelled_valid: int = 300
-    study: int = 2000
+    archive: int = 1200
+    unlabelled: int = 2248
+    unlabelled_valid: int = 200
+    study: int = 1500
     recordings: int = 310
-    epochs: int = 10
+    epochs: int = 8
     supervised_epochs: int = 10
-    selfmis_epochs: int = 10
+    selfmis_epochs: int = 8
     probe_epochs: int = 20
 
     def scaled(self, scale: float) -> Sizes:
@@ -103,6 +104,8 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
     if seeds < 1 or workers < 1:
         raise DemoError("--seeds and --workers must be at least 1")
     started = time.monotonic()
+    # A host's own logging, at its lowest level, would list every font of the machine.
+    logging.getLogger("matplotlib").setLevel(logging.INFO)
     dest = dest.resolve()
     dest.mkdir(parents=True, exist_ok=True)
     sizes = Sizes().scaled(scale)
