@@ -12,10 +12,13 @@ import torch
 
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreWriter
 from selfmis_plugin.data.synthetic import simulate
+from selfmis_plugin.evaluation.beats import r_peaks
 from selfmis_plugin.evaluation.identification import identify
 from selfmis_plugin.evaluation.lead_correlation import correlate_leads
+from selfmis_plugin.evaluation.lead_models import embed_beats
 from selfmis_plugin.evaluation.lead_synthesis import score
 from selfmis_plugin.loading import load_trained
 from tests.checkpoint_files import write_classifier, write_modally_reduced
@@ -107,9 +110,17 @@ def test_identification(tmp_path: Path, store: Path, checkpoints: tuple[Path, Pa
     raw = torch.from_numpy(Store.open(store).signals[8:, :1].copy())
     with torch.no_grad():
         vectors = model.embed(raw, [0]).numpy()[:, 0]
+        one = raw[3, 0].numpy()
+        beats = [
+            model.embed(torch.from_numpy(one[None, None, peak - 125 : peak + 250]), [0])[0, 0]
+            for peak in 2 * r_peaks(one[None], 500)[1][0]
+            if peak >= 125 and peak + 250 <= 5000
+        ]
+    found_beats = embed_beats(model, open_split(store, "test"), "I", 0)
+    np.testing.assert_allclose(found_beats[3], torch.stack(beats).mean(0).numpy(), atol=1e-4)
     persons = [str(person) for person in range(4, 10) for _ in range(2)]
     for rule in ("first", "others"):
-        found = figures["found"]["embedding"][rule]
+        found = figures["found"]["embedding of the whole recording"][rule]
         expected = identify(vectors, persons, rule).to_dict()
         assert {key: found[key] for key in expected} == pytest.approx(expected)
     assert figures["found"]["average beat"]["first"]["persons"] == 6
@@ -121,7 +132,7 @@ def test_a_selfmis_encoder_can_be_asked_who_it_is(tmp_path: Path, store: Path) -
     arguments = ["benchmark", "identification", "--checkpoint", str(checkpoint)]
     assert main([*arguments, "--data", str(store), "--dest", str(tmp_path)]) == 0
     figures = json.loads((tmp_path / "identification.json").read_text(encoding="utf-8"))
-    assert set(figures["found"]) == {"embedding", "average beat"}
+    assert set(figures["found"]) == {"embedding of the whole recording", "average beat"}
 
 
 def test_a_checkpoint_without_leads_is_refused(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.quality import BEAT_RATE, find_beats, in_beat_band
 
-__all__ = ["BEFORE", "BEHIND", "average_beats", "r_peaks"]
+__all__ = ["BEFORE", "BEHIND", "average_beats", "r_peaks", "shift_peaks"]
 
 #: Seconds of a beat before and behind its R peak.
 BEFORE, BEHIND = 0.25, 0.45
@@ -33,6 +35,13 @@ def r_peaks(
     """
     band = in_beat_band(np.asarray(signals, dtype=np.float64), rate)
     return band, [find_beats(signal, BEAT_RATE) for signal in band]
+
+
+def shift_peaks(
+    peaks: Sequence[npt.NDArray[np.int64]], sample_rate: float
+) -> list[npt.NDArray[np.int64]]:
+    """Return peaks found at 250 Hz as samples of signals of *sample_rate*."""
+    return [np.rint(found * (sample_rate / BEAT_RATE)).astype(np.int64) for found in peaks]
 
 
 def average_beats(

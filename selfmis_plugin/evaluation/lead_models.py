@@ -14,12 +14,14 @@ from torch import Tensor, nn
 
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
+from selfmis_plugin.evaluation.beats import r_peaks, shift_peaks
 from selfmis_plugin.evaluation.evaluate import fitting_split, outputs, refuse_other_data
 from selfmis_plugin.loading import load_trained
 
 __all__ = [
     "LeadModel",
     "LeadNetwork",
+    "embed_beats",
     "embed_leads",
     "open_lead_model",
     "prepared_signals",
@@ -27,6 +29,9 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float32]
+
+#: Seconds of a beat that is embedded by itself, before its R peak and in all; windows at once.
+BEAT_START, BEAT_WINDOW, _BEATS = 0.25, 0.75, 1024
 
 
 class LeadNetwork(Protocol):
@@ -150,6 +155,56 @@ def embed_leads(
         float32 (records, leads, dimensions).
     """
     return _collect(lambda raw: network.embed(raw, positions), network, part, leads, batch_size)  # type: ignore[operator]
+
+
+def embed_beats(network: nn.Module, part: Split, lead: str, position: int) -> Floats:
+    """Embed the beats of one lead and average them.
+
+    A window of 0.75 s is embedded for each R peak, from 0.25 s before it. Unlike the embedding of
+    a whole record, which hears mostly how fast the heart beats and when, this one is of the shape
+    of a beat.
+
+    Parameters
+    ----------
+    network
+        A :class:`LeadNetwork`; 0.75 s must be a whole number of its patches.
+    part
+        The split.
+    lead, position
+        Name of the lead, and its place among the network's.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (records, dimensions); zeros for a record without a whole beat.
+
+    Raises
+    ------
+    ValueError
+        If no record has one.
+    """
+    rate = part.store.info.sample_rate
+    signals = part.store.read(part.rows, [lead])[:, 0]
+    before, length = round(BEAT_START * rate), round(BEAT_WINDOW * rate)
+    starts = [found - before for found in shift_peaks(r_peaks(signals, rate)[1], rate)]
+    whole = [found[(found >= 0) & (found + length <= signals.shape[1])] for found in starts]
+    counts = np.array([len(found) for found in whole])
+    if not counts.any():
+        raise ValueError(f"{part.manifest}: no beat is found in lead {lead} of any record")
+    record = np.repeat(np.arange(len(signals)), counts)
+    windows = signals[record[:, None], np.concatenate(whole)[:, None] + np.arange(length)]
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network.to(device).eval()
+    with torch.inference_mode():
+        rows = [
+            network.embed(raw.to(device), [position])[:, 0].float().cpu()  # type: ignore[operator]
+            for raw in torch.from_numpy(windows)[:, None].split(_BEATS)
+        ]
+    embeddings = torch.cat(rows).numpy()
+    total = np.zeros((len(signals), embeddings.shape[1]), dtype=np.float32)
+    np.add.at(total, record, embeddings)
+    mean: Floats = total / np.maximum(1, counts)[:, None].astype(np.float32)
+    return mean
 
 
 def prepared_signals(

@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.quality import BEAT_RATE
 from selfmis_plugin.evaluation.beats import BEFORE, BEHIND
 
-__all__ = ["Fit", "mean_beat_at_peaks", "mean_ecg", "nearest_ecg", "score", "shift_peaks"]
+__all__ = ["Fit", "mean_beat_at_peaks", "mean_ecg", "nearest_ecg", "score"]
 
 Signals = npt.NDArray[np.float32]
 
@@ -111,13 +110,6 @@ def nearest_ecg(train: Signals, given: Signals, lead: int) -> Signals:
     # Squared distances up to what is the same for all training records.
     distances = np.square(known).sum(axis=1) - 2 * given @ known.T
     return train[distances.argmin(axis=1)]
-
-
-def shift_peaks(
-    peaks: Sequence[npt.NDArray[np.int64]], sample_rate: float
-) -> list[npt.NDArray[np.int64]]:
-    """Return peaks found at 250 Hz as samples of signals of *sample_rate*."""
-    return [np.rint(found * (sample_rate / BEAT_RATE)).astype(np.int64) for found in peaks]
 
 
 def mean_beat_at_peaks(

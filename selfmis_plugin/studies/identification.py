@@ -17,13 +17,16 @@ from selfmis_plugin.encoders import load_encoder
 from selfmis_plugin.evaluation.beats import average_beats
 from selfmis_plugin.evaluation.evaluate import outputs
 from selfmis_plugin.evaluation.identification import OTHERS, RULES, Identification, identify
-from selfmis_plugin.evaluation.lead_models import embed_leads, open_lead_model
+from selfmis_plugin.evaluation.lead_models import embed_beats, embed_leads, open_lead_model
 from selfmis_plugin.nn.inputs import Preparation
 from selfmis_plugin.studies.study import Answer, markdown_table
 
-__all__ = ["BEAT", "MODEL", "RANDOM", "identification_study"]
+__all__ = ["BEAT", "MODEL", "RANDOM", "WHOLE", "identification_study"]
 
-MODEL, RANDOM, BEAT = "embedding", "embedding of an untrained network", "average beat"
+#: What is compared: embeddings of beats, of whole recordings, of beats by a network with the
+#: weights that a training starts from, and the beats themselves.
+MODEL, WHOLE = "embedding of beats", "embedding of the whole recording"
+RANDOM, BEAT = "untrained embedding of beats", "average beat"
 
 #: Accuracy that the paper states for ECG-ID; it does not say here how gallery and probes parted.
 PAPER = 0.9968
@@ -42,6 +45,10 @@ def identification_study(
     against: Mapping[str, Path] | None = None,
 ) -> Answer:
     """Identify persons by the nearest neighbour of one lead's embedding.
+
+    A model that embeds every lead is asked about beats, one window a beat
+    (:func:`~selfmis_plugin.evaluation.lead_models.embed_beats`), and about whole recordings; an
+    encoder of one lead about whole recordings, which are what it was trained on.
 
     Parameters
     ----------
@@ -69,7 +76,8 @@ def identification_study(
     info = part.store.info
     vectors = _embeddings(checkpoint, part, lead)
     for name, path in (against or {}).items():
-        vectors[name] = _embeddings(path, part, lead)[MODEL]
+        of_other = _embeddings(path, part, lead)
+        vectors[name] = of_other.get(MODEL, of_other[WHOLE])
     vectors[BEAT] = average_beats(part.store.read(part.rows, [lead])[:, 0], info.sample_rate)
     persons = part.store.records["patient_id"].iloc[part.rows].tolist()
     found = {
@@ -107,13 +115,14 @@ def _embeddings(
     except CheckpointError:
         encoder = _SingleLead(checkpoint, part, lead)
         rows = list(outputs(encoder, encoder, part, [lead], 128))
-        return {MODEL: torch.cat([row.float().cpu() for row in rows]).numpy()}
-    position = [model.position(lead)]
+        return {WHOLE: torch.cat([row.float().cpu() for row in rows]).numpy()}
+    position = model.position(lead)
     model.check(part, [lead])
-    networks = {MODEL: model.network(rate), RANDOM: model.untrained(rate)}
+    network = model.network(rate)
     return {
-        name: embed_leads(network, part, [lead], position)[:, 0]
-        for name, network in networks.items()
+        MODEL: embed_beats(network, part, lead, position),
+        WHOLE: embed_leads(network, part, [lead], [position])[:, 0],
+        RANDOM: embed_beats(model.untrained(rate), part, lead, position),
     }
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.drawing.synthesis import draw_synthesis
-from selfmis_plugin.evaluation.beats import r_peaks
+from selfmis_plugin.evaluation.beats import r_peaks, shift_peaks
 from selfmis_plugin.evaluation.bootstrap import draw_patients, estimate
 from selfmis_plugin.evaluation.lead_models import (
     LeadModel,
@@ -30,7 +30,6 @@ from selfmis_plugin.evaluation.lead_synthesis import (
     mean_ecg,
     nearest_ecg,
     score,
-    shift_peaks,
 )
 from selfmis_plugin.studies.study import Answer, markdown_table
 
