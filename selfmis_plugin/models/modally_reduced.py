@@ -92,7 +92,10 @@ class ModallyReducedModel(toolkit.BaseModel):  # type: ignore[misc, name-defined
         self._draw = num_updates + 1
 
     def forward(
-        self, signal: torch.Tensor, records: torch.Tensor, leads: Sequence[int] | None = None
+        self,
+        signal: torch.Tensor,
+        records: torch.Tensor | None = None,
+        leads: Sequence[int] | None = None,
     ) -> ModallyReducedOutput:
         """Mask, encode and decode.
 
@@ -103,19 +106,22 @@ class ModallyReducedModel(toolkit.BaseModel):  # type: ignore[misc, name-defined
         signal
             Integer or float microvolts, (batch, leads, samples).
         records
-            Numbers of the records, int64 (batch,): masks are drawn for them.
+            Numbers of the records, int64 (batch,): masks are drawn for them. None: nothing is
+            masked.
         leads
             Positions of the leads to compute, among the model's; None: all.
         """
         network = self.network
         chosen = self.rows if leads is None else [self.rows[k] for k in leads]
-        mask = random_masks(
-            records.tolist(),
-            network.patches(signal.shape[-1]),
-            network.config.mask_ratio,
-            self.seed,
-            self._draw if self.training else 0,
-        ).to(signal.device)
+        mask = None
+        if records is not None:
+            mask = random_masks(
+                records.tolist(),
+                network.patches(signal.shape[-1]),
+                network.config.mask_ratio,
+                self.seed,
+                self._draw if self.training else 0,
+            ).to(signal.device)
         output: ModallyReducedOutput = network(signal[:, chosen], mask, leads)
         return output
 

@@ -14,7 +14,7 @@ from selfmis_plugin.models.modally_reduced import ModallyReducedShapeConfig
 from selfmis_plugin.models.precision import own_precision
 from selfmis_plugin.models.selfmis_classifier import ClassifierConfig, SelfMISClassifier
 from selfmis_plugin.nn.lead_encoder import LeadEncoder
-from selfmis_plugin.nn.modally_reduced import ENCODER_KEYS, ModallyReducedConfig
+from selfmis_plugin.nn.modally_reduced_config import ENCODER_KEYS, ModallyReducedConfig
 from selfmis_plugin.readers.modally_reduced import lead_encoder_weights
 
 logger = logging.getLogger(__name__)

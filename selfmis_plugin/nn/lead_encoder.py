@@ -6,7 +6,8 @@ from torch import Tensor
 
 from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.inputs import zscore
-from selfmis_plugin.nn.modally_reduced import LeadEncoders, ModallyReducedConfig
+from selfmis_plugin.nn.lead_autoencoders import LeadEncoders
+from selfmis_plugin.nn.modally_reduced_config import ModallyReducedConfig
 
 __all__ = ["LeadEncoder"]
 

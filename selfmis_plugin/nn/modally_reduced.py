@@ -13,83 +13,19 @@ alone would not carry when the beats are.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.nn.inputs import Preparation, resampled_samples
-from selfmis_plugin.nn.lead_layers import LeadBlock, LeadLayerNorm, LeadLinear, Leads
+from selfmis_plugin.nn.lead_autoencoders import LeadDecoders, LeadEncoders, as_patches
+from selfmis_plugin.nn.lead_layers import Leads
+from selfmis_plugin.nn.modally_reduced_config import ModallyReducedConfig
 from selfmis_plugin.nn.patch_masks import PatchMask
 
-__all__ = [
-    "ENCODER_KEYS",
-    "LeadEncoders",
-    "ModallyReduced",
-    "ModallyReducedConfig",
-    "ModallyReducedOutput",
-]
-
-#: Fields of a shape that an encoder depends on.
-ENCODER_KEYS = ("patch_size", "width", "depth", "heads", "mlp_ratio")
-
-
-@dataclass(frozen=True)
-class ModallyReducedConfig:
-    """Shape of the autoencoders; all leads have the same.
-
-    Attributes
-    ----------
-    leads
-        Names of the leads, in their order.
-    patch_size
-        Samples of a patch; records must be a whole number of them.
-    width, depth, heads
-        Size of a token, transformer blocks and attention heads of an encoder.
-    decoder_width, decoder_depth, decoder_heads
-        The same of a decoder.
-    mlp_ratio
-        Inner size of a block's perceptron over the size of a token.
-    mask_ratio
-        Share of the patches that are masked in training, in [0, 1).
-    """
-
-    leads: tuple[str, ...] = STANDARD_LEADS
-    patch_size: int = 25
-    width: int = 64
-    depth: int = 2
-    heads: int = 4
-    decoder_width: int = 32
-    decoder_depth: int = 1
-    decoder_heads: int = 4
-    mlp_ratio: float = 4.0
-    mask_ratio: float = 0.5
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[Any, Any], leads: Sequence[str]) -> ModallyReducedConfig:
-        """Return the shape that a model's config describes, for *leads*.
-
-        Parameters
-        ----------
-        values
-            A model's config, whose other keys are left alone. An encoder's need not say how the
-            signal was masked and decoded.
-        leads
-            Names of the leads.
-
-        Raises
-        ------
-        KeyError
-            If a field is missing.
-        """
-        names = [known.name for known in fields(cls) if known.name != "leads"]
-        asked = [name for name in names if name in ENCODER_KEYS or name in values]
-        return cls(leads=tuple(leads), **{name: values[name] for name in asked})
+__all__ = ["ModallyReduced", "ModallyReducedConfig", "ModallyReducedOutput"]
 
 
 @dataclass(frozen=True)
@@ -117,104 +53,6 @@ class ModallyReducedOutput:
     def embeddings(self) -> Tensor:
         """Mean tokens, (batch, leads, width)."""
         return self.latents.mean(2)
-
-
-class LeadEncoders(nn.Module):
-    """Transformer encoders over patches, one a lead.
-
-    Parameters
-    ----------
-    config
-        Shape; one encoder for each of its leads.
-    """
-
-    def __init__(self, config: ModallyReducedConfig) -> None:
-        super().__init__()
-        self.config = config
-        leads, width = len(config.leads), config.width
-        self.patch_in = LeadLinear(leads, config.patch_size, width)
-        hidden = round(config.mlp_ratio * width)
-        self.blocks = nn.ModuleList(
-            LeadBlock(leads, width, config.heads, hidden) for _ in range(config.depth)
-        )
-        self.norm = LeadLayerNorm(leads, width)
-        #: Type to compute in as under autocast; None leaves it to the host.
-        self.precision: torch.dtype | None = None
-
-    def tokens(
-        self, prepared: Tensor, mask: PatchMask | None = None, leads: Leads = None
-    ) -> Tensor:
-        """Encode the visible patches.
-
-        Parameters
-        ----------
-        prepared
-            Prepared signals of the computed leads, ``(batch, leads, samples)``.
-        mask
-            Which patches are visible; None: all.
-        leads
-            Positions of the computed leads among the config's; None: all.
-
-        Returns
-        -------
-        Tensor
-            ``(batch, leads, visible, width)``.
-        """
-        patches = _patches(prepared, self.config.patch_size).transpose(0, 1)
-        with _computing(self.precision, prepared.device):
-            # Only visible patches are embedded: the others cost nothing.
-            if mask is not None:
-                patches = _take(patches, mask.visible.to(patches.device))
-            positions = _positions(
-                prepared.shape[-1] // self.config.patch_size, self.config.width, prepared.device
-            )
-            place = positions if mask is None else positions[mask.visible.to(prepared.device)]
-            tokens = self.patch_in(patches.to(self.patch_in.weight.dtype), leads)
-            tokens = tokens + place.to(tokens.dtype)
-            for block in self.blocks:
-                tokens = block(tokens, leads)
-            return self.norm(tokens, leads).transpose(0, 1)
-
-
-class LeadDecoders(nn.Module):
-    """Light transformers, one a lead, from tokens of visible patches to all patches.
-
-    Parameters
-    ----------
-    config
-        Shape; one decoder for each of its leads.
-    """
-
-    def __init__(self, config: ModallyReducedConfig) -> None:
-        super().__init__()
-        self.config = config
-        leads, width = len(config.leads), config.decoder_width
-        self.token_in = LeadLinear(leads, config.width, width)
-        self.mask_token = nn.Parameter(0.02 * torch.randn(leads, width))
-        hidden = round(config.mlp_ratio * width)
-        self.blocks = nn.ModuleList(
-            LeadBlock(leads, width, config.decoder_heads, hidden)
-            for _ in range(config.decoder_depth)
-        )
-        self.norm = LeadLayerNorm(leads, width)
-        self.patch_out = LeadLinear(leads, width, config.patch_size)
-        self.precision: torch.dtype | None = None
-
-    def forward(self, latents: Tensor, mask: PatchMask, leads: Leads = None) -> Tensor:
-        """Decode tokens ``(batch, leads, visible, width)`` into all patches, ``(batch, leads,
-        patches, patch_size)``."""
-        with _computing(self.precision, latents.device):
-            tokens = self.token_in(latents.transpose(0, 1).to(self.token_in.weight.dtype), leads)
-            count, batch, _, width = tokens.shape
-            patches = mask.masked.shape[1]
-            hidden = self.mask_token if leads is None else self.mask_token[list(leads)]
-            filled = hidden.to(tokens.dtype)[:, None, None].expand(count, batch, patches, width)
-            where = mask.visible.to(tokens.device)[None, :, :, None]
-            tokens = filled.scatter(2, where.expand(count, -1, -1, width), tokens)
-            tokens = tokens + _positions(patches, width, tokens.device).to(tokens.dtype)
-            for block in self.blocks:
-                tokens = block(tokens, leads)
-            return self.patch_out(self.norm(tokens, leads), leads).transpose(0, 1)
 
 
 class ModallyReduced(nn.Module):
@@ -347,7 +185,7 @@ class ModallyReduced(nn.Module):
         """
         self._check(signals, leads)
         prepared = self.prepare(signals)
-        target = _patches(prepared, self.config.patch_size)
+        target = as_patches(prepared, self.config.patch_size)
         if mask is None:
             mask = PatchMask.none(target.shape[0], target.shape[2], target.device)
         latents = self.encoders.tokens(prepared, mask, leads)
@@ -359,33 +197,3 @@ class ModallyReduced(nn.Module):
             raise ValueError(
                 f"signals of shape {tuple(signals.shape)} are not (batch, {count} leads, samples)"
             )
-
-
-def _patches(prepared: Tensor, size: int) -> Tensor:
-    samples = prepared.shape[-1]
-    if samples % size:
-        raise ValueError(
-            f"{samples} samples are no whole number of patches of {size}: choose a patch_size "
-            f"that divides {samples}"
-        )
-    return prepared.unflatten(-1, (samples // size, size))
-
-
-def _take(rows: Tensor, chosen: Tensor) -> Tensor:
-    """Return the chosen patches, (batch, chosen), of rows (leads, batch, patches, size)."""
-    where = chosen[None, :, :, None].expand(rows.shape[0], -1, -1, rows.shape[-1])
-    return rows.gather(2, where)
-
-
-def _positions(count: int, width: int, device: torch.device) -> Tensor:
-    """Sines and cosines of each position, float32 (count, width) (Vaswani et al., 2017)."""
-    half = width // 2
-    rates = torch.exp(torch.arange(half, device=device) * (-math.log(10_000) / max(1, half - 1)))
-    angles = torch.arange(count, device=device)[:, None] * rates
-    places = torch.zeros(count, width, device=device)
-    places[:, :half], places[:, half : 2 * half] = angles.sin(), angles.cos()
-    return places
-
-
-def _computing(precision: torch.dtype | None, device: torch.device) -> AbstractContextManager[None]:
-    return nullcontext() if precision is None else torch.autocast(device.type, precision)
