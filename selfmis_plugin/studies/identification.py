@@ -28,7 +28,9 @@ __all__ = ["BEAT", "MODEL", "RANDOM", "WHOLE", "identification_study"]
 MODEL, WHOLE = "embedding of beats", "embedding of the whole recording"
 RANDOM, BEAT = "untrained embedding of beats", "average beat"
 
-#: Accuracy that the paper states for ECG-ID; it does not say here how gallery and probes parted.
+#: Accuracy that the paper's abstract states for ECG-ID, without saying how gallery and probes were
+#: parted. 309 of the 310 recordings are 99.68 %, and one person has a single recording: it may be
+#: every recording against all others.
 PAPER = 0.9968
 
 _RULES = {
@@ -153,7 +155,8 @@ class _SingleLead(nn.Module):
 def _text(found: Mapping[str, Mapping[str, Identification]], database: str, lead: str) -> str:
     parts = [
         f"Persons of {database} by the nearest neighbour of lead {lead}: rank-1 accuracy with its "
-        "95 % interval. Cosine of embeddings less their mean, no fine-tuning.\n"
+        "95 % interval. Cosine of embeddings less their mean, no fine-tuning. The paper's figure on "
+        f"ECG-ID itself is {PAPER:.2%}.\n"
     ]
     for rule in RULES:
         of_rule = {name: rules[rule] for name, rules in found.items()}
