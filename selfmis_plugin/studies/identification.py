@@ -155,8 +155,8 @@ class _SingleLead(nn.Module):
 def _text(found: Mapping[str, Mapping[str, Identification]], database: str, lead: str) -> str:
     parts = [
         f"Persons of {database} by the nearest neighbour of lead {lead}: rank-1 accuracy with its "
-        "95 % interval. Cosine of embeddings less their mean, no fine-tuning. The paper's figure on "
-        f"ECG-ID itself is {PAPER:.2%}.\n"
+        "95 % interval. Cosine of embeddings less their mean, no fine-tuning. The paper's figure "
+        f"on ECG-ID itself is {PAPER:.2%}.\n"
     ]
     for rule in RULES:
         of_rule = {name: rules[rule] for name, rules in found.items()}
