@@ -20,11 +20,12 @@ SIGNALS_PIP := pip>=23.2
 SIGNALS_HYDRA := hydra-core==1.3.2 omegaconf==2.3.0
 endif
 
-.PHONY: help setup demo test test-slow test-signals lint clean
+.PHONY: help setup demo demo-modally-reduced test test-slow test-signals lint clean
 
 help:
 	@echo "make demo           the main job on a synthetic cohort: table, plot and report in outputs/demo"
 	@echo "make demo SEEDS=3   the same over three seeds: mean and spread"
+	@echo "make demo-modally-reduced   the second method: outputs/demo-modally-reduced"
 	@echo "make test           ruff, mypy and the tests"
 	@echo "make test-slow      the longer tests"
 	@echo "make test-signals SIGNALS=PATH   the trainings inside a checkout of fairseq-signals"
@@ -42,6 +43,9 @@ $(VENV)/ready: setup.py pyproject.toml
 
 demo: setup
 	$(BIN)/selfmis demo --seeds $(SEEDS) --dest outputs/demo
+
+demo-modally-reduced: setup
+	$(BIN)/selfmis demo modally-reduced --seeds $(SEEDS) --dest outputs/demo-modally-reduced
 
 lint: setup
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from selfmis_plugin.checkpoints import to_ecgfounder
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.modally_reduced import ModallyReduced, ModallyReducedConfig
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.nn.towers import TwoTowers
 from tests.support import LABELS
@@ -45,6 +46,17 @@ def write_towers(path: Path, seed: int = 0, center: torch.Tensor | None = None) 
     return _save(path, "selfmis", towers, "towers.", task, {"lead": "I"})
 
 
+def write_modally_reduced(path: Path, seed: int = 0) -> Path:
+    """Save autoencoders of all leads with random weights."""
+    torch.manual_seed(seed)
+    config = ModallyReducedConfig(
+        width=8, depth=1, heads=2, decoder_width=8, decoder_depth=1, decoder_heads=2
+    )
+    network = ModallyReduced(config, store_rate=500, sample_rate=RATE)
+    task = {"preprocessing": _preprocessing(STANDARD_LEADS)}
+    return _save(path, "modally_reduced", network, "network.", task, {}, config)
+
+
 def _preprocessing(leads: tuple[str, ...]) -> dict[str, Any]:
     return Preprocessing(RATE, 10.0, leads, "none").to_dict()
 
@@ -56,10 +68,11 @@ def _save(
     prefix: str,
     task: dict[str, Any],
     model: dict[str, Any],
+    config: Any = CONFIG,
 ) -> Path:
     shape = {
         key: list(value) if isinstance(value, tuple) else value
-        for key, value in dataclasses.asdict(CONFIG).items()
+        for key, value in dataclasses.asdict(config).items()
         if key != "in_leads"
     }
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from selfmis_plugin.benchmarks.commands import mi
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import open_split
@@ -346,3 +348,16 @@ def test_a_method_may_come_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(methods.importlib.metadata, "entry_points", lambda group: [Entry()] * 2)
     with pytest.raises(ValueError, match="'mine' is there already"):
         known_methods()
+
+
+def test_modes_and_replaceable_stages_come_from_the_methods() -> None:
+    parser = argparse.ArgumentParser()
+    mi.add_arguments(parser)
+    given = ["--modes", "probe,probe-V6", "--modally-reduced-checkpoint", "trained.pt"]
+    options = parser.parse_args(given)
+    assert options.modes == ("probe", "probe-V6")
+    assert options.modally_reduced_checkpoint == Path("trained.pt")
+    of_lead = known_methods()["modally_reduced"].modes["probe-V6"]
+    assert of_lead.overrides == {"task.leads": ("V6",)}
+    # What nobody asked for is not trained.
+    assert parser.parse_args([]).modes == ("probe", "finetune")

@@ -1,4 +1,4 @@
-"""``selfmis demo``: the main job from start to end on a synthetic cohort."""
+"""``selfmis demo``: a method's main job from start to end on a synthetic cohort."""
 
 from __future__ import annotations
 
@@ -8,16 +8,34 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from selfmis_plugin.demo.known import known_demos
+
+_DEFAULT = "selfmis"
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the demo; return its exit status."""
+    demos = known_demos()
+    listing = "\n".join(f"  {name:16}{demo.title}" for name, demo in demos.items())
     parser = argparse.ArgumentParser(
         prog="selfmis demo",
-        description="Write a synthetic cohort as WFDB files, prepare it, train every row of the "
-        "table through the host's command line, and report AUCs of the nine infarction types. "
-        "Steps that are done already are not repeated.",
+        description="Write a synthetic cohort as WFDB files, prepare it, train every row of the\n"
+        "table through the host's command line, and report figures on held-out records. Steps\n"
+        "that are done already are not repeated.",
+        epilog=f"demos:\n{listing}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--dest", type=Path, default=Path("outputs/demo"), help="folder to fill")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        choices=demos,
+        default=_DEFAULT,
+        metavar="DEMO",
+        help="which, see below (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--dest", type=Path, help="folder to fill (default: outputs/demo, outputs/demo-DEMO)"
+    )
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds (default: 1)")
     parser.add_argument(
         "--scale",
@@ -32,14 +50,16 @@ def main(argv: Sequence[str]) -> int:
         help="processes that prepare records, and trainings at a time (default: 2)",
     )
     options = parser.parse_args(argv)
+    folder = "demo" if options.name == _DEFAULT else f"demo-{options.name}"
+    dest = options.dest or Path("outputs") / folder
     try:
         # The report names the host, and deciding on it may fail with all that a user should see.
-        run = importlib.import_module("selfmis_plugin.demo.run")
+        run = importlib.import_module(demos[options.name].module)
     except RuntimeError as error:
         print(f"selfmis demo: {error}", file=sys.stderr)
         return 2
     try:
-        run.run_demo(options.dest, options.seeds, options.scale, options.workers)
+        run.run_demo(dest, options.seeds, options.scale, options.workers)
     except (run.DemoError, run.CommandError) as error:
         print(f"selfmis demo: {error}", file=sys.stderr)
         return 1

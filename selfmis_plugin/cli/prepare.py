@@ -77,10 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--leads",
             type=arguments.leads,
-            default=STANDARD_LEADS,
+            default=database.leads,
             metavar="NAMES",
             help="leads that a record must have, such as I,II,V5; others may be absent, and are "
-            "then zero and cleared in lead_mask (default: all twelve)",
+            f"then zero and cleared in lead_mask (default: {_all(database.leads)})",
         )
         command.add_argument(
             "--filter",
@@ -228,6 +228,10 @@ def _add_overwrite(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="replace the store that is at DIR, once the new one is whole; other files in it stay",
     )
+
+
+def _all(leads: Sequence[str]) -> str:
+    return "all twelve" if tuple(leads) == STANDARD_LEADS else ",".join(leads)
 
 
 def _share(text: str) -> tuple[int, int]:

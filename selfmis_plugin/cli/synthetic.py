@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.data.synthetic import CohortError, CohortSummary, write_cohort
+from selfmis_plugin.data.synthetic import LAYOUTS, CohortError, CohortSummary, write_cohort
 
 __all__ = ["TITLE", "add_arguments", "run"]
 
@@ -19,9 +19,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dest", type=Path, metavar="DEST", help="folder to make")
     parser.add_argument(
         "--layout",
-        choices=("ptbxl", "mimic-iv-ecg"),
+        choices=tuple(LAYOUTS),
         default="ptbxl",
-        help="database to imitate; mimic-iv-ecg has no labels (default: %(default)s)",
+        help="database to imitate; mimic-iv-ecg has no labels, ecgid holds lead I of healthy "
+        "persons, several recordings each (default: %(default)s)",
     )
     parser.add_argument(
         "--records", type=int, default=2000, help="number of records (default: %(default)s)"
@@ -50,7 +51,7 @@ def _describe(summary: CohortSummary) -> str:
         f"{summary.path}: {summary.layout}, {summary.records} records of "
         f"{summary.patients} patients, seed {summary.seed}, {done}"
     ]
-    if summary.layout == "mimic-iv-ecg":
+    if summary.layout != "ptbxl":
         lines.append("simulated statements (this layout has no labels on disk):")
     else:
         lines.append("records per statement:")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.recording import Reader, RecordError
 
 
 class DatabaseError(ValueError):
@@ -66,6 +67,8 @@ class Listing:
         How many records were left out on purpose, by reason.
     notes
         What else the summary should say.
+    reader
+        What reads a record, for a database whose channels have names of their own.
     """
 
     database: str
@@ -75,6 +78,7 @@ class Listing:
     label_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    reader: Reader | None = None
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,15 @@ class Database:
         Adds the database's own options to a parser.
     list_records
         Turns root folder and parsed options into a listing; raises DatabaseError.
+    leads
+        Leads that a record must have unless the user says otherwise.
     """
 
     name: str
     title: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     list_records: Callable[[Path, argparse.Namespace], Listing]
+    leads: tuple[str, ...] = STANDARD_LEADS
 
 
 def existing_folder(root: Path) -> Path:

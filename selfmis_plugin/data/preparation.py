@@ -30,8 +30,8 @@ from selfmis_plugin.data.parts import (
     part_size,
 )
 from selfmis_plugin.data.preprocessing import NO_FILTER
-from selfmis_plugin.data.record_preparation import SAMPLE_RATE, SECONDS, Reader, RecordPreparer
-from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.data.record_preparation import SAMPLE_RATE, SECONDS, RecordPreparer
+from selfmis_plugin.data.recording import Reader, RecordError
 from selfmis_plugin.data.store_writer import StoreLayout, check_dest, warn_of_disk
 from selfmis_plugin.data.summary import Summary
 
@@ -89,7 +89,7 @@ def prepare_database(
     required: Sequence[str] = STANDARD_LEADS,
     overwrite: bool = False,
     restart: bool = False,
-    reader: Reader = read_record,
+    reader: Reader | None = None,
     filter: str = NO_FILTER,
     input_files: InputFiles = wfdb_files,
     part_records: int | None = None,
@@ -116,8 +116,9 @@ def prepare_database(
     restart
         Whether to throw away the finished parts of a run that was stopped.
     reader
-        What reads a record. An OSError that is not the record's fault (a disk or network that
-        fails, a lack of permission), or that it was caused by, stops the run.
+        What reads a record; None: the listing's own reader, or that of plain WFDB records. An
+        OSError that is not the record's fault (a disk or network that fails, a lack of
+        permission), or that it was caused by, stops the run.
     filter
         Name of the filter that the records pass, see :mod:`selfmis_plugin.data.filters`.
     input_files
@@ -140,6 +141,7 @@ def prepare_database(
         is full, a file cannot be read or changes meanwhile, a worker died.
     """
     folder = PartsFolder(Path(dest).absolute())
+    reader = reader or listing.reader or read_record
     plan = _plan(listing, required, reader, filter, part_records)
     _make_way(folder, plan, overwrite, restart)
     with folder.held(alone=True):
@@ -160,7 +162,7 @@ def prepare_share(
     workers: int | Workers = 1,
     required: Sequence[str] = STANDARD_LEADS,
     overwrite: bool = False,
-    reader: Reader = read_record,
+    reader: Reader | None = None,
     filter: str = NO_FILTER,
     input_files: InputFiles = wfdb_files,
     part_records: int | None = None,
@@ -187,6 +189,7 @@ def prepare_share(
     if not 1 <= number <= shares:
         raise ValueError(f"share {number} of {shares}: must be from 1 to {shares}")
     folder = PartsFolder(Path(dest).absolute())
+    reader = reader or listing.reader or read_record
     plan = replace(_plan(listing, required, reader, filter, part_records), shares=shares)
     _make_way(folder, plan, overwrite, restart=False)
     with folder.held(alone=False):

@@ -105,7 +105,7 @@ def assess(signal: npt.ArrayLike, rate: float, detector: Detector | None = None)
     reasons = list(signs(values[None], rate)[0])
     if reasons:
         return Quality(0.0, 0, tuple(reasons))
-    beat_signal = _in_beat_band(interpolate_missing(values[None]), rate)[0]
+    beat_signal = in_beat_band(interpolate_missing(values[None]), rate)[0]
     peaks = find_beats(beat_signal, BEAT_RATE, detector)
     in_ten_seconds = len(peaks) * 10 * rate / len(values)
     if not FEWEST_BEATS <= in_ten_seconds <= MOST_BEATS:
@@ -291,7 +291,8 @@ def _noisy(offset: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.bool_
     return np.asarray(power[:, frequencies > high].sum(axis=1) > inside)
 
 
-def _in_beat_band(signals: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.float64]:
+def in_beat_band(signals: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.float64]:
+    """Return the channels, (channels, samples), at :data:`BEAT_RATE` and in :data:`BEAT_BAND`."""
     resampled = resample(signals, rate, BEAT_RATE)
     return np.asarray(scipy_signal.sosfiltfilt(_beat_band(), resampled, axis=-1))
 

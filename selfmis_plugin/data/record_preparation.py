@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,13 +27,10 @@ from selfmis_plugin.data.preprocessing import (
     resampling_ratio,
     to_int16,
 )
-from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
+from selfmis_plugin.data.recording import DigitalRecording, Reader, RecordError, Recording
 
 SAMPLE_RATE = 500
 SECONDS = 10.0
-
-#: A reader takes a record's path without suffix and raises RecordError.
-Reader = Callable[[Path], Recording | DigitalRecording]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -79,3 +81,7 @@ class DigitalRecording:
         signal = to_microvolts(self.digital, self.gain, self.baseline, self.factor)
         signal[self.digital == MISSING_INT16] = np.nan
         return Recording(signal, self.leads, self.rate, self.notes)
+
+
+#: Takes a record's path without suffix and raises RecordError.
+Reader = Callable[[Path], Recording | DigitalRecording]

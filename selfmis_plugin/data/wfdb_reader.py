@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,13 @@ _MISSING: dict[int, int] = {
 }  # fmt: skip
 
 
-def read_recording(path: Path, longest: float = LONGEST_READ) -> Recording:
+#: Says which standard lead a signal's name is, None for a signal that is not wanted.
+Naming = Callable[[str], str | None]
+
+
+def read_recording(
+    path: Path, longest: float = LONGEST_READ, naming: Naming = standard_lead
+) -> Recording:
     """Read the standard leads of a WFDB record.
 
     Parameters
@@ -46,6 +53,8 @@ def read_recording(path: Path, longest: float = LONGEST_READ) -> Recording:
         The header file, or the record's path without a suffix.
     longest
         Seconds to read; of a longer recording the middle is taken.
+    naming
+        Says which standard lead a signal is by its name in the header, None for one to leave.
 
     Returns
     -------
@@ -59,10 +68,10 @@ def read_recording(path: Path, longest: float = LONGEST_READ) -> Recording:
     """
     header = read_header(header_path(path))
     if header.segments:
-        return _read_segments(header, longest)
+        return _read_segments(header, longest, naming)
     frames = _frames(header)
     start, stop = centre(frames, window(header.rate, longest))
-    signals, rate, notes = _read_frames(header, start, stop)
+    signals, rate, notes = _read_frames(header, start, stop, naming)
     if stop - start < frames:
         notes = (*notes, part_note(stop - start, frames, header.rate))
     return _recording(signals, rate, notes)
@@ -90,7 +99,7 @@ def _recording(
     return Recording(np.stack([signals[lead] for lead in leads]), leads, rate, notes)
 
 
-def _read_segments(header: Header, longest: float) -> Recording:
+def _read_segments(header: Header, longest: float, naming: Naming) -> Recording:
     """Put the segments of a record together; what a segment lacks stays missing."""
     total = sum(length for _, length in header.segments)
     if total == 0 or header.frames not in (None, total):
@@ -119,7 +128,7 @@ def _read_segments(header: Header, longest: float) -> Recording:
                 f"{segment.path.name}: {_frames(segment)} samples, "
                 f"{header.path.name} expects {length}",
             )
-        part, part_rate, part_notes = _read_frames(segment, first - offset, last - offset)
+        part, part_rate, part_notes = _read_frames(segment, first - offset, last - offset, naming)
         if rate not in (None, part_rate):
             raise RecordError(
                 "bad header", f"{segment.path.name}: {part_rate:g} Hz, other segments {rate:g} Hz"
@@ -172,10 +181,10 @@ def _frames(header: Header) -> int:
 
 
 def _read_frames(
-    header: Header, start: int, stop: int
+    header: Header, start: int, stop: int, naming: Naming
 ) -> tuple[dict[str, npt.NDArray[np.float64]], float, tuple[str, ...]]:
     """Return microvolts by lead, their rate and notes, of the frames from start to stop."""
-    channels = _channels(header)
+    channels = _channels(header, naming)
     lines = [header.signals[channel] for channel in channels.values()]
     # Samples of format 8 are differences from the ones before, so it is read from its start; and
     # wfdb knows where a record of unstated length ends only if it reads to the end.
@@ -247,11 +256,11 @@ def _rdrecord(
         ) from error
 
 
-def _channels(header: Header) -> dict[str, int]:
+def _channels(header: Header, naming: Naming) -> dict[str, int]:
     """Return the signal number of every standard lead, after checking names and units."""
     channels: dict[str, int] = {}
     for number, line in enumerate(header.signals):
-        lead = standard_lead(line.name)
+        lead = naming(line.name)
         if lead is None:
             continue
         if lead in channels:

@@ -14,6 +14,7 @@ import numpy as np
 
 from selfmis_plugin import __version__, toolkit
 from selfmis_plugin.data.store import Store
+from selfmis_plugin.demo.demo import DemoError, claim
 from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, TRAININGS, Sizes, Training
 from selfmis_plugin.demo.report import write_report
 from selfmis_plugin.evaluation.evaluate import evaluate
@@ -32,10 +33,6 @@ from selfmis_plugin.files import write_json
 __all__ = ["CommandError", "DemoError", "run_demo"]
 
 CURVE_RANKS = (1, 2, 5, 10, 20, 50, 100)
-
-
-class DemoError(RuntimeError):
-    """The demo cannot be run as asked."""
 
 
 def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
@@ -71,30 +68,19 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
     dest = dest.resolve()
     dest.mkdir(parents=True, exist_ok=True)
     sizes = Sizes().scaled(scale)
-    _claim(dest, sizes)
+    claim(
+        dest,
+        {
+            "sizes": asdict(sizes),
+            "cohort_seed": COHORT_SEED,
+            "host": toolkit.host_version(),
+            "selfmis_plugin": __version__,
+        },
+    )
     make_cohort(dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers)
     cells = [_run_seed(dest, seed, sizes, workers) for seed in range(1, seeds + 1)]
     seconds = time.monotonic() - started
     return write_report(dest, cells, sizes, seconds)
-
-
-def _claim(dest: Path, sizes: Sizes) -> None:
-    """Refuse a folder in which another demo has been started: its figures would pass for ours."""
-    path = dest / "demo.json"
-    about = {
-        "sizes": asdict(sizes),
-        "cohort_seed": COHORT_SEED,
-        "host": toolkit.host_version(),
-        "selfmis_plugin": __version__,
-    }
-    if path.is_file():
-        if json.loads(path.read_text(encoding="utf-8")) != about:
-            raise DemoError(
-                f"{dest} holds a demo with other settings ({path}). Choose another folder with "
-                "--dest, or delete this one"
-            )
-    else:
-        write_json(path, about)
 
 
 def _run_seed(dest: Path, seed: int, sizes: Sizes, workers: int) -> dict[str, Any]:

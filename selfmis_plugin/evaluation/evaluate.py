@@ -168,12 +168,13 @@ def fitting_split(trained: LoadedClassifier | LoadedTowers, data: str | Path, sp
         If the data cannot be read, or leads are absent.
     """
     part = open_split(data, split)
-    _refuse_other_data(trained.path, trained.preprocessing, part)
+    refuse_other_data(trained.path, trained.preprocessing, part)
     part.require_leads(trained.required_leads)
     return part
 
 
-def _refuse_other_data(checkpoint: Path, trained: Preprocessing, part: Split) -> None:
+def refuse_other_data(checkpoint: Path, trained: Preprocessing, part: Split) -> None:
+    """Refuse a split that is prepared in another way than *trained*; raises CheckpointError."""
     info = part.store.info
     reasons = []
     if missing := [lead for lead in trained.leads if lead not in info.leads]:

@@ -14,6 +14,7 @@ from selfmis_plugin.experiments.commands import run_selfmis
 
 COHORT_SEED = 2025
 ARCHIVE, UNLABELLED, STUDY = "archive", "unlabelled", "study"
+IDENTIFICATION = "identification"
 
 #: Folds of the study's cohort: a pool of labelled records to train on, one fold to choose
 #: checkpoints by, and the rest to test on. PTB-XL's own split (8/1/1) would leave a test split
@@ -48,33 +49,60 @@ def make_cohort(
         If a step fails; the message names its log.
     """
     stores = {}
-    for name, layout, database, records, extra in (
-        (ARCHIVE, "ptbxl", "ptbxl", archive, ()),
+    for name, layout, database, records, seed, extra in (
+        (ARCHIVE, "ptbxl", "ptbxl", archive, COHORT_SEED, ()),
         (
             UNLABELLED,
             "mimic-iv-ecg",
             "mimic-iv-ecg",
             unlabelled,
+            COHORT_SEED,
             ("--valid-records", str(unlabelled_valid)),
         ),
-        (STUDY, "ptbxl", "ptbxl", study, ()),
+        (STUDY, "ptbxl", "ptbxl", study, COHORT_SEED + 1, ()),
     ):
-        store = stores[name] = dest / "stores" / name
-        if (store / "store.json").is_file():
-            continue
-        seed = COHORT_SEED + (name == STUDY)
-        wfdb = dest / "wfdb" / name
-        run_selfmis(
-            ["prepare", "synthetic", str(wfdb), "--layout", layout, "--records", str(records)]
-            + ["--seed", str(seed), "--workers", str(workers)],
-            dest / "logs" / f"synthesise-{name}.log",
-        )
-        run_selfmis(
-            ["prepare", database, str(wfdb), "--dest", str(store), "--workers", str(workers)]
-            + list(extra),
-            dest / "logs" / f"prepare-{name}.log",
-        )
+        stores[name] = _make_store(dest, name, layout, database, records, seed, extra, workers)
     return stores
+
+
+def make_identification_set(dest: Path, recordings: int, workers: int) -> Path:
+    """Write recordings of persons who come again, and prepare a store; return its folder.
+
+    Raises
+    ------
+    CommandError
+        If a step fails; the message names its log.
+    """
+    return _make_store(
+        dest, IDENTIFICATION, "ecgid", "ecgid", recordings, COHORT_SEED + 2, (), workers
+    )
+
+
+def _make_store(
+    dest: Path,
+    name: str,
+    layout: str,
+    database: str,
+    records: int,
+    seed: int,
+    extra: Sequence[str],
+    workers: int,
+) -> Path:
+    store = dest / "stores" / name
+    if (store / "store.json").is_file():
+        return store
+    wfdb = dest / "wfdb" / name
+    run_selfmis(
+        ["prepare", "synthetic", str(wfdb), "--layout", layout, "--records", str(records)]
+        + ["--seed", str(seed), "--workers", str(workers)],
+        dest / "logs" / f"synthesise-{name}.log",
+    )
+    run_selfmis(
+        ["prepare", database, str(wfdb), "--dest", str(store), "--workers", str(workers)]
+        + list(extra),
+        dest / "logs" / f"prepare-{name}.log",
+    )
+    return store
 
 
 def rows_of_folds(store: Store, folds: Sequence[int]) -> npt.NDArray[np.int64]:

@@ -43,7 +43,14 @@ from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, Meth
 SIZES: Mapping[str, str] = {"full": "", "small": "_small"}
 
 
-__all__ = ["Cell", "CommandError", "InfarctionError", "Settings", "run_infarction"]
+__all__ = [
+    "Cell",
+    "CommandError",
+    "InfarctionError",
+    "Settings",
+    "run_infarction",
+    "stage_checkpoint",
+]
 
 
 class InfarctionError(RuntimeError):
@@ -315,7 +322,8 @@ def _stage_file(settings: Settings, stage: Stage, seed: int) -> Path:
     return _stage_run(settings, stage, seed) / "stage.json"
 
 
-def _checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
+def stage_checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
+    """Return where a stage's checkpoint is, or the file that takes its place."""
     given = _given(settings, stage)
     return given or _stage_run(settings, stage, seed) / "checkpoints" / stage.checkpoint
 
@@ -344,7 +352,7 @@ def _run_stage(settings: Settings, stage: Stage, seed: int) -> None:
     overrides = {
         "task.data": data if stage.export is None else _export_folder(settings, stage),
         "common.seed": seed,
-        **{key: _checkpoint(settings, s, seed) for key, s in stage.starts_from.items()},
+        **{key: stage_checkpoint(settings, s, seed) for key, s in stage.starts_from.items()},
         **stage.overrides,
         **_extra(settings, stage.name),
     }
@@ -450,7 +458,7 @@ def _encoder(settings: Settings, cell: Cell) -> Path | None:
     if source is not None:
         return best_checkpoint(_cell_run(settings, source))
     encoder = cell.method.encoder
-    return None if encoder is None else _checkpoint(settings, encoder, cell.seed)
+    return None if encoder is None else stage_checkpoint(settings, encoder, cell.seed)
 
 
 def _labelled(settings: Settings, fraction: float, seed: int) -> Path:

@@ -1,15 +1,39 @@
-"""Modally reduced representations: lead I's encoder, trained beside all others' (Ibtehaz and
-Mortazavi, 2024)."""
+"""Modally reduced representations, and what is left of them with one of the two losses alone
+(Ibtehaz and Mortazavi, 2024)."""
 
 from __future__ import annotations
 
-from selfmis_plugin.methods.method import LEAD_I, PROBE, UNLABELLED, Classifier, Method, Stage
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.methods.method import PROBE, UNLABELLED, Classifier, Method, Stage
+
+
+def _probe(lead: str) -> Classifier:
+    return Classifier("modally_reduced_linear_probe", {"task.leads": (lead,)})
+
+
+#: Probes of the other leads' encoders, for which ``--modes`` has to ask.
+LEAD_PROBES = {f"{PROBE}-{lead}": _probe(lead) for lead in STANDARD_LEADS[1:]}
+
+
+def _alone(loss: str, title: str) -> Method:
+    name = f"modally_reduced_{loss}"
+    overrides = {"criterion.schedule": loss}
+    stage = Stage(name, "modally_reduced", UNLABELLED, overrides=overrides)
+    return Method(name, title, stage, {PROBE: _probe("I")})
+
 
 METHODS = (
     Method(
         "modally_reduced",
-        "modally reduced, lead I",
-        Stage("modally_reduced", "modally_reduced", UNLABELLED),
-        {PROBE: Classifier("modally_reduced_linear_probe", LEAD_I)},
+        "modally reduced",
+        Stage(
+            "modally_reduced",
+            "modally_reduced",
+            UNLABELLED,
+            given_by="modally_reduced_checkpoint",
+        ),
+        {PROBE: _probe("I"), **LEAD_PROBES},
     ),
+    _alone("align", "modally reduced: alignment alone"),
+    _alone("reconstruct", "modally reduced: reconstruction alone"),
 )

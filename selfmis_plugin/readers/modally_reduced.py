@@ -57,6 +57,10 @@ class LoadedModallyReduced:
         fill(model, self.weights, self.path)
         return model.eval()
 
+    def untrained(self, store_rate: float) -> ModallyReduced:
+        """Return the autoencoders with new weights, as a training starts from."""
+        return ModallyReduced(self.config, store_rate, self.preprocessing.sample_rate).eval()
+
     def network(self, store_rate: float) -> LeadViews:
         """Return the first lead's embedding beside the mean of the others, as two towers have."""
         return LeadViews(self.model(store_rate), self.preprocessing.leads)

@@ -7,7 +7,7 @@ import importlib
 import logging
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make a synthetic cohort in DEST and use it for all three",
     )
-    parser.add_argument(
-        "--single-lead-checkpoint", type=Path, help="1_lead_ECGFounder.pth, or one of your own"
-    )
-    parser.add_argument(
-        "--multi-lead-checkpoint", type=Path, help="12_lead_ECGFounder.pth, or one of your own"
-    )
+    for name, stage in _replaceable(methods.values()).items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            help=f"a file that takes the place of training {stage}",
+        )
     parser.add_argument(
         "--methods",
         help=f"comma-separated: {', '.join(methods)} (default: all)",
@@ -130,7 +130,7 @@ def run(options: argparse.Namespace) -> int:
         overrides.setdefault(where, {})[key] = value
     given = {
         name: path.resolve()
-        for name in ("single_lead_checkpoint", "multi_lead_checkpoint")
+        for name in _replaceable(known_methods().values())
         if (path := getattr(options, name)) is not None
     }
     settings = infarction.Settings(
@@ -202,6 +202,12 @@ def _costs(dest: Path, report: Mapping[str, Any], methods: Sequence[Method]) -> 
     finally:
         logging.disable(before)
     return found
+
+
+def _replaceable(methods: Iterable[Method]) -> dict[str, str]:
+    """Return the stages that a file can take the place of, by the option that names it."""
+    stages = [stage for method in methods for stage in method.stages()]
+    return {stage.given_by: stage.name for stage in stages if stage.given_by}
 
 
 def _fractions(text: str) -> tuple[float, ...]:

@@ -1,8 +1,13 @@
-"""A synthetic cohort: simulated 12-lead records in the layouts of PTB-XL and MIMIC-IV-ECG."""
+"""A synthetic cohort: simulated 12-lead records in the layouts of public databases."""
 
 from __future__ import annotations
 
-from selfmis_plugin.data.synthetic.cohort import CohortError, CohortSummary, write_cohort
+from selfmis_plugin.data.synthetic.cohort import (
+    LAYOUTS,
+    CohortError,
+    CohortSummary,
+    write_cohort,
+)
 from selfmis_plugin.data.synthetic.record import SyntheticRecord, simulate
 
-__all__ = ["CohortError", "CohortSummary", "SyntheticRecord", "simulate", "write_cohort"]
+__all__ = ["LAYOUTS", "CohortError", "CohortSummary", "SyntheticRecord", "simulate", "write_cohort"]

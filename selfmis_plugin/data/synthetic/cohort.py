@@ -18,17 +18,28 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from selfmis_plugin.data.parallel import ordered_map
-from selfmis_plugin.data.synthetic.heart import draw_patient
-from selfmis_plugin.data.synthetic.layouts import LAYOUTS, Plan, RecordFacts
+from selfmis_plugin.data.synthetic.ecgid_layout import EcgIdLayout
+from selfmis_plugin.data.synthetic.layouts import (
+    Layout,
+    MimicLayout,
+    Plan,
+    PtbXlLayout,
+    RecordFacts,
+)
 from selfmis_plugin.data.synthetic.record import (
     LAYOUT_CODES,
     SAMPLE_RATE,
     patient_generator,
-    record_patient,
 )
 from selfmis_plugin.data.synthetic.wfdb16 import digitise, write_record
 
-__all__ = ["CohortError", "CohortSummary", "write_cohort"]
+__all__ = ["LAYOUTS", "CohortError", "CohortSummary", "write_cohort"]
+
+LAYOUTS: dict[str, Layout] = {
+    "ptbxl": PtbXlLayout(),
+    "mimic-iv-ecg": MimicLayout(),
+    "ecgid": EcgIdLayout(),
+}
 
 COHORT_FILE = "cohort.json"
 
@@ -36,7 +47,6 @@ COHORT_FILE = "cohort.json"
 VERSION = 1
 
 _CHUNK = 64  # patients a work item
-_VISIT_SHARES = (0.78, 0.16, 0.06)
 
 
 class CohortError(ValueError):
@@ -84,7 +94,8 @@ def write_cohort(
     dest
         Folder to make. It appears only when it is complete.
     layout
-        ``ptbxl`` (labelled) or ``mimic-iv-ecg`` (no labels). The two share no patient.
+        ``ptbxl`` (labelled), ``mimic-iv-ecg`` (no labels) or ``ecgid`` (lead I of healthy persons,
+        several recordings each). They share no patient.
     records
         Number of records.
     seed
@@ -191,10 +202,10 @@ def _main_generator(seed: int, layout: str, purpose: int) -> np.random.Generator
 
 
 def _visits(
-    records: int, random: np.random.Generator
+    records: int, shares: Sequence[float], random: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Patient and visit of every record, patients in order."""
-    counts = random.choice(len(_VISIT_SHARES), size=records, p=_VISIT_SHARES) + 1
+    counts = random.choice(len(shares), size=records, p=shares) + 1
     patients = np.repeat(np.arange(records), counts)[:records]
     starts = np.searchsorted(patients, patients, side="left")
     return patients, np.arange(records) - starts
@@ -203,7 +214,8 @@ def _visits(
 def _write_records(
     work: Path, layout: str, records: int, seed: int, workers: int
 ) -> list[RecordFacts]:
-    patients, visits = _visits(records, _main_generator(seed, layout, 0))
+    shares = LAYOUTS[layout].visit_shares
+    patients, visits = _visits(records, shares, _main_generator(seed, layout, 0))
     plans = LAYOUTS[layout].plan(patients, visits, _main_generator(seed, layout, 1))
     for folder in sorted({os.path.dirname(plan.path) for plan in plans}):
         (work / folder).mkdir(parents=True)
@@ -221,7 +233,6 @@ def _write_records(
 def _write_chunk(plans: Sequence[Plan], work: Path, layout: str, seed: int) -> list[RecordFacts]:
     """Write the records of some patients."""
     style = LAYOUTS[layout]
-    order = list(style.order)
     facts = []
     patient = None
     number = -1
@@ -230,12 +241,12 @@ def _write_chunk(plans: Sequence[Plan], work: Path, layout: str, seed: int) -> l
         for plan in plans:
             if patient is None or plan.patient != number:
                 number = plan.patient
-                patient = draw_patient(patient_generator(seed, layout, number))
-            record = record_patient(patient, patient_generator(seed, layout, number, plan.visit))
+                patient = style.draw(patient_generator(seed, layout, number))
+            record = style.record(patient, patient_generator(seed, layout, number, plan.visit))
             start, comments = style.header(plan)
             write_record(
                 work / plan.path,
-                digitise(record.signal, style.gain)[order],
+                digitise(style.signals(record), style.gain),
                 style.lead_names,
                 SAMPLE_RATE,
                 style.gain,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.synthetic.leadfield import Body, draw_body
 
-__all__ = ["REGIONS", "STAGES", "Infarction", "Patient", "Waves", "draw_patient"]
+__all__ = ["REGIONS", "STAGES", "Infarction", "Patient", "Waves", "draw_patient", "rotation"]
 
 Floats = NDArray[np.float32]
 Vector = NDArray[np.float64]
@@ -174,7 +174,7 @@ def _unit(vector: Sequence[float] | Vector) -> Vector:
     return array / np.linalg.norm(array)
 
 
-def _rotation(random: np.random.Generator, degrees: tuple[float, float, float]) -> Vector:
+def rotation(random: np.random.Generator, degrees: tuple[float, float, float]) -> Vector:
     """Rotation about x, y and z by normal angles with the given standard deviations."""
     a, b, c = np.deg2rad(np.asarray(degrees) * np.clip(random.standard_normal(3), -2.2, 2.2))
     about_x = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
@@ -347,12 +347,12 @@ def _set_amplitudes(random: np.random.Generator, patient: Patient) -> None:
 
 def _turn(random: np.random.Generator, patient: Patient) -> None:
     """Rotate the heart, with all its waves, in the chest."""
-    whole = _rotation(random, (7.0, 9.0, 10.0))
+    whole = rotation(random, (7.0, 9.0, 10.0))
     for waves in (patient.p_wave, patient.qrs, patient.t_wave, patient.ectopic):
         waves.vectors = waves.vectors @ whole.T
         waves.positions = waves.positions @ whole.T
     patient.st_vector = whole @ patient.st_vector
-    patient.t_wave.vectors = patient.t_wave.vectors @ _rotation(random, (6.0, 6.0, 6.0)).T
+    patient.t_wave.vectors = patient.t_wave.vectors @ rotation(random, (6.0, 6.0, 6.0)).T
 
 
 def _infarct(random: np.random.Generator, patient: Patient, infarct: Infarction) -> None:

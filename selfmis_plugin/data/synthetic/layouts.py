@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from selfmis_plugin.data.synthetic.record import SyntheticRecord
+from selfmis_plugin.data.synthetic.heart import Patient, draw_patient
+from selfmis_plugin.data.synthetic.record import SyntheticRecord, record_patient
 from selfmis_plugin.data.synthetic.statements import STATEMENTS
 
-__all__ = ["LAYOUTS", "Layout", "Plan", "RecordFacts"]
+__all__ = ["Layout", "MimicLayout", "Plan", "PtbXlLayout", "RecordFacts"]
 
 FOLDS = 10
 
@@ -68,11 +69,36 @@ class RecordFacts:
 
 
 class Layout(Protocol):
-    """What a layout decides; implementations hold no state, so that they can be pickled by name."""
+    """What a layout decides; implementations hold no state, so that they can be pickled by name.
+
+    Attributes
+    ----------
+    gain
+        Digital steps in a millivolt.
+    lead_names
+        Names of the signals in the files.
+    order
+        Which of the twelve leads they are.
+    visit_shares
+        Shares of the patients who have one record, two, and so on.
+    """
 
     gain: float
     lead_names: tuple[str, ...]
     order: tuple[int, ...]
+    visit_shares: tuple[float, ...] = (0.78, 0.16, 0.06)
+
+    def draw(self, random: np.random.Generator) -> Patient:
+        """Draw a patient, from the random numbers of that patient."""
+        return draw_patient(random)
+
+    def record(self, patient: Patient, random: np.random.Generator) -> SyntheticRecord:
+        """Record a patient, from the random numbers of that visit."""
+        return record_patient(patient, random)
+
+    def signals(self, record: SyntheticRecord) -> NDArray[np.float32]:
+        """Signals of the file, microvolts, (signals, samples)."""
+        return record.signal[list(self.order)]
 
     def plan(
         self, patients: NDArray[np.int64], visits: NDArray[np.int64], random: np.random.Generator
@@ -88,7 +114,7 @@ class Layout(Protocol):
         """Write the database's tables into *folder*."""
 
 
-class PtbXlLayout:
+class PtbXlLayout(Layout):
     """PTB-XL 1.0.3, its 500 Hz records only: ``records500/00000/00001_hr`` and two tables."""
 
     gain: float = 1000.0
@@ -155,7 +181,7 @@ class PtbXlLayout:
         statement_table().to_csv(folder / "scp_statements.csv", index=False)
 
 
-class MimicLayout:
+class MimicLayout(Layout):
     """MIMIC-IV-ECG 1.0: ``files/p1000/p10000032/s40689238/40689238``, ``record_list.csv``."""
 
     gain: float = 200.0
@@ -222,9 +248,6 @@ class MimicLayout:
             for fact in facts
         ]
         pd.DataFrame(rows).to_csv(folder / "record_list.csv", index=False)
-
-
-LAYOUTS: dict[str, Layout] = {"ptbxl": PtbXlLayout(), "mimic-iv-ecg": MimicLayout()}
 
 
 def _spread(random: np.random.Generator, start: int, count: int) -> NDArray[np.int64]:

@@ -32,8 +32,8 @@ SAMPLE_RATE = 500
 SECONDS = 10
 SAMPLES = SAMPLE_RATE * SECONDS
 
-#: Enters the seed, so that the cohorts of two layouts share no patient.
-LAYOUT_CODES: dict[str, int] = {"ptbxl": 1, "mimic-iv-ecg": 2}
+#: Enters the seed, so that the cohorts of different layouts share no patient.
+LAYOUT_CODES: dict[str, int] = {"ptbxl": 1, "mimic-iv-ecg": 2, "ecgid": 3}
 
 _TIME = (np.arange(SAMPLES) / SAMPLE_RATE).astype(np.float32)
 _ELECTRODES = electrode_noise_matrix()

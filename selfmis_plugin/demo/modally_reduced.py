@@ -1,0 +1,218 @@
+"""The demo of modally reduced representations: three trainings, four questions to each."""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from selfmis_plugin import __version__, toolkit
+from selfmis_plugin.demo.demo import DemoError, claim
+from selfmis_plugin.demo.modally_reduced_report import write_report
+from selfmis_plugin.experiments.cohort import (
+    ARCHIVE,
+    COHORT_SEED,
+    STUDY,
+    UNLABELLED,
+    make_cohort,
+    make_identification_set,
+    write_study,
+)
+from selfmis_plugin.experiments.commands import CommandError, run_selfmis
+from selfmis_plugin.experiments.graph import Step, run_steps
+from selfmis_plugin.experiments.infarction import (
+    InfarctionError,
+    Settings,
+    run_infarction,
+    stage_checkpoint,
+)
+from selfmis_plugin.experiments.infarction_report import write_infarction_report
+from selfmis_plugin.files import write_json
+from selfmis_plugin.methods import known_methods, method
+from selfmis_plugin.methods.modally_reduced import LEAD_PROBES
+
+__all__ = ["CommandError", "DemoError", "Sizes", "run_demo"]
+
+#: The method, what is left of it with one loss alone, and what they are compared with.
+CURRICULUM = "modally_reduced"
+ALONE = {"modally_reduced_align": "align alone", "modally_reduced_reconstruct": "reconstruct alone"}
+OTHERS = ("selfmis_without_s", "random_encoder")
+STUDIES = ("correlation", "reconstruction", "identification")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Numbers of records and epochs; :meth:`scaled` makes a smaller demo of the same shape."""
+
+    archive: int = 1200
+    unlabelled: int = 2248
+    unlabelled_valid: int = 200
+    study: int = 1500
+    recordings: int = 310
+    epochs: int = 8
+    supervised_epochs: int = 10
+    selfmis_epochs: int = 8
+    probe_epochs: int = 20
+
+    def scaled(self, scale: float) -> Sizes:
+        """Return sizes multiplied by *scale*, large enough to run."""
+        if scale == 1.0:
+            return self
+        least = {"archive": 200, "unlabelled": 120, "study": 200}
+        return replace(
+            self,
+            **{
+                name: max(1, round(value * scale))
+                if name.endswith("epochs")
+                else max(least.get(name, 40), round(value * scale))
+                for name, value in asdict(self).items()
+            },
+        )
+
+
+def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
+    """Run the demo and write ``report.json``, ``report.md`` and the pictures into *dest*.
+
+    Parameters
+    ----------
+    dest
+        Folder of the demo. A demo of another scale in it is refused.
+    seeds
+        Number of seeds, of weights and order of the records; the cohort is the same.
+    scale
+        Share of the records and epochs.
+    workers
+        Processes that write and prepare the cohort, and trainings that run at a time.
+
+    Returns
+    -------
+    dict
+        What ``report.json`` holds.
+
+    Raises
+    ------
+    DemoError
+        If the folder holds another demo, or a number makes no sense.
+    CommandError
+        If a step fails; the message names the step's log.
+    """
+    if seeds < 1 or workers < 1:
+        raise DemoError("--seeds and --workers must be at least 1")
+    started = time.monotonic()
+    # A host's own logging, at its lowest level, would list every font of the machine.
+    logging.getLogger("matplotlib").setLevel(logging.INFO)
+    dest = dest.resolve()
+    dest.mkdir(parents=True, exist_ok=True)
+    sizes = Sizes().scaled(scale)
+    about = {
+        "demo": "modally-reduced",
+        "sizes": asdict(sizes),
+        "cohort_seed": COHORT_SEED,
+        "host": toolkit.host_version(),
+        "selfmis_plugin": __version__,
+    }
+    claim(dest, about)
+    stores = make_cohort(
+        dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers
+    )
+    recordings = make_identification_set(dest, sizes.recordings, workers)
+    study = write_study(dest / "study", stores[STUDY])
+    data = {
+        method.LABELLED: study,
+        method.UNLABELLED: stores[UNLABELLED],
+        method.ARCHIVE: stores[ARCHIVE],
+    }
+    settings = _settings(dest, data, sizes, range(1, seeds + 1), workers)
+    infarction = _infarction(settings)
+    answers = _ask(dest, settings, study, recordings, workers)
+    spent = _seconds(dest, time.monotonic() - started)
+    return write_report(dest, about | {"seconds": spent}, infarction, answers)
+
+
+def _settings(
+    dest: Path, data: dict[str, Path], sizes: Sizes, seeds: Sequence[int], workers: int
+) -> Settings:
+    methods = known_methods()
+    epochs = "optimization.max_epoch"
+    return Settings(
+        dest=dest / "infarction",
+        methods=[methods[name] for name in (CURRICULUM, *ALONE, *OTHERS)],
+        data=data,
+        seeds=seeds,
+        modes=(method.PROBE, *LEAD_PROBES),
+        size="small",
+        overrides={
+            **{name: {epochs: sizes.epochs} for name in (CURRICULUM, *ALONE)},
+            "multi_lead_encoder": {epochs: sizes.supervised_epochs},
+            "selfmis_without_s": {epochs: sizes.selfmis_epochs},
+            **{mode: {epochs: sizes.probe_epochs} for mode in (method.PROBE, *LEAD_PROBES)},
+        },
+        workers=workers,
+    )
+
+
+def _infarction(settings: Settings) -> dict[str, Any]:
+    """Train everything, and probe it on infarction."""
+    try:
+        report = run_infarction(settings)
+    except InfarctionError as error:
+        raise DemoError(str(error)) from error
+    if report["failed"]:
+        raise CommandError("\n\n".join(report["failed"].values()))
+    write_infarction_report(settings.dest, report, settings.methods)
+    return report
+
+
+def _ask(
+    dest: Path, settings: Settings, study: Path, recordings: Path, workers: int
+) -> list[dict[str, Any]]:
+    """Ask the other questions of each seed by the user's own commands."""
+    steps: dict[str, Step] = {}
+    folders = {seed: dest / f"seed{seed}" for seed in settings.seeds}
+    for seed, folder in folders.items():
+        for name in STUDIES:
+            if (folder / f"{name}.json").is_file():
+                continue
+            arguments = ["benchmark", name, "--checkpoint", _checkpoint(settings, CURRICULUM, seed)]
+            for other, title in ALONE.items():
+                arguments += ["--against", f"{title}={_checkpoint(settings, other, seed)}"]
+            place = recordings if name == "identification" else study
+            arguments += ["--data", str(place), "--dest", str(folder)]
+            if name == "reconstruction":
+                # What the model was trained on: the baselines are to know no less.
+                arguments += ["--train", str(settings.data[method.UNLABELLED])]
+            log = dest / "logs" / f"seed{seed}-{name}.log"
+            steps[f"{seed}/{name}"] = Step((), functools.partial(_run, arguments, log))
+    for error in run_steps(steps, workers).values():
+        raise error
+    return [
+        {
+            name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            for name in STUDIES
+        }
+        for folder in folders.values()
+    ]
+
+
+def _run(arguments: Sequence[str], log: Path) -> None:
+    run_selfmis(arguments, log)
+
+
+def _checkpoint(settings: Settings, name: str, seed: int) -> str:
+    stage = next(one for one in settings.methods if one.name == name).encoder
+    if stage is None:
+        raise DemoError(f"{name} has no training of its own")
+    return str(stage_checkpoint(settings, stage, seed))
+
+
+def _seconds(dest: Path, seconds: float) -> float:
+    """Add up the seconds of all calls, those that were stopped and gone on from excepted."""
+    path = dest / "seconds.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else 0.0
+    write_json(path, before + seconds)
+    return round(before + seconds, 1)

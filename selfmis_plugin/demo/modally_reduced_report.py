@@ -1,0 +1,298 @@
+"""What the demo of modally reduced representations found, and whether it shows what it should."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import platform
+import shutil
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.files import whole_file, write_json
+from selfmis_plugin.methods.method import PROBE
+from selfmis_plugin.studies import correlation, identification, reconstruction
+from selfmis_plugin.studies.study import markdown_table
+
+__all__ = ["write_report"]
+
+Answers = Mapping[str, Any]
+
+#: What the three trainings are called in the studies, in the infarction benchmark, and here.
+SCHEDULES: dict[str, tuple[str, str, str, str]] = {
+    "curriculum": (
+        correlation.MODEL,
+        reconstruction.MODEL,
+        identification.MODEL,
+        "modally_reduced",
+    ),
+    "align alone": ("align alone",) * 3 + ("modally_reduced_align",),
+    "reconstruct alone": ("reconstruct alone",) * 3 + ("modally_reduced_reconstruct",),
+}
+
+_PICTURES = ("correlation.png", "reconstruction.png")
+_RULE = "first"
+_TWELVE = "twelve leads from lead I, correlation"
+
+
+def write_report(
+    dest: Path, about: Mapping[str, Any], infarction: Mapping[str, Any], answers: Sequence[Answers]
+) -> dict[str, Any]:
+    """Write ``report.json``, ``report.md`` and the pictures of the first seed.
+
+    Parameters
+    ----------
+    dest
+        Folder to write into.
+    about
+        What the demo was made of, JSON-ready.
+    infarction
+        What :func:`~selfmis_plugin.experiments.infarction.run_infarction` returned.
+    answers
+        What the studies found, by name, for each seed.
+
+    Returns
+    -------
+    dict
+        What ``report.json`` holds.
+    """
+    cells = [
+        {(c["method"], c["mode"]): c for c in infarction["cells"] if c["seed"] == seed}
+        for seed in sorted({cell["seed"] for cell in infarction["cells"]})
+    ]
+    schedules = {name: _figures(name, answers, cells) for name in SCHEDULES}
+    effects = _effects(schedules, answers)
+    report = {
+        **about,
+        "data": "synthetic cohort",
+        "seeds": len(answers),
+        "python": platform.python_version(),
+        "torch": importlib.metadata.version("torch"),
+        "training_seconds": {
+            f"{stage['stage']}, seed {stage['seed']}": stage["seconds"]
+            for stage in infarction["stages"]
+        },
+        "schedules": schedules,
+        "effects": effects,
+        "infarction": {
+            name: _mean([of[name, PROBE]["mi_auc"] for of in cells])
+            for name in dict.fromkeys(method for method, _ in cells[0])
+        },
+        "infarction_by_lead": {
+            lead: _mean([of["modally_reduced", _mode(lead)]["mi_auc"] for of in cells])
+            for lead in STANDARD_LEADS
+        },
+        **{name: answers[0][name] for name in answers[0]},
+    }
+    write_json(dest / "report.json", report)
+    text = _markdown(report, dest)
+    with whole_file(dest / "report.md") as path:
+        path.write_text(text, encoding="utf-8")
+    written = [dest / "report.json", dest / "report.md"]
+    for name in _PICTURES:
+        with whole_file(dest / name) as path:
+            shutil.copyfile(dest / "seed1" / name, path)
+        written.append(dest / name)
+    print(text)
+    print("\n".join(map(str, written)))
+    return report
+
+
+def _mode(lead: str) -> str:
+    return PROBE if lead == "I" else f"{PROBE}-{lead}"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
+
+
+def _figures(
+    name: str, answers: Sequence[Answers], cells: Sequence[Mapping[tuple[str, str], Any]]
+) -> dict[str, list[float | None]]:
+    """Return the four figures of one schedule by seed."""
+    of_correlation, of_reconstruction, of_identification, method = SCHEDULES[name]
+    return {
+        "correlation of leads": [
+            of["correlation"]["networks"][of_correlation]["centred"]["mean"] for of in answers
+        ],
+        _TWELVE: [
+            of["reconstruction"]["fits"][of_reconstruction]["mean_correlation"] for of in answers
+        ],
+        "infarction by lead I, AUC": [of[method, PROBE]["mi_auc"] for of in cells],
+        "identification, rank 1": [
+            of["identification"]["found"][of_identification][_RULE]["rank1"] for of in answers
+        ],
+    }
+
+
+def _effects(
+    schedules: Mapping[str, Mapping[str, list[float | None]]], answers: Sequence[Answers]
+) -> list[dict[str, Any]]:
+    """Say of each claim from what to what, and whether it holds in every seed."""
+    leads = functools.partial(_of_correlation, answers)
+    fits = functools.partial(_of_reconstruction, answers)
+    persons = functools.partial(_of_identification, answers)
+    effects = [
+        _effect(
+            "alignment raises the correlation of leads: untrained to curriculum",
+            leads(correlation.UNTRAINED),
+            leads(correlation.MODEL),
+        ),
+        _effect(
+            "alignment raises the correlation of leads: reconstruct alone to curriculum",
+            leads("reconstruct alone"),
+            leads(correlation.MODEL),
+        ),
+        *(
+            _effect(
+                f"twelve leads from lead I: {name} to decoders, correlation",
+                fits(name),
+                fits(reconstruction.MODEL),
+                _sure(answers, name),
+            )
+            for name in reconstruction.BASELINES
+        ),
+        *(
+            _effect(
+                f"identification by lead I: {name} to {identification.MODEL}, rank 1",
+                persons(name),
+                persons(identification.MODEL),
+            )
+            for name in (identification.RANDOM, identification.BEAT)
+        ),
+    ]
+    for alone in ("align alone", "reconstruct alone"):
+        effects += [
+            _effect(
+                f"{figure}: {alone} to curriculum",
+                schedules[alone][figure],
+                schedules["curriculum"][figure],
+                _sure(answers, alone) if figure == _TWELVE else (),
+            )
+            for figure in schedules["curriculum"]
+        ]
+    return effects
+
+
+def _sure(answers: Sequence[Answers], name: str) -> list[bool]:
+    """Say for each seed whether the interval of the difference in correlation is above 0."""
+    return [of["reconstruction"]["correlation_above"][name]["low"] > 0 for of in answers]
+
+
+def _of_correlation(answers: Sequence[Answers], name: str) -> list[float]:
+    return [of["correlation"]["networks"][name]["centred"]["mean"] for of in answers]
+
+
+def _of_reconstruction(answers: Sequence[Answers], name: str) -> list[float]:
+    return [of["reconstruction"]["fits"][name]["mean_correlation"] for of in answers]
+
+
+def _of_identification(answers: Sequence[Answers], name: str) -> list[float]:
+    return [of["identification"]["found"][name][_RULE]["rank1"] for of in answers]
+
+
+def _effect(
+    claim: str,
+    before: Sequence[float | None],
+    after: Sequence[float | None],
+    sure: Sequence[bool] = (),
+) -> dict[str, Any]:
+    """Return a claim; it holds if the figure rises in every seed, and is *sure* to where that is
+    known."""
+    rises = [
+        one is not None and other is not None and other > one
+        for one, other in zip(before, after, strict=True)
+    ]
+    return {
+        "claim": claim,
+        "from": _mean(before),
+        "to": _mean(after),
+        "holds": all(rises) and all(sure),
+    }
+
+
+def _markdown(report: Mapping[str, Any], dest: Path) -> str:
+    sizes = report["sizes"]
+    seeds = f"{report['seeds']} seed{'' if report['seeds'] == 1 else 's'}"
+    parts = [
+        f"# Modally reduced representations on a synthetic cohort\n\n{report['host']}, {seeds}, "
+        f"{report['seconds']:.0f} s; {sizes['unlabelled'] - sizes['unlabelled_valid']} unlabelled "
+        f"records to train on, {sizes['epochs']} epochs. Means over seeds.",
+        "## What is shown, and what is not\n\nA claim holds if the figure rises in every seed and, "
+        "for twelve leads from one, the 95 % interval of the difference over patients is above 0."
+        f"\n\n{_claims(report['effects'])}",
+        "## The curriculum and each loss alone\n\n"
+        + _schedules(report["schedules"])
+        + f"\n{_verdict(report['schedules'])}",
+        f"## Cross-lead correlation\n\n![](correlation.png)\n\n{_study(dest, 'correlation')}",
+        "## Twelve leads from one\n\n![](reconstruction.png)\n\n" + _study(dest, "reconstruction"),
+        "## Infarction: mean AUC of the nine types, linear probe\n\n"
+        + _infarction(report)
+        + "\nAll figures: infarction/report.md",
+        f"## Identification\n\n{_study(dest, 'identification')}",
+    ]
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _study(dest: Path, name: str) -> str:
+    return (dest / "seed1" / f"{name}.md").read_text(encoding="utf-8")
+
+
+def _claims(effects: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [of["claim"], _number(of["from"]), _number(of["to"]), "yes" if of["holds"] else "**no**"]
+        for of in effects
+    ]
+    return markdown_table(["claim", "from", "to", "holds"], rows)
+
+
+def _schedules(schedules: Mapping[str, Mapping[str, Sequence[float | None]]]) -> str:
+    figures = list(schedules["curriculum"])
+    rows = [
+        [name, *(_number(_mean(of[figure])) for figure in figures)]
+        for name, of in schedules.items()
+    ]
+    return markdown_table(["training", *figures], rows)
+
+
+def _verdict(schedules: Mapping[str, Mapping[str, Sequence[float | None]]]) -> str:
+    """Say in words where the curriculum is best, and where it is not."""
+    means = {
+        name: {figure: _mean(values) or 0.0 for figure, values in of.items()}
+        for name, of in schedules.items()
+    }
+    best = [
+        figure
+        for figure, value in means["curriculum"].items()
+        if all(value > of[figure] for name, of in means.items() if name != "curriculum")
+    ]
+    others = [figure for figure in schedules["curriculum"] if figure not in best]
+    if not others:
+        return "The curriculum beats each loss alone in every figure."
+    if not best:
+        return "The curriculum beats the losses alone in no figure."
+    return (
+        f"The curriculum beats each loss alone in: {'; '.join(best)}. It does not in: "
+        f"{'; '.join(others)}."
+    )
+
+
+def _infarction(report: Mapping[str, Any]) -> str:
+    by_method = [[name, _number(value)] for name, value in report["infarction"].items()]
+    by_lead = report["infarction_by_lead"]
+    return (
+        markdown_table(["lead I", "AUC"], by_method)
+        + "\n"
+        + markdown_table(
+            ["lead of the probe", *by_lead],
+            [["modally_reduced", *(_number(value) for value in by_lead.values())]],
+        )
+    )
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,1 @@
+"""What a model of single leads can do: questions about a checkpoint, answered beside controls."""

@@ -1,0 +1,145 @@
+"""The commands that ask a model about its leads, on an untrained tiny network."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.store import Store, StoreWriter
+from selfmis_plugin.data.synthetic import simulate
+from selfmis_plugin.evaluation.beats import r_peaks
+from selfmis_plugin.evaluation.identification import identify
+from selfmis_plugin.evaluation.lead_correlation import correlate_leads
+from selfmis_plugin.evaluation.lead_models import embed_beats
+from selfmis_plugin.evaluation.lead_synthesis import score
+from selfmis_plugin.loading import load_trained
+from tests.checkpoint_files import write_classifier, write_modally_reduced
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Persons of two recordings each, by split."""
+    path = tmp_path_factory.mktemp("studies") / "store"
+    with StoreWriter(path, database="synthetic", label_sets={}) as writer:
+        for split, persons in (("train", range(4)), ("test", range(4, 10))):
+            for person in persons:
+                for visit in range(2):
+                    signal = simulate(seed=5, patient=person, visit=visit).signal
+                    writer.append(
+                        np.rint(signal).astype(np.int16),
+                        {
+                            "record_id": f"{person}-{visit}",
+                            "patient_id": str(person),
+                            "source": f"{person}/{visit}",
+                            "split": split,
+                            "repaired": "",
+                            "lead_mask": 4095,
+                            "labels": [],
+                            "strat_fold": None,
+                        },
+                    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    first = write_modally_reduced(folder / "one.pt", seed=1)
+    return first, write_modally_reduced(folder / "two.pt", seed=2)
+
+
+def run(name: str, dest: Path, store: Path, checkpoints: tuple[Path, Path]) -> dict:
+    """Run a command as a user would, and return what it wrote."""
+    arguments = ["benchmark", name, "--checkpoint", str(checkpoints[0]), "--data", str(store)]
+    arguments += ["--against", f"other={checkpoints[1]}", "--dest", str(dest)]
+    assert main(arguments) == 0
+    return json.loads((dest / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_correlation(tmp_path: Path, store: Path, checkpoints: tuple[Path, Path]) -> None:
+    figures = run("correlation", tmp_path, store, checkpoints)
+    assert list(figures["networks"]) == ["untrained", "other", "aligned"]
+    model = load_trained(checkpoints[0]).model(500)
+    raw = torch.from_numpy(Store.open(store).signals[8:].copy())
+    with torch.no_grad():
+        expected = correlate_leads(model.embed(raw).numpy(), STANDARD_LEADS)
+    found = figures["networks"]["aligned"]
+    np.testing.assert_allclose(found["centred"]["matrix"], expected.centred.same, atol=1e-4)
+    assert figures["records"] == 12 and found["leads"] == list(STANDARD_LEADS)
+    assert (tmp_path / "correlation.png").read_bytes()[:4] == b"\x89PNG"
+    rows = list(csv.DictReader((tmp_path / "correlation.csv").open(encoding="utf-8")))
+    assert len(rows) == 3 * 2 * 2 * 12
+    assert "different leads" in (tmp_path / "correlation.md").read_text(encoding="utf-8")
+
+
+def test_reconstruction(tmp_path: Path, store: Path, checkpoints: tuple[Path, Path]) -> None:
+    figures = run("reconstruction", tmp_path, store, checkpoints)
+    assert figures["training_records"] == 8 and figures["records"] == 12
+    model = load_trained(checkpoints[0]).model(500)
+    raw = torch.from_numpy(Store.open(store).signals[8:].copy())
+    with torch.no_grad():
+        truth, made = model.prepare(raw).numpy(), model.decode_from(raw[:, 0], 0).numpy()
+    expected = score(truth, made, STANDARD_LEADS).to_dict("I")
+    found = figures["fits"]["decoders"]
+    assert found["mean_correlation"] == pytest.approx(expected["mean_correlation"], abs=1e-4)
+    assert found["rmse"]["V6"] == pytest.approx(expected["rmse"]["V6"], abs=1e-4)
+    assert set(figures["correlation_above"]) == {
+        "other", "mean ECG", "nearest record", "mean beat at each R peak",
+    }  # fmt: skip
+    # What the true beats are put at is better than what knows nothing.
+    fits = {name: fit["mean_correlation"] for name, fit in figures["fits"].items()}
+    assert fits["mean beat at each R peak"] > fits["mean ECG"]
+    for of in figures["correlation_above"].values():
+        assert of["low"] <= of["value"] <= of["high"]
+    assert (tmp_path / "reconstruction.png").read_bytes()[:4] == b"\x89PNG"
+    text = (tmp_path / "reconstruction.md").read_text(encoding="utf-8")
+    assert "do not beat the mean beat at each R peak" in text
+
+
+def test_identification(tmp_path: Path, store: Path, checkpoints: tuple[Path, Path]) -> None:
+    figures = run("identification", tmp_path, store, checkpoints)
+    model = load_trained(checkpoints[0]).model(500)
+    raw = torch.from_numpy(Store.open(store).signals[8:, :1].copy())
+    with torch.no_grad():
+        vectors = model.embed(raw, [0]).numpy()[:, 0]
+        one = raw[3, 0].numpy()
+        beats = [
+            model.embed(torch.from_numpy(one[None, None, peak - 125 : peak + 250]), [0])[0, 0]
+            for peak in 2 * r_peaks(one[None], 500)[1][0]
+            if peak >= 125 and peak + 250 <= 5000
+        ]
+    found_beats = embed_beats(model, open_split(store, "test"), "I", 0)
+    np.testing.assert_allclose(found_beats[3], torch.stack(beats).mean(0).numpy(), atol=1e-4)
+    persons = [str(person) for person in range(4, 10) for _ in range(2)]
+    for rule in ("first", "others"):
+        found = figures["found"]["embedding of the whole recording"][rule]
+        expected = identify(vectors, persons, rule).to_dict()
+        assert {key: found[key] for key in expected} == pytest.approx(expected)
+    assert figures["found"]["average beat"]["first"]["persons"] == 6
+    assert "chance" in (tmp_path / "identification.md").read_text(encoding="utf-8")
+
+
+def test_a_selfmis_encoder_can_be_asked_who_it_is(tmp_path: Path, store: Path) -> None:
+    checkpoint = write_classifier(tmp_path / "classifier.pt")
+    arguments = ["benchmark", "identification", "--checkpoint", str(checkpoint)]
+    assert main([*arguments, "--data", str(store), "--dest", str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / "identification.json").read_text(encoding="utf-8"))
+    assert set(figures["found"]) == {"embedding of the whole recording", "average beat"}
+
+
+def test_a_checkpoint_without_leads_is_refused(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = write_classifier(tmp_path / "classifier.pt")
+    arguments = ["benchmark", "correlation", "--checkpoint", str(checkpoint)]
+    assert main([*arguments, "--data", str(store), "--dest", str(tmp_path / "out")]) == 1
+    assert "has no embedding of each lead" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
