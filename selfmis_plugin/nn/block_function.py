@@ -15,12 +15,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from selfmis_plugin.nn.channels_last import (
-    grouped,
-    grouped_input_gradient,
-    grouped_weight_gradient,
     pointwise,
     pointwise_input_gradient,
     pointwise_weight_gradient,
+)
+from selfmis_plugin.nn.swish_convolution import (
+    convolve_swish,
+    convolve_swish_backward,
+    silu_gradient,
+    swish_backward,
 )
 
 __all__ = ["BlockShape", "residual_block"]
@@ -69,14 +72,17 @@ def residual_block(signal: Tensor, shape: BlockShape, weights: list[Tensor]) -> 
     if torch.is_grad_enabled() and any(t.requires_grad for t in (signal, *weights)):
         out: Tensor = _ResidualBlock.apply(signal, shape, *weights)
         return out
-    return _forward(signal, shape, _cast(weights, signal.dtype), in_place=True).out
+    return _forward(signal, shape, _cast(weights, signal.dtype), keep=False).out
 
 
 class _Steps(NamedTuple):
-    """What a forward pass computed: outputs of the convolutions, squeeze-excitation, result."""
+    """What a forward pass computed: outputs of the convolutions, squeeze-excitation, result.
+
+    Without a backward pass to come the output of the second is not kept.
+    """
 
     conv1: Tensor
-    conv2: Tensor
+    conv2: Tensor | None
     conv3: Tensor
     squeezed: Tensor
     hidden: Tensor
@@ -89,12 +95,13 @@ def _cast(weights: Any, dtype: torch.dtype) -> list[Tensor]:
 
 
 def _forward(
-    signal: Tensor, shape: BlockShape, weights: list[Tensor], in_place: bool = False
+    signal: Tensor, shape: BlockShape, weights: list[Tensor], keep: bool = True
 ) -> _Steps:
     weight1, bias1, weight2, bias2, weight3, bias3, fc1, fc1_bias, fc2, fc2_bias = weights
     conv1 = pointwise(F.silu(signal) if shape.activate else signal, weight1, bias1)
-    conv2 = grouped(F.silu(conv1, inplace=in_place), weight2, bias2, shape.stride)
-    conv3 = pointwise(F.silu(conv2, inplace=in_place), weight3, bias3)
+    conv2, activated = convolve_swish(conv1, weight2, bias2, shape.stride, keep)
+    conv3 = pointwise(activated, weight3, bias3)
+    del activated
     squeezed = _mean_over_time(conv3)
     hidden = F.linear(squeezed, fc1, fc1_bias)
     scale = torch.sigmoid(F.linear(F.silu(hidden), fc2, fc2_bias)).unsqueeze(1)
@@ -146,28 +153,28 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     # Squeeze-excitation: out = conv3 * scale, scale a function of the mean of conv3.
     grad_gate = (grad * conv3).sum(1) * (scale * (1 - scale)).squeeze(1)
     excited = F.silu(hidden)
-    grad_hidden = _silu_gradient(grad_gate @ fc2, hidden)
+    grad_hidden = silu_gradient(grad_gate @ fc2, hidden)
     grad_mean = (grad_hidden @ fc1).unsqueeze(1) / conv3.shape[1]
     grad_conv3 = torch.addcmul(grad_mean, grad, scale)
 
-    activated = F.silu(conv2)
+    grad_activated = pointwise_input_gradient(grad_conv3, weight3)
+    activated, grad_conv2 = swish_backward(grad_activated, conv2)
     grad_weight3 = pointwise_weight_gradient(grad_conv3, activated)
-    grad_conv2 = _silu_gradient(pointwise_input_gradient(grad_conv3, weight3), conv2)
 
-    activated = F.silu(conv1)
-    _, width, kernel = weight2.shape
-    grad_weight2 = grouped_weight_gradient(grad_conv2, activated, width, kernel, shape.stride)
-    grad_conv1 = _silu_gradient(
-        grouped_input_gradient(grad_conv2, weight2, shape.stride, signal.shape[1]), conv1
+    grad_conv1, grad_weight2, grad_bias2, grad_bias1 = convolve_swish_backward(
+        grad_conv2, conv1, weight2, shape.stride
     )
 
-    activated = F.silu(signal) if shape.activate else signal
-    grad_weight1 = pointwise_weight_gradient(grad_conv1, activated)
     grad_signal = None
     if ctx.needs_input_grad[0]:
         grad_signal = pointwise_input_gradient(grad_conv1, weight1)
-        if shape.activate:
-            grad_signal = _silu_gradient(grad_signal, signal)
+    activated = signal
+    if shape.activate and grad_signal is not None:
+        activated, grad_signal = swish_backward(grad_signal, signal)
+    elif shape.activate:
+        activated = F.silu(signal)
+    grad_weight1 = pointwise_weight_gradient(grad_conv1, activated)
+    if grad_signal is not None:
         first = shape.channels_before
         shortcut = grad[..., first : first + signal.shape[-1]]
         _add_max_pool_gradient(grad_signal, shortcut, signal, shape.stride)
@@ -175,9 +182,9 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_signal,
         None,
         grad_weight1,
-        grad_conv1.sum((0, 1)),
+        grad_bias1,
         grad_weight2,
-        grad_conv2.sum((0, 1)),
+        grad_bias2,
         grad_weight3,
         grad_conv3.sum((0, 1)),
         grad_hidden.t() @ squeezed,
@@ -185,11 +192,6 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_gate.t() @ excited,
         grad_gate.sum(0),
     )
-
-
-def _silu_gradient(grad: Tensor, signal: Tensor) -> Tensor:
-    out: Tensor = torch.ops.aten.silu_backward(grad, signal)
-    return out
 
 
 # -- max-pool
