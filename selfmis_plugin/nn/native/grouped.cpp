@@ -20,6 +20,7 @@ namespace {
 
 constexpr int WIDTH = 16;   // channels of a group: one vector of float32
 constexpr int PIECE = 128;  // outputs made from one copy
+constexpr int TOGETHER = 4;  // groups of one task of the backward pass
 constexpr int SLACK = 32;   // rows that tiles may read, and throw away, after the last
 constexpr int UNROLL = 14;  // outputs made at once in float32: their sums stay in registers
 
@@ -53,10 +54,17 @@ struct Buffer {
 
 inline __m512 load(const float* p) { return _mm512_loadu_ps(p); }
 inline void store(float* p, __m512 v) { _mm512_storeu_ps(p, v); }
-inline float value(float x) { return x; }
 
 template <class T>
 constexpr bool exact = std::is_same<T, float>::value;
+
+// A row of one group, and a hint that the cache line beside it, of the next group, comes next: no
+// processor guesses that from rows so far from each other.
+template <class T>
+inline __m512 load_row(const T* p) {
+  _mm_prefetch(reinterpret_cast<const char*>(p) + 64, _MM_HINT_T0);
+  return load(p);
+}
 
 // 1 / (1 + exp(-x)), to float32's precision or to well below bfloat16's.
 template <bool EXACT>
@@ -362,7 +370,7 @@ void forward(const Shape& s, const T* signal, const T* weight, const float* bias
           const int64_t t = first + r;
           __m512 x = _mm512_setzero_ps();
           if (t >= 0 && t < s.samples) {
-            x = load(from + t * s.channels);
+            x = load_row(from + t * s.channels);
             x = _mm512_mul_ps(x, sigmoid<exact<T>>(x));
           }
           store(rows.get() + r * WIDTH, x);
@@ -386,9 +394,10 @@ void backward(const Shape& s, const T* grad, const T* signal, const T* weight, T
   using WeightSums = typename Parts<T>::WeightSums;
   const int64_t groups = s.groups(), pieces = s.pieces(), most = s.taps(0);
   const int64_t place_size = packed_size(weight, most), size = s.stride * place_size;
-  // Two groups share a cache line in bfloat16. As many shares of the batch as keep several threads
-  // busy, whatever the number of threads is: the result does not depend on it.
-  const int64_t twos = (groups + 1) / 2, shares = std::min(s.batch, (31 + twos) / twos);
+  // As many shares of the batch as keep several threads busy, whatever the number of threads is: the
+  // result does not depend on it.
+  const int64_t blocks = (groups + TOGETHER - 1) / TOGETHER;
+  const int64_t shares = std::min(s.batch, (31 + blocks) / blocks);
   const int64_t sums_size = WeightSums::size(s);
   Buffer<T> all(groups * size);
   Buffer<float> sums(shares * groups * sums_size), biases(shares * groups * 2 * WIDTH);
@@ -409,12 +418,12 @@ void backward(const Shape& s, const T* grad, const T* signal, const T* weight, T
                   weight[((g * WIDTH + o) * WIDTH + i) * s.kernel + tap]);
           }
 #pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task < shares * twos; ++task) {
-      const int64_t share = task / twos, two = task % twos;
-      const int64_t last_group = std::min(groups, 2 * two + 2);
+    for (int64_t task = 0; task < shares * blocks; ++task) {
+      const int64_t share = task / blocks, block = task % blocks;
+      const int64_t last_group = std::min(groups, (block + 1) * TOGETHER);
       for (int64_t b = s.batch * share / shares; b < s.batch * (share + 1) / shares; ++b)
         for (int64_t piece = 0; piece < pieces; ++piece)
-          for (int64_t g = 2 * two; g < last_group; ++g) {
+          for (int64_t g = block * TOGETHER; g < last_group; ++g) {
             const int64_t begin = piece * PIECE, count = std::min<int64_t>(PIECE, s.outputs - begin);
             const int64_t input = begin * s.stride, end = (begin + count) * s.stride;
             const int64_t first = input - s.left, needed = (count - 1) * s.stride + s.kernel;
@@ -424,7 +433,7 @@ void backward(const Shape& s, const T* grad, const T* signal, const T* weight, T
             for (int64_t t = first; t < stop; ++t) {
               __m512 x = _mm512_setzero_ps(), swish = x;
               if (t >= 0 && t < s.samples) {
-                x = load(from + t * s.channels);
+                x = load_row(from + t * s.channels);
                 const __m512 sigma = sigmoid<exact<T>>(x);
                 swish = _mm512_mul_ps(x, sigma);
                 if (t >= input && t < end)
@@ -440,7 +449,7 @@ void backward(const Shape& s, const T* grad, const T* signal, const T* weight, T
             const T* grad_from = grad + b * s.outputs * s.channels + g * WIDTH;
             for (int64_t o = early; o <= late; ++o) {
               __m512 v = _mm512_setzero_ps();
-              if (o >= 0 && o < s.outputs) v = load(grad_from + o * s.channels);
+              if (o >= 0 && o < s.outputs) v = load_row(grad_from + o * s.channels);
               if (o >= begin && o < begin + count) sum = _mm512_add_ps(sum, v);
               store(grads.get() + (o - early) * WIDTH, v);
             }
