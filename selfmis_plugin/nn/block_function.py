@@ -19,10 +19,13 @@ from selfmis_plugin.nn.channels_last import (
     pointwise_input_gradient,
     pointwise_weight_gradient,
 )
+from selfmis_plugin.nn.native import ops
 from selfmis_plugin.nn.swish_convolution import (
     convolve_swish,
     convolve_swish_backward,
+    has_machine_code,
     silu_gradient,
+    swish,
     swish_backward,
 )
 
@@ -94,11 +97,9 @@ def _cast(weights: Any, dtype: torch.dtype) -> list[Tensor]:
     return [weight.to(dtype) for weight in weights]
 
 
-def _forward(
-    signal: Tensor, shape: BlockShape, weights: list[Tensor], keep: bool = True
-) -> _Steps:
+def _forward(signal: Tensor, shape: BlockShape, weights: list[Tensor], keep: bool = True) -> _Steps:
     weight1, bias1, weight2, bias2, weight3, bias3, fc1, fc1_bias, fc2, fc2_bias = weights
-    conv1 = pointwise(F.silu(signal) if shape.activate else signal, weight1, bias1)
+    conv1 = pointwise(swish(signal) if shape.activate else signal, weight1, bias1)
     conv2, activated = convolve_swish(conv1, weight2, bias2, shape.stride, keep)
     conv3 = pointwise(activated, weight3, bias3)
     del activated
@@ -123,6 +124,14 @@ def _mean_over_time(signal: Tensor) -> Tensor:
     return signal.mean(1)
 
 
+def _sums_over_time(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of ``one * other`` and of ``one``, in the type of both."""
+    if has_machine_code(one):
+        products, sums = ops.sums_over_time(one.contiguous(), other.contiguous())
+        return products.to(one.dtype), sums.to(one.dtype)
+    return (one * other).sum(1), one.sum(1)
+
+
 class _ResidualBlock(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, shape: BlockShape, *weights: Tensor) -> Tensor:
@@ -137,7 +146,7 @@ class _ResidualBlock(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         with torch.autocast(grads[0].device.type, enabled=False):
-            return _backward(ctx, grads[0])
+            return _backward(ctx, grads[0].contiguous())
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -151,7 +160,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         conv1, conv2, conv3, squeezed, hidden, scale = saved[10:]
 
     # Squeeze-excitation: out = conv3 * scale, scale a function of the mean of conv3.
-    grad_gate = (grad * conv3).sum(1) * (scale * (1 - scale)).squeeze(1)
+    grad_scale, grad_sum = _sums_over_time(grad, conv3)
+    grad_gate = grad_scale * (scale * (1 - scale)).squeeze(1)
     excited = F.silu(hidden)
     grad_hidden = silu_gradient(grad_gate @ fc2, hidden)
     grad_mean = (grad_hidden @ fc1).unsqueeze(1) / conv3.shape[1]
@@ -172,7 +182,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if shape.activate and grad_signal is not None:
         activated, grad_signal = swish_backward(grad_signal, signal)
     elif shape.activate:
-        activated = F.silu(signal)
+        activated = swish(signal)
     grad_weight1 = pointwise_weight_gradient(grad_conv1, activated)
     if grad_signal is not None:
         first = shape.channels_before
@@ -186,7 +196,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_weight2,
         grad_bias2,
         grad_weight3,
-        grad_conv3.sum((0, 1)),
+        (grad_sum * scale.squeeze(1) + grad_mean.squeeze(1) * conv3.shape[1]).sum(0),
         grad_hidden.t() @ squeezed,
         grad_hidden.sum(0),
         grad_gate.t() @ excited,
@@ -230,6 +240,9 @@ def _add_max_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: 
         total += grad
         return
     left = (stride - 1) // 2
+    if has_machine_code(signal) and total.is_contiguous():
+        ops.add_pool_gradient(total, grad, signal.contiguous(), stride, left)
+        return
     windows = _windows(signal, stride)
     largest = _max_pool(signal, stride)
     for place, samples in enumerate(windows):

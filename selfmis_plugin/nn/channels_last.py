@@ -38,8 +38,9 @@ _BLOCK_VALUES = 128
 """Values of one group in one block of :func:`_weight_gradient_by_products`: large enough for a
 matrix product, small enough that the part of it that is thrown away stays small."""
 
-_MANY_CHANNELS = 160
-"""From here on MKL's matrix product is faster than oneDNN's convolution, on Intel's CPUs."""
+_MANY_CHANNELS, _MANY_CHANNELS_OF_WEIGHT = 256, 160
+"""From here on MKL's matrix product is faster than oneDNN's convolution, on Intel's CPUs: for the
+convolution and its gradient by the signal, and for that by the weight."""
 
 _PIECE_OUTPUTS = 160
 """Outputs of one piece of a long signal in :func:`_weight_gradient_by_convolution`."""
@@ -80,14 +81,14 @@ def pointwise(signal: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     Tensor
         ``(batch, time, outputs)``.
     """
-    if _by_onednn(signal, min(weight.shape[:2])):
+    if _by_onednn(signal, min(weight.shape[:2]) >= _MANY_CHANNELS):
         return _from_image(F.conv2d(_as_image(signal), _as_image_weight(weight), bias))
     return F.linear(signal, weight.squeeze(-1), bias)
 
 
 def pointwise_input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
     """Gradient of :func:`pointwise` by its signal, from that by its output."""
-    if _by_onednn(grad, min(weight.shape[:2])):
+    if _by_onednn(grad, min(weight.shape[:2]) >= _MANY_CHANNELS):
         signal = grad.new_empty(*grad.shape[:2], weight.shape[1])
         return _convolution_gradient(grad, signal, weight, 1, 0, 1, of_weight=False)
     return grad @ weight.squeeze(-1)
@@ -96,7 +97,7 @@ def pointwise_input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
 def pointwise_weight_gradient(grad: Tensor, signal: Tensor) -> Tensor:
     """Gradient of :func:`pointwise` by its weight, ``(outputs, channels, 1)``."""
     outputs, channels = grad.shape[-1], signal.shape[-1]
-    if _by_onednn(signal, max(outputs, channels)):
+    if _by_onednn(signal, max(outputs, channels) >= _MANY_CHANNELS_OF_WEIGHT):
         weight = signal.new_empty(outputs, channels, 1)
         return _convolution_gradient(grad, signal, weight, 1, 0, 1, of_weight=True)
     return (grad.reshape(-1, outputs).t() @ signal.reshape(-1, channels)).unsqueeze(-1)
@@ -255,15 +256,15 @@ def _on_float32_cpu(signal: Tensor) -> bool:
     )
 
 
-def _by_onednn(signal: Tensor, channels: int) -> bool:
+def _by_onednn(signal: Tensor, many: bool) -> bool:
     """Whether oneDNN's convolution serves a 1x1 convolution better than a matrix product: it does
     in float32, but for many channels on the CPUs that the linear algebra library was written
     for."""
-    return _on_float32_cpu(signal) and (channels < _MANY_CHANNELS or not mkl_was_written_for_it())
+    return _on_float32_cpu(signal) and not (many and _mkl_is_at_home())
 
 
 @functools.cache
-def mkl_was_written_for_it() -> bool:
+def _mkl_is_at_home() -> bool:
     """Whether matrix products are MKL's and the processor is Intel's."""
     if not torch.backends.mkl.is_available():
         return False

@@ -20,7 +20,14 @@ from selfmis_plugin.nn.channels_last import (
 )
 from selfmis_plugin.nn.native import ops
 
-__all__ = ["convolve_swish", "convolve_swish_backward", "silu_gradient", "swish_backward"]
+__all__ = [
+    "convolve_swish",
+    "convolve_swish_backward",
+    "has_machine_code",
+    "silu_gradient",
+    "swish",
+    "swish_backward",
+]
 
 
 def convolve_swish(
@@ -77,10 +84,15 @@ def convolve_swish_backward(
     return grad_signal, grad_weight, grad.sum((0, 1)), grad_signal.sum((0, 1))
 
 
+def swish(signal: Tensor) -> Tensor:
+    """``signal * sigmoid(signal)``."""
+    return ops.swish(signal.contiguous()) if has_machine_code(signal) else F.silu(signal)
+
+
 def swish_backward(grad: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
     """Return ``swish(signal)``, and the gradient by the signal from that by the swish, which is
     overwritten."""
-    if ops.available(signal.device, signal.dtype) and signal.shape[-1] % ops.WIDTH == 0:
+    if has_machine_code(signal):
         grad = grad.contiguous()
         return ops.swish_backward(grad, signal.contiguous()), grad
     return F.silu(signal), silu_gradient(grad, signal)
@@ -92,7 +104,10 @@ def silu_gradient(grad: Tensor, signal: Tensor) -> Tensor:
     return out
 
 
+def has_machine_code(signal: Tensor) -> bool:
+    """Whether there is machine code for what is made of each sample and channel alone."""
+    return signal.shape[-1] % ops.WIDTH == 0 and ops.available(signal.device, signal.dtype)
+
+
 def _native(signal: Tensor, weight: Tensor) -> bool:
-    return weight.shape[1] == ops.WIDTH and (
-        weight.shape[0] % ops.WIDTH == 0 and ops.available(signal.device, signal.dtype)
-    )
+    return weight.shape[1] == ops.WIDTH and has_machine_code(signal)

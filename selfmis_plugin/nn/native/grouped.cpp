@@ -1,5 +1,5 @@
-// Grouped convolution of a swish over (batch, time, channels), sixteen channels to a group, and its
-// gradients, for processors with AVX-512 and, in bfloat16, AMX.
+// Grouped convolution of a swish over (batch, time, channels), sixteen channels to a group, its
+// gradients, and what else of a residual block reads memory more than it computes, for processors with AVX-512 and, in bfloat16, AMX.
 //
 // A piece of one group's signal is copied to where it stays in the first cache, the swish and the
 // zero padding on the way; all products with it are then made from there.
@@ -499,15 +499,79 @@ void backward(const Shape& s, const T* grad, const T* signal, const T* weight, T
   }
 }
 
-// out = swish(signal), grad *= its slope, in one pass.
+// activated = swish(signal); with a gradient by it, that becomes one by the signal, in place.
 template <class T>
-void swish_backward(int64_t count, const T* signal, T* grad, T* activated, int threads) {
+void swish(int64_t count, const T* signal, T* grad, T* activated, int threads) {
   const int64_t vectors = count / WIDTH;
 #pragma omp parallel for num_threads(threads)
   for (int64_t i = 0; i < vectors; ++i) {
     const __m512 x = load(signal + i * WIDTH), sigma = sigmoid<exact<T>>(x);
     store(activated + i * WIDTH, _mm512_mul_ps(x, sigma));
-    store(grad + i * WIDTH, _mm512_mul_ps(load(grad + i * WIDTH), swish_slope(x, sigma)));
+    if (grad) store(grad + i * WIDTH, _mm512_mul_ps(load(grad + i * WIDTH), swish_slope(x, sigma)));
+  }
+}
+
+// Sums over time of one * other and of one, (batch, channels) each.
+template <class T>
+void sums_over_time(int64_t batch, int64_t samples, int64_t channels, const T* one, const T* other,
+                    float* products, float* sums, int threads) {
+  constexpr int64_t MOST = 8;  // vectors side by side, whose sums stay in registers
+  const int64_t parts = (channels + MOST * WIDTH - 1) / (MOST * WIDTH);
+#pragma omp parallel for num_threads(threads)
+  for (int64_t task = 0; task < batch * parts; ++task) {
+    const int64_t b = task / parts, first = task % parts * MOST * WIDTH;
+    const int64_t vectors = std::min(MOST, (channels - first) / WIDTH);
+    __m512 product[MOST], sum[MOST];
+    for (int v = 0; v < MOST; ++v) product[v] = sum[v] = _mm512_setzero_ps();
+    for (int64_t t = 0; t < samples; ++t) {
+      const int64_t at = (b * samples + t) * channels + first;
+#pragma GCC unroll 8
+      for (int64_t v = 0; v < MOST; ++v) {
+        if (v >= vectors) break;
+        const __m512 x = load(one + at + v * WIDTH);
+        product[v] = _mm512_fmadd_ps(x, load(other + at + v * WIDTH), product[v]);
+        sum[v] = _mm512_add_ps(sum[v], x);
+      }
+    }
+    for (int64_t v = 0; v < vectors; ++v) {
+      store(products + b * channels + first + v * WIDTH, product[v]);
+      store(sums + b * channels + first + v * WIDTH, sum[v]);
+    }
+  }
+}
+
+// Adds to total the gradient of a max-pool of signal over windows of stride, of which the first
+// begins left zeros before it: that of an output goes to the first of its largest samples. A row of
+// grad is row values after the one before it.
+template <class T>
+void pool_backward(int64_t batch, int64_t samples, int64_t channels, int64_t stride, int64_t left,
+                   int64_t outputs, int64_t row, const T* grad, const T* signal, T* total,
+                   int threads) {
+#pragma omp parallel for num_threads(threads)
+  for (int64_t task = 0; task < batch * outputs; ++task) {
+    const int64_t b = task / outputs, first = task % outputs * stride - left;
+    const T* from = signal + b * samples * channels;
+    T* to = total + b * samples * channels;
+    for (int64_t c = 0; c < channels; c += WIDTH) {
+      __m512 largest = _mm512_setzero_ps();
+      __m512i place = _mm512_setzero_si512();
+      for (int64_t p = 0; p < stride; ++p) {
+        const int64_t t = first + p;
+        const __m512 x =
+            t >= 0 && t < samples ? load(from + t * channels + c) : _mm512_setzero_ps();
+        const __mmask16 larger = p ? _mm512_cmp_ps_mask(x, largest, _CMP_GT_OQ) : 0xffff;
+        largest = _mm512_mask_mov_ps(largest, larger, x);
+        place = _mm512_mask_mov_epi32(place, larger, _mm512_set1_epi32(p));
+      }
+      const __m512 g = load(grad + task * row + c);
+      for (int64_t p = 0; p < stride; ++p) {
+        const int64_t t = first + p;
+        if (t < 0 || t >= samples) continue;
+        const __mmask16 here = _mm512_cmpeq_epi32_mask(place, _mm512_set1_epi32(p));
+        const __m512 x = load(to + t * channels + c);
+        store(to + t * channels + c, _mm512_mask_add_ps(x, here, x, g));
+      }
+    }
   }
 }
 
@@ -524,9 +588,21 @@ void swish_backward(int64_t count, const T* signal, T* grad, T* activated, int t
     backward(*s, grad, signal, weight, grad_signal, grad_weight, grad_bias, grad_signal_sum,     \
              threads);                                                                           \
   }                                                                                              \
-  extern "C" void swish_backward_##NAME(int64_t count, const TYPE* signal, TYPE* grad,           \
-                                        TYPE* activated, int threads) {                          \
-    swish_backward(count, signal, grad, activated, threads);                                     \
+  extern "C" void swish_##NAME(int64_t count, const TYPE* signal, TYPE* grad, TYPE* activated,    \
+                               int threads) {                                                    \
+    swish(count, signal, grad, activated, threads);                                              \
+  }                                                                                              \
+  extern "C" void sums_over_time_##NAME(int64_t batch, int64_t samples, int64_t channels,        \
+                                        const TYPE* one, const TYPE* other, float* products,     \
+                                        float* sums, int threads) {                              \
+    sums_over_time(batch, samples, channels, one, other, products, sums, threads);               \
+  }                                                                                              \
+  extern "C" void pool_backward_##NAME(int64_t batch, int64_t samples, int64_t channels,         \
+                                       int64_t stride, int64_t left, int64_t outputs,            \
+                                       int64_t row, const TYPE* grad, const TYPE* signal,        \
+                                       TYPE* total, int threads) {                               \
+    pool_backward(batch, samples, channels, stride, left, outputs, row, grad, signal, total,     \
+                  threads);                                                                      \
   }
 
 FOR_TYPE(float32, float)

@@ -11,11 +11,21 @@ from torch import Tensor
 
 from selfmis_plugin.nn.native.build import library
 
-__all__ = ["available", "convolve_swish", "convolve_swish_backward", "swish_backward"]
+__all__ = [
+    "WIDTH",
+    "add_pool_gradient",
+    "available",
+    "convolve_swish",
+    "convolve_swish_backward",
+    "sums_over_time",
+    "swish",
+    "swish_backward",
+]
 
 WIDTH = 16
 """Channels of a group for which there is machine code."""
 
+_int = ctypes.c_int64
 _NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 
 
@@ -183,18 +193,71 @@ def _(
     )
 
 
+@torch.library.custom_op("selfmis::swish", mutates_args=())
+def swish(signal: Tensor) -> Tensor:
+    """Swish of a contiguous signal, whose size is a multiple of 16."""
+    activated = torch.empty_like(signal)
+    _call("swish", signal.dtype, _int(signal.numel()), signal, ctypes.c_void_p(), activated)
+    return activated
+
+
+@swish.register_fake
+def _(signal: Tensor) -> Tensor:
+    return torch.empty_like(signal)
+
+
 @torch.library.custom_op("selfmis::swish_backward", mutates_args=("grad",))
 def swish_backward(grad: Tensor, signal: Tensor) -> Tensor:
-    """Return the swish of a signal, and turn the gradient by that into one by the signal, in place.
-
-    Both are contiguous, and their size is a multiple of 16.
-    """
+    """Return :func:`swish` of a signal, and turn the gradient by that, contiguous too, into one by
+    the signal, in place."""
     activated = torch.empty_like(signal)
-    count = ctypes.c_int64(signal.numel())
-    _call("swish_backward", signal.dtype, count, signal, grad, activated)
+    _call("swish", signal.dtype, _int(signal.numel()), signal, grad, activated)
     return activated
 
 
 @swish_backward.register_fake
 def _(grad: Tensor, signal: Tensor) -> Tensor:
     return torch.empty_like(signal)
+
+
+@torch.library.custom_op("selfmis::sums_over_time", mutates_args=())
+def sums_over_time(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums over time of ``one * other`` and of ``one``, ``(batch, time, channels)`` both,
+    contiguous, with a multiple of 16 channels; float32."""
+    batch, samples, channels = one.shape
+    products, sums = (torch.empty(batch, channels) for _ in range(2))
+    sizes = map(_int, one.shape)
+    _call("sums_over_time", one.dtype, *sizes, one, other, products, sums)
+    return products, sums
+
+
+@sums_over_time.register_fake
+def _(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    shape = one.shape[0], one.shape[2]
+    return one.new_empty(shape, dtype=torch.float32), one.new_empty(shape, dtype=torch.float32)
+
+
+@torch.library.custom_op("selfmis::add_pool_gradient", mutates_args=("total",))
+def add_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: int, left: int) -> None:
+    """Add the gradient of a max-pool of ``signal`` to ``total``.
+
+    Parameters
+    ----------
+    total, signal
+        ``(batch, time, channels)``, contiguous, with a multiple of 16 channels.
+    grad
+        Gradient by the max-pool, ``(batch, outputs, channels)``; channels of a contiguous tensor
+        that may have more.
+    stride
+        Samples of a window.
+    left
+        Zeros before the signal.
+    """
+    outputs, row = grad.shape[1], grad.stride(1)
+    sizes = map(_int, (*signal.shape, stride, left, outputs, row))
+    _call("pool_backward", signal.dtype, *sizes, grad, signal, total)
+
+
+@add_pool_gradient.register_fake
+def _(total: Tensor, grad: Tensor, signal: Tensor, stride: int, left: int) -> None:
+    return None
