@@ -154,6 +154,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     signal, *saved = ctx.saved_tensors
     weights = saved[:10]
     weight1, _, weight2, _, weight3, _, fc1, _, fc2, _ = weights
+    conv2: Tensor | None
     if shape.recompute:
         conv1, conv2, conv3, squeezed, hidden, scale, _ = _forward(signal, shape, weights)
     else:
@@ -168,6 +169,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_conv3 = torch.addcmul(grad_mean, grad, scale)
 
     grad_activated = pointwise_input_gradient(grad_conv3, weight3)
+    assert conv2 is not None
     activated, grad_conv2 = swish_backward(grad_activated, conv2)
     grad_weight3 = pointwise_weight_gradient(grad_conv3, activated)
 

@@ -183,13 +183,12 @@ def convolve_swish_backward(
 def _(
     grad: Tensor, signal: Tensor, weight: Tensor, stride: int, left: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    single = {"dtype": torch.float32}
     channels = (signal.shape[2],)
     return (
         torch.empty_like(signal),
-        weight.new_empty(weight.shape, **single),
-        signal.new_empty(channels, **single),
-        signal.new_empty(channels, **single),
+        weight.new_empty(weight.shape, dtype=torch.float32),
+        signal.new_empty(channels, dtype=torch.float32),
+        signal.new_empty(channels, dtype=torch.float32),
     )
 
 
