@@ -249,11 +249,7 @@ def _weight_gradient_by_products(
 
 
 def _on_float32_cpu(signal: Tensor) -> bool:
-    return (
-        signal.device.type == "cpu"
-        and signal.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-    )
+    return signal.device.type == "cpu" and signal.dtype == torch.float32 and _onednn_is_there()
 
 
 def _by_onednn(signal: Tensor, many: bool) -> bool:
@@ -263,6 +259,13 @@ def _by_onednn(signal: Tensor, many: bool) -> bool:
     return _on_float32_cpu(signal) and not (many and _mkl_is_at_home())
 
 
+# torch.compile cannot trace what these ask.
+@torch.compiler.assume_constant_result
+def _onednn_is_there() -> bool:
+    return torch.backends.mkldnn.is_available()
+
+
+@torch.compiler.assume_constant_result
 @functools.cache
 def _mkl_is_at_home() -> bool:
     """Whether matrix products are MKL's and the processor is Intel's."""

@@ -36,6 +36,7 @@ class _Shape(ctypes.Structure):
     ]
 
 
+@torch.compiler.assume_constant_result  # torch.compile would trace into the compilation
 def available(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether there is machine code for tensors of this type here."""
     return device.type == "cpu" and dtype in _types()
