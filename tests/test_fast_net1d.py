@@ -208,3 +208,23 @@ def test_configure() -> None:
         bad = SimpleNamespace(**{**vars(EncoderConfig()), key: "float8"})
         with pytest.raises(ValueError, match=f"model.{key}=float8: choose one of float32, bf"):
             configure(encoder, bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_compiled() -> None:
+    """``model.compile=true``: the same in training and evaluation, and every operator traced."""
+    torch._dynamo.reset()
+    torch._dynamo.utils.counters.clear()
+    plain = Net1D(Net1DConfig(16, (32, 48), (1, 1), in_leads=1))
+    compiled = copy.deepcopy(plain)
+    settings_ = EncoderConfig()
+    settings_.compile = True
+    configure(compiled, settings_)
+    signal = torch.randn(4, 1, 500)
+    assert_same(results(compiled, signal), results(plain, signal), 1e-5)
+    with torch.no_grad():
+        found, expected = compiled.eval()(signal), plain.eval()(signal)
+    assert_same({"": found}, {"": expected}, 1e-5)
+    counters = torch._dynamo.utils.counters
+    assert counters["stats"]["unique_graphs"] > 0
+    assert not counters["graph_break"]

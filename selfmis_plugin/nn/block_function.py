@@ -15,12 +15,18 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from selfmis_plugin.nn.channels_last import (
-    grouped,
-    grouped_input_gradient,
-    grouped_weight_gradient,
     pointwise,
     pointwise_input_gradient,
     pointwise_weight_gradient,
+)
+from selfmis_plugin.nn.native import ops
+from selfmis_plugin.nn.swish_convolution import (
+    convolve_swish,
+    convolve_swish_backward,
+    has_machine_code,
+    silu_gradient,
+    swish,
+    swish_backward,
 )
 
 __all__ = ["BlockShape", "residual_block"]
@@ -69,14 +75,17 @@ def residual_block(signal: Tensor, shape: BlockShape, weights: list[Tensor]) -> 
     if torch.is_grad_enabled() and any(t.requires_grad for t in (signal, *weights)):
         out: Tensor = _ResidualBlock.apply(signal, shape, *weights)
         return out
-    return _forward(signal, shape, _cast(weights, signal.dtype), in_place=True).out
+    return _forward(signal, shape, _cast(weights, signal.dtype), keep=False).out
 
 
 class _Steps(NamedTuple):
-    """What a forward pass computed: outputs of the convolutions, squeeze-excitation, result."""
+    """What a forward pass computed: outputs of the convolutions, squeeze-excitation, result.
+
+    Without a backward pass to come the output of the second is not kept.
+    """
 
     conv1: Tensor
-    conv2: Tensor
+    conv2: Tensor | None
     conv3: Tensor
     squeezed: Tensor
     hidden: Tensor
@@ -88,13 +97,12 @@ def _cast(weights: Any, dtype: torch.dtype) -> list[Tensor]:
     return [weight.to(dtype) for weight in weights]
 
 
-def _forward(
-    signal: Tensor, shape: BlockShape, weights: list[Tensor], in_place: bool = False
-) -> _Steps:
+def _forward(signal: Tensor, shape: BlockShape, weights: list[Tensor], keep: bool = True) -> _Steps:
     weight1, bias1, weight2, bias2, weight3, bias3, fc1, fc1_bias, fc2, fc2_bias = weights
-    conv1 = pointwise(F.silu(signal) if shape.activate else signal, weight1, bias1)
-    conv2 = grouped(F.silu(conv1, inplace=in_place), weight2, bias2, shape.stride)
-    conv3 = pointwise(F.silu(conv2, inplace=in_place), weight3, bias3)
+    conv1 = pointwise(swish(signal) if shape.activate else signal, weight1, bias1)
+    conv2, activated = convolve_swish(conv1, weight2, bias2, shape.stride, keep)
+    conv3 = pointwise(activated, weight3, bias3)
+    del activated
     squeezed = _mean_over_time(conv3)
     hidden = F.linear(squeezed, fc1, fc1_bias)
     scale = torch.sigmoid(F.linear(F.silu(hidden), fc2, fc2_bias)).unsqueeze(1)
@@ -116,6 +124,14 @@ def _mean_over_time(signal: Tensor) -> Tensor:
     return signal.mean(1)
 
 
+def _sums_over_time(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Sums of ``one * other`` and of ``one``, in the type of both."""
+    if has_machine_code(one):
+        products, sums = ops.sums_over_time(one.contiguous(), other.contiguous())
+        return products.to(one.dtype), sums.to(one.dtype)
+    return (one * other).sum(1), one.sum(1)
+
+
 class _ResidualBlock(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, shape: BlockShape, *weights: Tensor) -> Tensor:
@@ -130,7 +146,7 @@ class _ResidualBlock(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         with torch.autocast(grads[0].device.type, enabled=False):
-            return _backward(ctx, grads[0])
+            return _backward(ctx, grads[0].contiguous())
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
@@ -138,36 +154,39 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     signal, *saved = ctx.saved_tensors
     weights = saved[:10]
     weight1, _, weight2, _, weight3, _, fc1, _, fc2, _ = weights
+    conv2: Tensor | None
     if shape.recompute:
         conv1, conv2, conv3, squeezed, hidden, scale, _ = _forward(signal, shape, weights)
     else:
         conv1, conv2, conv3, squeezed, hidden, scale = saved[10:]
 
     # Squeeze-excitation: out = conv3 * scale, scale a function of the mean of conv3.
-    grad_gate = (grad * conv3).sum(1) * (scale * (1 - scale)).squeeze(1)
+    grad_scale, grad_sum = _sums_over_time(grad, conv3)
+    grad_gate = grad_scale * (scale * (1 - scale)).squeeze(1)
     excited = F.silu(hidden)
-    grad_hidden = _silu_gradient(grad_gate @ fc2, hidden)
+    grad_hidden = silu_gradient(grad_gate @ fc2, hidden)
     grad_mean = (grad_hidden @ fc1).unsqueeze(1) / conv3.shape[1]
     grad_conv3 = torch.addcmul(grad_mean, grad, scale)
 
-    activated = F.silu(conv2)
+    grad_activated = pointwise_input_gradient(grad_conv3, weight3)
+    assert conv2 is not None
+    activated, grad_conv2 = swish_backward(grad_activated, conv2)
     grad_weight3 = pointwise_weight_gradient(grad_conv3, activated)
-    grad_conv2 = _silu_gradient(pointwise_input_gradient(grad_conv3, weight3), conv2)
 
-    activated = F.silu(conv1)
-    _, width, kernel = weight2.shape
-    grad_weight2 = grouped_weight_gradient(grad_conv2, activated, width, kernel, shape.stride)
-    grad_conv1 = _silu_gradient(
-        grouped_input_gradient(grad_conv2, weight2, shape.stride, signal.shape[1]), conv1
+    grad_conv1, grad_weight2, grad_bias2, grad_bias1 = convolve_swish_backward(
+        grad_conv2, conv1, weight2, shape.stride
     )
 
-    activated = F.silu(signal) if shape.activate else signal
-    grad_weight1 = pointwise_weight_gradient(grad_conv1, activated)
     grad_signal = None
     if ctx.needs_input_grad[0]:
         grad_signal = pointwise_input_gradient(grad_conv1, weight1)
-        if shape.activate:
-            grad_signal = _silu_gradient(grad_signal, signal)
+    activated = signal
+    if shape.activate and grad_signal is not None:
+        activated, grad_signal = swish_backward(grad_signal, signal)
+    elif shape.activate:
+        activated = swish(signal)
+    grad_weight1 = pointwise_weight_gradient(grad_conv1, activated)
+    if grad_signal is not None:
         first = shape.channels_before
         shortcut = grad[..., first : first + signal.shape[-1]]
         _add_max_pool_gradient(grad_signal, shortcut, signal, shape.stride)
@@ -175,21 +194,16 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_signal,
         None,
         grad_weight1,
-        grad_conv1.sum((0, 1)),
+        grad_bias1,
         grad_weight2,
-        grad_conv2.sum((0, 1)),
+        grad_bias2,
         grad_weight3,
-        grad_conv3.sum((0, 1)),
+        (grad_sum * scale.squeeze(1) + grad_mean.squeeze(1) * conv3.shape[1]).sum(0),
         grad_hidden.t() @ squeezed,
         grad_hidden.sum(0),
         grad_gate.t() @ excited,
         grad_gate.sum(0),
     )
-
-
-def _silu_gradient(grad: Tensor, signal: Tensor) -> Tensor:
-    out: Tensor = torch.ops.aten.silu_backward(grad, signal)
-    return out
 
 
 # -- max-pool
@@ -228,6 +242,9 @@ def _add_max_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: 
         total += grad
         return
     left = (stride - 1) // 2
+    if has_machine_code(signal) and total.is_contiguous():
+        ops.add_pool_gradient(total, grad, signal.contiguous(), stride, left)
+        return
     windows = _windows(signal, stride)
     largest = _max_pool(signal, stride)
     for place, samples in enumerate(windows):

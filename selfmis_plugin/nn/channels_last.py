@@ -9,6 +9,8 @@ far of a Net1D's step on a CPU, a product of large matrices.
 
 from __future__ import annotations
 
+import functools
+import platform
 from typing import NamedTuple
 
 import torch
@@ -35,6 +37,10 @@ _APART_BYTES = 128
 _BLOCK_VALUES = 128
 """Values of one group in one block of :func:`_weight_gradient_by_products`: large enough for a
 matrix product, small enough that the part of it that is thrown away stays small."""
+
+_MANY_CHANNELS, _MANY_CHANNELS_OF_WEIGHT = 256, 160
+"""From here on MKL's matrix product is faster than oneDNN's convolution, on Intel's CPUs: for the
+convolution and its gradient by the signal, and for that by the weight."""
 
 _PIECE_OUTPUTS = 160
 """Outputs of one piece of a long signal in :func:`_weight_gradient_by_convolution`."""
@@ -75,14 +81,14 @@ def pointwise(signal: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     Tensor
         ``(batch, time, outputs)``.
     """
-    if _by_onednn(signal):
+    if _by_onednn(signal, min(weight.shape[:2]) >= _MANY_CHANNELS):
         return _from_image(F.conv2d(_as_image(signal), _as_image_weight(weight), bias))
     return F.linear(signal, weight.squeeze(-1), bias)
 
 
 def pointwise_input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
     """Gradient of :func:`pointwise` by its signal, from that by its output."""
-    if _by_onednn(grad):
+    if _by_onednn(grad, min(weight.shape[:2]) >= _MANY_CHANNELS):
         signal = grad.new_empty(*grad.shape[:2], weight.shape[1])
         return _convolution_gradient(grad, signal, weight, 1, 0, 1, of_weight=False)
     return grad @ weight.squeeze(-1)
@@ -91,7 +97,7 @@ def pointwise_input_gradient(grad: Tensor, weight: Tensor) -> Tensor:
 def pointwise_weight_gradient(grad: Tensor, signal: Tensor) -> Tensor:
     """Gradient of :func:`pointwise` by its weight, ``(outputs, channels, 1)``."""
     outputs, channels = grad.shape[-1], signal.shape[-1]
-    if _by_onednn(signal):
+    if _by_onednn(signal, max(outputs, channels) >= _MANY_CHANNELS_OF_WEIGHT):
         weight = signal.new_empty(outputs, channels, 1)
         return _convolution_gradient(grad, signal, weight, 1, 0, 1, of_weight=True)
     return (grad.reshape(-1, outputs).t() @ signal.reshape(-1, channels)).unsqueeze(-1)
@@ -159,7 +165,7 @@ def grouped_weight_gradient(
     grad: Tensor, signal: Tensor, width: int, kernel: int, stride: int
 ) -> Tensor:
     """Gradient of :func:`grouped` by its weight, ``(channels, width, kernel)``."""
-    if signal.device.type == "cpu" and not _by_onednn(signal):
+    if signal.device.type == "cpu" and not _on_float32_cpu(signal):
         return _weight_gradient_by_products(grad, signal, width, kernel, stride)
     return _weight_gradient_by_convolution(grad, signal, width, kernel, stride)
 
@@ -242,21 +248,41 @@ def _weight_gradient_by_products(
 # -- layout
 
 
-def _by_onednn(signal: Tensor) -> bool:
+def _on_float32_cpu(signal: Tensor) -> bool:
+    return signal.device.type == "cpu" and signal.dtype == torch.float32 and _onednn_is_there()
+
+
+def _by_onednn(signal: Tensor, many: bool) -> bool:
     """Whether oneDNN's convolution serves a 1x1 convolution better than a matrix product: it does
-    in float32 on CPUs for which the linear algebra library was not written."""
-    return (
-        signal.device.type == "cpu"
-        and signal.dtype == torch.float32
-        and torch.backends.mkldnn.is_available()
-    )
+    in float32, but for many channels on the CPUs that the linear algebra library was written
+    for."""
+    return _on_float32_cpu(signal) and not (many and _mkl_is_at_home())
+
+
+# torch.compile cannot trace what these ask.
+@torch.compiler.assume_constant_result
+def _onednn_is_there() -> bool:
+    return torch.backends.mkldnn.is_available()
+
+
+@torch.compiler.assume_constant_result
+@functools.cache
+def _mkl_is_at_home() -> bool:
+    """Whether matrix products are MKL's and the processor is Intel's."""
+    if not torch.backends.mkl.is_available():
+        return False
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return any("GenuineIntel" in line for line in file)
+    except OSError:  # not Linux
+        return "Intel" in platform.processor()
 
 
 def _channels_apart(signal: Tensor, width: int) -> int:
     """Channels to add so that samples at neighbouring times do not push each other out of the
     cache: oneDNN's float32 grouped convolution of 1,024 channels runs 3 times as fast with them."""
     size = signal.element_size()
-    if not _by_onednn(signal) or (signal.shape[-1] * size) % _ALIASING_BYTES:
+    if not _on_float32_cpu(signal) or (signal.shape[-1] * size) % _ALIASING_BYTES:
         return 0
     return -(-_APART_BYTES // (size * width)) * width
 

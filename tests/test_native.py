@@ -1,0 +1,185 @@
+"""The machine code for residual blocks, against the same in float64 and PyTorch's operators."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from selfmis_plugin.nn import block_function
+from selfmis_plugin.nn.channels_last import same_padding
+from selfmis_plugin.nn.native import build, ops
+from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
+
+CPU = torch.device("cpu")
+TYPES = [
+    pytest.param(
+        dtype,
+        marks=pytest.mark.skipif(
+            not ops.available(CPU, dtype), reason=f"no machine code for {dtype} here"
+        ),
+    )
+    for dtype in (torch.float32, torch.bfloat16)
+]
+#: Relative error in norm: some roundings of float32, one or two of bfloat16.
+TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 4e-3}
+CONFIG = Net1DConfig(16, (32, 48, 64), (2, 1, 2), in_leads=1)
+
+
+def assert_near(found: Tensor, expected: Tensor, rtol: float) -> None:
+    expected = expected.detach().double()
+    assert found.shape == expected.shape
+    assert float((found.double() - expected).norm()) <= rtol * float(expected.norm()) + 1e-6
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@settings(deadline=None, max_examples=60)
+@given(
+    batch=st.integers(1, 35),
+    samples=st.one_of(st.integers(1, 40), st.sampled_from([128, 129, 257, 313])),
+    groups=st.integers(1, 6),
+    kernel=st.sampled_from([1, 2, 3, 5, 16]),
+    stride=st.integers(1, 4),
+)
+def test_convolution_of_swish(
+    dtype: torch.dtype, batch: int, samples: int, groups: int, kernel: int, stride: int
+) -> None:
+    torch.manual_seed(batch * samples)
+    channels = 16 * groups
+    padding = same_padding(samples, kernel, stride)
+    signal, weight, bias, grad = (
+        torch.randn(shape).to(dtype)
+        for shape in (
+            (batch, samples, channels),
+            (channels, 16, kernel),
+            (channels,),
+            (batch, padding.outputs, channels),
+        )
+    )
+    exact = [t.double().requires_grad_() for t in (signal, weight, bias)]
+    padded = F.pad(F.silu(exact[0]).transpose(1, 2), (padding.left, padding.right))
+    # With a kernel shorter than the stride some samples are seen by no output.
+    expected = F.conv1d(padded, *exact[1:], stride, groups=groups).transpose(1, 2)
+    expected = expected[:, : padding.outputs]
+    expected.backward(grad.double())
+
+    arguments = (signal, weight, bias, stride, padding.left, padding.outputs)
+    out, activated = ops.convolve_swish(*arguments, keep=True)
+    rtol = TOLERANCE[dtype]
+    assert_near(out, expected, rtol)
+    assert_near(activated, F.silu(expected), rtol)
+    assert torch.equal(ops.convolve_swish(*arguments, keep=False)[1], activated)
+    found = ops.convolve_swish_backward(grad, signal, weight, stride, padding.left)
+    for one, other in zip(found, [t.grad for t in exact], strict=False):
+        assert other is not None
+        assert_near(one, other, rtol)
+    total = exact[0].grad.sum((0, 1))  # type: ignore[union-attr]
+    size = float(exact[0].grad.norm()) * (batch * samples) ** 0.5  # type: ignore[union-attr]
+    assert float((found[3].double() - total).norm()) <= rtol * size + 1e-6
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_swish_and_sums(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    signal = (torch.randn(3, 37, 176) * 4).to(dtype)
+    signal[0, 0, :5] = torch.tensor([0.0, 1e4, -1e4, 90.0, -90.0])
+    grad = torch.randn(signal.shape).to(dtype)
+    exact = signal.double().requires_grad_()
+    F.silu(exact).backward(grad.double())
+    assert_near(ops.swish(signal), F.silu(exact), TOLERANCE[dtype])
+    changed = grad.clone()
+    assert torch.equal(ops.swish_backward(changed, signal), ops.swish(signal))
+    assert_near(changed, exact.grad, TOLERANCE[dtype])  # type: ignore[arg-type]
+    products, sums = ops.sums_over_time(grad, signal)
+    assert_near(products, (grad.double() * signal.double()).sum(1), 1e-5)
+    assert_near(sums, grad.double().sum(1), 1e-5)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("stride", [2, 3, 5])
+def test_max_pool_gradient(
+    dtype: torch.dtype, stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whole numbers, so that samples are often equal to each other and to the padding."""
+    torch.manual_seed(stride)
+    for samples in range(1, 14):
+        signal = torch.randint(-2, 3, (2, samples, 32)).to(dtype)
+        outputs = -(-samples // stride)
+        grad = torch.randint(1, 9, (2, outputs, 80)).to(dtype)[..., 16:48]
+        totals = []
+        for native in (True, False):
+            total = torch.ones_like(signal)
+            monkeypatch.setattr(block_function, "has_machine_code", lambda _, native=native: native)
+            block_function._add_max_pool_gradient(total, grad, signal, stride)
+            totals.append(total)
+        assert torch.equal(*totals)
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Where a test has said so, nothing is compiled."""
+    yield monkeypatch
+    monkeypatch.undo()
+    build.library.cache_clear()
+    ops._types.cache_clear()
+
+
+def gradients(net: Net1D, signal: Tensor) -> Tensor:
+    net.zero_grad()
+    net(signal).square().sum().backward()
+    return torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_network_equals_that_of_operators(dtype: torch.dtype, without: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    net, signal = Net1D(CONFIG, precision=dtype), torch.randn(5, 1, 701)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with_code = gradients(net, signal)
+    torch.set_num_threads(3)
+    by_threads = gradients(net, signal)
+    torch.set_num_threads(before)
+    without.setattr(ops, "available", lambda *_: False)
+    assert_near(with_code, gradients(net, signal), 30 * TOLERANCE[dtype] / 4)
+    assert_near(by_threads, with_code, TOLERANCE[dtype])
+
+
+@pytest.mark.skipif("avx512f" not in build._processor(), reason="needs AVX-512")
+def test_without_a_compiler_it_goes_on(
+    without: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    without.setenv("XDG_CACHE_HOME", str(tmp_path))
+    without.setenv("CXX", str(tmp_path / "no compiler").replace(" ", "-"))
+    build.library.cache_clear()
+    ops._types.cache_clear()
+    with caplog.at_level(logging.INFO, "selfmis_plugin"):
+        assert torch.isfinite(gradients(Net1D(CONFIG), torch.randn(2, 1, 99))).all()
+    assert caplog.text.count("install a C++ compiler") == 1
+    assert not ops.available(CPU, torch.float32)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_compiled_once(dtype: torch.dtype, without: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    without.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build.library.cache_clear()
+    first = build.library()
+    (made,) = (tmp_path / "selfmis").iterdir()
+    written = made.stat().st_mtime_ns
+    build.library.cache_clear()
+    assert isinstance(first, ctypes.CDLL) and build.library() is not None
+    assert made.stat().st_mtime_ns == written
+
+
+def test_can_be_switched_off(without: pytest.MonkeyPatch) -> None:
+    without.setenv("SELFMIS_NATIVE", "0")
+    build.library.cache_clear()
+    assert build.library() is None
