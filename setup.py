@@ -51,6 +51,8 @@ setup(
         *find_packages(include=["selfmis_plugin", "selfmis_plugin.*", "manifests"]),
         *find_namespace_packages(include=["hydra_plugins.*"]),
     ],
+    # Compiled where it is first needed.
+    package_data={"selfmis_plugin.nn.native": ["*.cpp"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
         "torch>=2.4",
@@ -65,6 +67,8 @@ setup(
         "joblib>=1.3",
         "threadpoolctl>=3.1",
         "psutil>=5.9",
+        # Versions of the host are compared by it in the doctor's findings.
+        "packaging>=21",
         # Encoders are saved in and read from it: no code in the file, no copy in memory.
         "safetensors>=0.4",
         # ECGFounder's filter: its running median and recursions, three times SciPy's speed.
