@@ -81,7 +81,7 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path:
     dest = tmp_path_factory.mktemp("baselines") / "mi"
     arguments = ["benchmark", "mi", "--size", "small", "--dest", str(dest)]
     arguments += ["--data", str(store), "--unlabelled", str(store), "--modes", "probe"]
-    arguments += ["--methods", ",".join(EXAMPLES), "--fractions", "0.5"]
+    arguments += ["--methods", ",".join(EXAMPLES), "--fractions", "0.5", "--workers", "2"]
     for name in EXAMPLES:
         for key, value in TINY.items():
             arguments += ["--set", f"{name}:{key}={value}"]
