@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from hydra.core.config_store import ConfigStore
 from omegaconf import OmegaConf
 
 from selfmis_plugin import compat, hosts
@@ -217,7 +216,9 @@ def store_defaults_in_folder(config_name: str) -> None:
     """
     folder, _, name = config_name.rpartition("/")
     if folder:
-        ConfigStore.instance().store(group=folder, name=name, node=_root_config())
+        # Hydra 1.0 cannot be imported on Python 3.11 before it is patched, so not above.
+        store = importlib.import_module("hydra.core.config_store").ConfigStore.instance()
+        store.store(group=folder, name=name, node=_root_config(), package="_global_")
 
 
 def missing_parts(values: Mapping[str, Any]) -> list[str]:

@@ -61,6 +61,8 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         _read_paths_from_launch_folder(cfg)
         if _has_stopped_early(cfg):
             return
+    else:
+        _find_data_from_launch_folder(cfg)
     toolkit.host_main()(cfg, **kwargs)
 
 
@@ -98,6 +100,16 @@ def _read_paths_from_launch_folder(cfg: Any) -> None:
     for section, key in places:
         if section[key] is not None:
             section[key] = str(from_launch_folder(section[key]))
+
+
+def _find_data_from_launch_folder(cfg: Any) -> None:
+    """Make the data's folder of a task of the host's own absolute, where it was typed relative."""
+    # omegaconf 2.0 refuses get() of a key that is not there.
+    if "data" not in cfg.task or OmegaConf.is_missing(cfg.task, "data"):
+        return
+    data = cfg.task["data"]
+    if isinstance(data, str) and not Path(data).exists() and from_launch_folder(data).is_dir():
+        cfg.task["data"] = str(from_launch_folder(data))
 
 
 def _has_stopped_early(cfg: Any) -> bool:

@@ -64,11 +64,10 @@ def fake_pretraining(path: Path, model: str = "wav2vec2", criterion: str = "wav2
         "criterion": {"_name": criterion},
         "dataset": {"batch_size": 64},
         "distributed_training": {"distributed_world_size": 1},
-        "optimization": {"update_freq": [1]},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    history = [{"num_updates": 6}]
-    torch.save({"cfg": cfg, "model": {}, "task_state": {}, "optimizer_history": history}, path)
+    extra = {"train_iterator": {"epoch": 4, "iterations_in_epoch": 1}}
+    torch.save({"cfg": cfg, "model": {}, "task_state": {}, "extra_state": extra}, path)
     return path
 
 
@@ -105,8 +104,8 @@ def test_trainings_share_the_files_that_are_exported_for_them(
     encoder = calls["selfmis_linear_probe_small"]["model.encoder_checkpoint"]
     assert encoder == tmp_path / "mi/seed1/stages/w2v_cmsc/checkpoints/checkpoint_last.pt"
     stages = {stage["stage"]: stage for stage in report["stages"]}
-    # Two updates an epoch, six updates: three epochs of the 100 records.
-    assert all(stage["records_seen"] == 300 for stage in stages.values())
+    # Three epochs of the 100 records, and a batch of the fourth.
+    assert all(stage["records_seen"] == 364 for stage in stages.values())
     # Each one's own seconds, not those before it too.
     assert stages["3kg"]["seconds"] >= 0.3 > stages["w2v_cmsc"]["seconds"]
 
@@ -114,7 +113,7 @@ def test_trainings_share_the_files_that_are_exported_for_them(
     report["costs"] = {"3kg": counted}
     points = {point.stage: point for point in cost_points(Measured(report, methods), report)}
     assert list(points) == ["3kg", "clocs", "w2v_cmsc"]
-    expected = 1000 * stages["3kg"]["seconds"] / 300
+    expected = 1000 * stages["3kg"]["seconds"] / 364
     assert points["3kg"].milliseconds == pytest.approx(expected)
     assert points["3kg"].peak_mib == 3 and points["clocs"].gmac is None
     cell = next(cell for cell in report["cells"] if cell["method"] == "3kg")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import math
 import sys
@@ -80,7 +81,7 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory, store: Path) -> Path:
     dest = tmp_path_factory.mktemp("baselines") / "mi"
     arguments = ["benchmark", "mi", "--size", "small", "--dest", str(dest)]
     arguments += ["--data", str(store), "--unlabelled", str(store), "--modes", "probe"]
-    arguments += ["--methods", ",".join(EXAMPLES), "--fractions", "0.5"]
+    arguments += ["--methods", ",".join(EXAMPLES), "--fractions", "0.5", "--workers", "2"]
     for name in EXAMPLES:
         for key, value in TINY.items():
             arguments += ["--set", f"{name}:{key}={value}"]
@@ -110,9 +111,8 @@ def test_a_probe_pools_what_the_toolkits_own_model_gives(benchmark: Path, name: 
     path = benchmark / f"seed1/{name}/probe/0.5/run/checkpoints/checkpoint_best.pt"
     network = load_trained(path).network(500).eval()
     last = benchmark / f"seed1/stages/{name}/checkpoints/checkpoint_last.pt"
-    from fairseq_signals.models import build_model_from_checkpoint
-
-    model = build_model_from_checkpoint(str(last)).eval()
+    models = importlib.import_module("fairseq_signals.models")
+    model = models.build_model_from_checkpoint(str(last)).eval()
     raw = torch.randint(-500, 500, (3, 1, 5000), dtype=torch.int16)
     source = network.input(raw)
     with torch.no_grad():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -53,8 +54,10 @@ def run(name: str, exports: Path, folder: Path, epochs: int) -> str:
     )
     place, config, kind, also = RECIPES[name]
     arguments = ["--config-dir", str(host.parent / "examples" / place), "--config-name", config]
-    arguments += [f"task.data={exports / kind}", "distributed_training.distributed_world_size=1"]
-    arguments += ["dataset.batch_size=8", "dataset.num_workers=0", "hydra.run.dir=."]
+    # As typed: relative to where the command is given, not to the run's folder.
+    data = os.path.relpath(exports / kind, folder)
+    arguments += [f"task.data={data}", "distributed_training.distributed_world_size=1"]
+    arguments += ["dataset.batch_size=8", "dataset.num_workers=0", "hydra.run.dir=run"]
     arguments += [f"optimization.max_epoch={epochs}", *SMALL, *([also] if also else [])]
     arguments += QUANTIZED if config.startswith("w2v") else []
     return train(arguments, folder, command=COMMAND)
@@ -75,7 +78,7 @@ def test_it_trains(name: str, exports: Path, tmp_path: Path) -> None:
     mended = MENDED.get(name, [])
     assert line.count("criterion") == len(mended)
     assert all(f"criterion {criterion} " in line for criterion in mended)
-    assert (tmp_path / "checkpoints/checkpoint_last.pt").is_file()
+    assert (tmp_path / "run/checkpoints/checkpoint_last.pt").is_file()
     if name == "CLOCS":
         # With what it has been mended by, it goes on from its own checkpoint.
         again = run(name, exports, tmp_path, epochs=2)

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import hashlib
 import json
-import math
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -376,14 +375,11 @@ def _run_stage(settings: Settings, stage: Stage, seed: int) -> None:
 def _records_seen(checkpoint: Path, records: int) -> int:
     """Return how many records a training has read, those of all epochs together."""
     trained = read_checkpoint(checkpoint)
-    cfg = trained["cfg"]
-    batch = (
-        (cfg["dataset"]["batch_size"] or records)
-        * cfg["distributed_training"]["distributed_world_size"]
-        * cfg["optimization"]["update_freq"][0]
-    )
-    updates = trained["optimizer_history"][-1]["num_updates"]
-    return round(updates / math.ceil(records / batch) * records)
+    cfg, place = trained["cfg"], trained["extra_state"]["train_iterator"]
+    processes = cfg["distributed_training"]["distributed_world_size"]
+    batch = (cfg["dataset"]["batch_size"] or records) * processes
+    in_epoch = min(records, place["iterations_in_epoch"] * batch)
+    return int((place["epoch"] - 1) * records + in_epoch)
 
 
 # -- cells -------------------------------------------------------------------------------------

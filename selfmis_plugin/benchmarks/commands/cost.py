@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"beside selfmis, comma-separated: {', '.join(_pretrainings())} (default: all)",
     )
     parser.add_argument(
-        "--batch", type=arguments.whole(2), default=8, help="records of a batch (default: 8)"
+        "--batch", type=arguments.whole(2), default=16, help="records of a batch (default: 16)"
     )
     parser.add_argument(
         "--rounds", type=arguments.whole(1), default=3, help="timed turns (default: 3)"
