@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 SEEDS ?= 1
+# Processes that run the tests.
+WORKERS ?= 2
 # fairseq-signals' checkout, for test-signals. It is not installed, nothing in it is changed, and its
 # Cython extension must be built there: python setup.py build_ext --inplace.
 SIGNALS ?=
@@ -54,10 +56,10 @@ lint: setup
 
 # The tests' networks are small: a second thread brings nothing, and costs much on a busy machine.
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-slow: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(WORKERS)
 
 $(SIGNALS_VENV)/ready: setup.py pyproject.toml
 	$(PYTHON) -m venv $(SIGNALS_VENV)
@@ -71,7 +73,7 @@ test-signals: $(SIGNALS_VENV)/ready
 	@test -f "$(SIGNALS)/fairseq_signals/__init__.py" || { echo "give a checkout of fairseq-signals: make test-signals SIGNALS=PATH"; exit 2; }
 	@ls "$(SIGNALS)"/fairseq_signals/data/data_utils_fast*.so > /dev/null 2>&1 || { echo "build its Cython extension first: cd $(SIGNALS) && $(abspath $(SIGNALS_VENV))/bin/python setup.py build_ext --inplace"; exit 2; }
 	PYTHONPATH="$(abspath $(SIGNALS))" $(SIGNALS_VENV)/bin/selfmis doctor
-	PYTHONPATH="$(abspath $(SIGNALS))" OMP_NUM_THREADS=1 $(SIGNALS_VENV)/bin/python -m pytest -p no:hydra_pytest -m signals
+	PYTHONPATH="$(abspath $(SIGNALS))" OMP_NUM_THREADS=1 $(SIGNALS_VENV)/bin/python -m pytest -p no:hydra_pytest -m signals -n $(WORKERS)
 
 clean:
 	rm -rf $(VENV) .venv-signals .venv-signals-toolkit outputs build dist *.egg-info

@@ -93,6 +93,7 @@ setup(
             "distributed>=2024.1",
             *EXPORT,
             "pytest>=8",
+            "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "ruff>=0.6",
             "mypy>=1.10",
