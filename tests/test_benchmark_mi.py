@@ -355,9 +355,9 @@ def test_modes_and_replaceable_stages_come_from_the_methods() -> None:
     mi.add_arguments(parser)
     given = ["--modes", "probe,probe-V6", "--modally-reduced-checkpoint", "trained.pt"]
     options = parser.parse_args(given)
-    assert options.modes == ("probe", "probe-V6")
+    assert mi.chosen_modes(options.modes, list(known_methods().values())) == ("probe", "probe-V6")
     assert options.modally_reduced_checkpoint == Path("trained.pt")
     of_lead = known_methods()["modally_reduced"].modes["probe-V6"]
     assert of_lead.overrides == {"task.leads": ("V6",)}
     # What nobody asked for is not trained.
-    assert parser.parse_args([]).modes == ("probe", "finetune")
+    assert mi.chosen_modes(None, []) == ("probe", "finetune", "zero_shot")

@@ -228,3 +228,22 @@ def test_compiled() -> None:
     counters = torch._dynamo.utils.counters
     assert counters["stats"]["unique_graphs"] > 0
     assert not counters["graph_break"]
+
+
+@pytest.mark.parametrize("width", [4, 8, 16, 32])
+@pytest.mark.parametrize("leads", [1, 12])
+def test_bfloat16_is_near_float32_for_any_width(width: int, leads: int) -> None:
+    torch.manual_seed(0)
+    config = Net1DConfig(width, (width, 2 * width), (1, 1), group_width=width, in_leads=leads)
+    exact = Net1D(config)
+    rounded = copy.deepcopy(exact)
+    rounded.precision = torch.bfloat16
+    signal = torch.randn(3, leads, 501)
+    found = []
+    for network in (exact, rounded):
+        embedding = network(signal).float()
+        embedding.square().sum().backward()
+        gradient = torch.cat([weight.grad.flatten() for weight in network.parameters()])
+        found.append((embedding.detach(), gradient))
+    for one, other in zip(*found, strict=True):
+        assert float((one - other).norm()) < 0.03 * float(one.norm())

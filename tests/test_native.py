@@ -29,8 +29,8 @@ TYPES = [
     )
     for dtype in (torch.float32, torch.bfloat16)
 ]
-#: Relative error in norm: some roundings of float32, one or two of bfloat16.
-TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 4e-3}
+#: Relative error in norm: some roundings of float32, up to three of bfloat16 (2 ** -9 each).
+TOLERANCE = {torch.float32: 1e-6, torch.bfloat16: 6e-3}
 CONFIG = Net1DConfig(16, (32, 48, 64), (2, 1, 2), in_leads=1)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from hypothesis import strategies as st
 from selfmis_plugin.cli import prepare
 from selfmis_plugin.data import parts, preparation
 from selfmis_plugin.data.databases import wfdb_folder
+from selfmis_plugin.data.fast_reader import read_record
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.listing import ListedRecord, Listing
 from selfmis_plugin.data.parts import part_size, parts_folder
@@ -245,8 +245,8 @@ def stopped(database: Path, dest: Path, at: str = "r18") -> None:
         return read_recording(path)
 
     # Parts remember their reader by its name.
-    usual = inspect.signature(prepare_database).parameters["reader"].default
-    interrupting.__module__, interrupting.__qualname__ = usual.__module__, usual.__qualname__
+    interrupting.__module__ = read_record.__module__
+    interrupting.__qualname__ = read_record.__qualname__
     with pytest.raises(KeyboardInterrupt):
         run_on(database, dest, reader=interrupting)
 

@@ -177,10 +177,7 @@ def test_reduced_precision_trains(runs: dict) -> None:
             exact, losses = (
                 logged(text, "loss", tag) for text in (runs["outputs"][number], output)
             )
-            # How exact the encoder is has tests of its own. Here a network this small, without
-            # norms, is off by a sixth before its first update, in both hosts alike.
-            assert losses != exact and all(math.isfinite(loss) for loss in losses)
-            assert losses[0] == pytest.approx(exact[0], rel=0.3)
+            assert losses != exact and losses == pytest.approx(exact, rel=0.03)
         if name == "pretrain":
             assert losses[-1] < losses[0]
 

@@ -103,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run what is not done yet, and write the report; return the exit status."""
     methods = _methods(options.methods, options.methods_from)
-    modes = DEFAULT_MODES if options.modes is None else _modes(options.modes, methods)
+    modes = chosen_modes(options.modes, methods)
     # The host is only needed, and only looked for, here.
     try:
         infarction = importlib.import_module("selfmis_plugin.experiments.infarction")
@@ -172,8 +172,10 @@ def _methods(text: str | None, files: Sequence[Path]) -> list[Method]:
     return [method for name, method in methods.items() if name in names]
 
 
-def _modes(text: str, methods: Sequence[Method]) -> tuple[str, ...]:
-    """Modes by their names, of which the chosen methods have some each."""
+def chosen_modes(text: str | None, methods: Sequence[Method]) -> tuple[str, ...]:
+    """Return modes by what was typed, of which the chosen methods have some each."""
+    if text is None:
+        return DEFAULT_MODES
     known = tuple(dict.fromkeys(mode for method in methods for mode in method.modes))
     if text == "all":
         return known

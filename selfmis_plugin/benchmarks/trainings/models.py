@@ -112,6 +112,9 @@ def recipe_of_run(cfg: dict[str, Any], export: Export | None, folder: Path) -> R
     parts = ("common", "dataset", "task", "model", "criterion", "checkpoint", "optimization")
     values = OmegaConf.create({part: cfg[part] for part in parts})
     name = str(values.model._name)
+    if values.criterion.get("center"):
+        # The mean of real embeddings, of which there are none here; a subtraction costs nothing.
+        values.criterion.center = False
     if export is not None:
         return Recipe(name, functools.partial(_build_host, values, export, folder), is_hosts=True)
     store = folder / "store"
