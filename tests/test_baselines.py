@@ -18,7 +18,7 @@ from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.export_signals import ExportOptions, export_signals
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import Store
-from selfmis_plugin.experiments import infarction
+from selfmis_plugin.experiments import infarction, infarction_training
 from selfmis_plugin.experiments.commands import Spent, last_checkpoint, run_logged
 from selfmis_plugin.experiments.infarction_report import write_infarction_report
 from selfmis_plugin.experiments.side_by_side import cost_points
@@ -85,7 +85,7 @@ def test_trainings_share_the_files_that_are_exported_for_them(
             time.sleep(0.3 if "3kg" in config else 0)
         return Spent(1.0, 3 * 2**20)
 
-    monkeypatch.setattr(infarction, "train", train)
+    monkeypatch.setattr(infarction_training, "train", train)
     monkeypatch.setattr(infarction, "lacking", lambda *_: {})
     methods = [known_methods()[name] for name in ("3kg", "clocs", "w2v_cmsc")]
     settings = infarction.Settings(

@@ -15,7 +15,7 @@ from selfmis_plugin.benchmarks.commands import mi
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import open_split
-from selfmis_plugin.experiments import infarction
+from selfmis_plugin.experiments import infarction, infarction_training
 from selfmis_plugin.experiments.commands import CommandError, Spent, best_checkpoint
 from selfmis_plugin.experiments.graph import Step, run_steps
 from selfmis_plugin.experiments.infarction_report import write_infarction_report
@@ -99,7 +99,7 @@ def test_a_failed_stage_costs_only_what_needs_it(
         started.append(run.name)
         raise CommandError("out of memory")
 
-    monkeypatch.setattr(infarction, "train", fail)
+    monkeypatch.setattr(infarction_training, "train", fail)
     report = infarction.run_infarction(settings_for(store, tmp_path / "b"))
     # SelfMIS waits for both encoders; the random encoder needs none, and was tried.
     assert sorted(started) == ["multi_lead_encoder", "run", "single_lead_encoder"]
@@ -140,7 +140,7 @@ def test_checkpoints_of_the_user_take_the_stages_place(
         calls[run.name] = overrides
         raise CommandError("enough seen")
 
-    monkeypatch.setattr(infarction, "train", stop)
+    monkeypatch.setattr(infarction_training, "train", stop)
     given = {name: tmp_path / f"{name}.pth" for name in ("single_lead_checkpoint",)}
     with pytest.raises(infarction.InfarctionError, match="no such file"):
         infarction.run_infarction(settings_for(store, tmp_path / "b", given=given))
@@ -172,7 +172,7 @@ def test_a_second_stage_starts_from_its_probe(
         write_classifier(best_checkpoint(run))
         return Spent(1.0, None)
 
-    monkeypatch.setattr(infarction, "train", trained)
+    monkeypatch.setattr(infarction_training, "train", trained)
     encoder = write_classifier(tmp_path / "encoder.pt")
     modes = {**ways(LEAD_I), **AS_IT_IS}
     methods = [dataclasses.replace(known_methods()["ecgfounder"], modes=modes)]

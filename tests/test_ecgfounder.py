@@ -21,7 +21,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.synthetic.statements import DIAGNOSTIC
-from selfmis_plugin.experiments import infarction
+from selfmis_plugin.experiments import infarction, infarction_training
 from selfmis_plugin.experiments.infarction_report import write_infarction_report
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.nn.any_class import any_logit
@@ -313,7 +313,9 @@ def test_a_stand_in_is_judged_by_its_own_labels(tmp_path: Path, store: Path) -> 
 def test_a_file_without_a_head_that_fits_is_left_out_with_its_reason(
     tmp_path: Path, store: Path, filtered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(infarction, "train", lambda *_: pytest.fail("nothing is to be trained"))
+    monkeypatch.setattr(
+        infarction_training, "train", lambda *_: pytest.fail("nothing is to be trained")
+    )
     published = write_ecgfounder(tmp_path / "published.pth")
     for given, data, reason in (
         (published, store, "--filter ecgfounder"),

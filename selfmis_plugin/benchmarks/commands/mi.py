@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import os
-import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from selfmis_plugin.arguments import known_names, share, workers
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
-from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import (
     ARCHIVE,
@@ -108,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         infarction = importlib.import_module("selfmis_plugin.experiments.infarction")
         cohort = importlib.import_module("selfmis_plugin.experiments.cohort")
+        costs = importlib.import_module("selfmis_plugin.benchmarks.trainings.stage_costs")
         reports = importlib.import_module("selfmis_plugin.experiments.infarction_report")
     except RuntimeError as error:
         raise BenchmarkError(str(error)) from error
@@ -149,7 +146,7 @@ def run(options: argparse.Namespace) -> int:
         report = infarction.run_infarction(settings)
     except (infarction.InfarctionError, infarction.CommandError) as error:
         raise BenchmarkError(str(error)) from error
-    report["costs"] = _costs(dest, report, methods)
+    report["costs"] = costs.costs_of_stages(dest, report["stages"], methods)
     print(reports.write_infarction_report(dest, report, methods))
     print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'cells.csv'}")
     if report["failed"]:
@@ -183,27 +180,6 @@ def chosen_modes(text: str | None, methods: Sequence[Method]) -> tuple[str, ...]
         return known_names(known)(text)
     except argparse.ArgumentTypeError as error:
         raise BenchmarkError(f"--modes: {error}") from error
-
-
-def _costs(dest: Path, report: Mapping[str, Any], methods: Sequence[Method]) -> dict[str, Any]:
-    """Count what each pre-training of the report takes for an ECG, by its name."""
-    models = importlib.import_module("selfmis_plugin.benchmarks.trainings.models")
-    costs = importlib.import_module("selfmis_plugin.benchmarks.trainings.costs")
-    stages = {stage.name: stage for method in methods for stage in method.stages()}
-    found: dict[str, Any] = {}
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for done in report["stages"]:
-                if done["stage"] not in found and "checkpoint" in done:
-                    cfg = read_checkpoint(dest / done["checkpoint"])["cfg"]
-                    export = stages[done["stage"]].export
-                    recipe = models.recipe_of_run(cfg, export, Path(folder))
-                    found[done["stage"]] = costs.counted_cost(recipe.build()).to_dict()
-    finally:
-        logging.disable(before)
-    return found
 
 
 def _replaceable(methods: Iterable[Method]) -> dict[str, str]:

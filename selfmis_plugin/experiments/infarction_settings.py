@@ -1,0 +1,147 @@
+"""What the infarction benchmark is asked to run, and where in its folder each thing lies."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfmis_plugin.methods.method import LABELLED, Method, Stage
+
+#: What a config's name ends with at each size.
+SIZES: Mapping[str, str] = {"full": "", "small": "_small"}
+
+__all__ = [
+    "Cell",
+    "InfarctionError",
+    "SIZES",
+    "Settings",
+    "cell_file",
+    "cell_run",
+    "further_keys",
+    "given_file",
+    "labelled_folder",
+    "source_of",
+    "stage_checkpoint",
+    "stage_file",
+    "stage_name",
+    "stage_run",
+]
+
+
+class InfarctionError(RuntimeError):
+    """The benchmark cannot be run as asked; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to run.
+
+    Attributes
+    ----------
+    dest
+        Folder of the benchmark. Finished cells in it are not run again.
+    methods
+        The rows.
+    data
+        Folder of a store, or of manifests, by role.
+    fractions
+        Shares of the labelled training records.
+    seeds
+        A seed sets weights, order of records, and which records a fraction takes.
+    modes
+        How methods are judged: ``probe``, ``finetune`` and what methods add. A mode that another
+        starts from is run for it, and reported where it is asked for.
+    size
+        ``full`` or ``small``: which configs.
+    given
+        Checkpoints of the user in place of stages, by the stage's ``given_by``.
+    overrides
+        Further config keys: for every training (``""``), or one stage or mode, by its name.
+    workers
+        Trainings at a time.
+    """
+
+    dest: Path
+    methods: Sequence[Method]
+    data: Mapping[str, Path]
+    fractions: Sequence[float] = (1.0,)
+    seeds: Sequence[int] = (1,)
+    modes: Sequence[str] = ("probe", "finetune")
+    size: str = "full"
+    given: Mapping[str, Path] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One classifier: a method, judged in one way, on a fraction of the labels, for one seed.
+
+    The fraction is 0 where nothing is trained on the labels.
+    """
+
+    method: Method
+    mode: str
+    fraction: float
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Name of the cell, and its place below the benchmark's folder."""
+        return f"seed{self.seed}/{self.method.name}/{self.mode}/{self.fraction:g}"
+
+
+def given_file(settings: Settings, stage: Stage) -> Path | None:
+    """Return the user's file that takes the place of a stage, if there is one."""
+    return settings.given.get(stage.given_by) if stage.given_by else None
+
+
+def further_keys(settings: Settings, name: str) -> dict[str, object]:
+    """Return the user's config keys for a stage or mode; its own win over those for all."""
+    return {**settings.overrides.get("", {}), **settings.overrides.get(name, {})}
+
+
+def stage_name(stage: Stage, seed: int) -> str:
+    """Return the name of a stage's step."""
+    return f"seed{seed}/{stage.name}"
+
+
+def stage_run(settings: Settings, stage: Stage, seed: int) -> Path:
+    """Return the folder of a stage's training."""
+    return settings.dest / f"seed{seed}" / "stages" / stage.name
+
+
+def stage_file(settings: Settings, stage: Stage, seed: int) -> Path:
+    """Return the file that says that a stage is done, and what it took."""
+    return stage_run(settings, stage, seed) / "stage.json"
+
+
+def stage_checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
+    """Return where a stage's checkpoint is, or the file that takes its place."""
+    given = given_file(settings, stage)
+    return given or stage_run(settings, stage, seed) / "checkpoints" / stage.checkpoint
+
+
+def source_of(cell: Cell) -> Cell | None:
+    """Return the cell whose classifier *cell* starts from, if it does."""
+    mode = cell.method.modes[cell.mode].starts_from
+    return dataclasses.replace(cell, mode=mode) if mode else None
+
+
+def cell_file(settings: Settings, cell: Cell) -> Path:
+    """Return the file that says that a cell is done, and its figures."""
+    return settings.dest / cell.name / "cell.json"
+
+
+def cell_run(settings: Settings, cell: Cell) -> Path:
+    """Return the folder of a cell's training."""
+    return settings.dest / cell.name / "run"
+
+
+def labelled_folder(settings: Settings, fraction: float, seed: int) -> Path:
+    """Return the folder of manifests; a part of the training records has its own."""
+    if fraction == 1:
+        return settings.data[LABELLED]
+    return settings.dest / f"seed{seed}" / "labels" / f"{fraction:g}"
