@@ -128,35 +128,33 @@ def _table(measured: Measured) -> pd.DataFrame:
 
 def _draw(measured: Measured, path: Path) -> None:
     """Mean AUC by method: a bar a fraction or, for one fraction, a way of training."""
-    figure = Figure(figsize=(10, 0.5 + 0.42 * len(measured.methods) * len(measured.modes)))
+    rows = [(m, mode) for m in measured.methods for mode in measured.modes
+            if measured.best_trained(m.name, mode)]  # fmt: skip
+    figure = Figure(figsize=(9, 1 + 0.3 * len(rows)))
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     labels: list[str] = []
     most = max(len(covered_types([cell])) for cell in measured.cells)
-    for method in measured.methods:
-        for mode in measured.modes:
-            best = measured.best_trained(method.name, mode)
-            if not best:
-                continue
-            trained = best[0]["fraction"] == measured.fractions[-1]
-            fractions = measured.fractions if trained else [best[0]["fraction"]]
-            for index, fraction in enumerate(fractions):
-                values = [c["mi_auc"] for c in measured.chosen(method.name, mode, fraction)]
-                known = [value for value in values if value is not None]
-                height = len(labels) + 0.18 * (index - (len(fractions) - 1) / 2)
-                shade = 0.3 + 0.7 * (index + 1) / len(fractions)
-                axes.plot(known, [height] * len(known), ".", color="0.5", markersize=4)
-                if known:
-                    axes.plot(np.mean(known), height, "o", color=(0.85, 0.28, 0.0, shade))
-            types = len(covered_types(best))
-            labels.append(
-                f"{method.title}, {mode}" + (f" ({types} types only)" if types < most else "")
-            )
+    for method, mode in rows:
+        best = measured.best_trained(method.name, mode)
+        trained = best[0]["fraction"] == measured.fractions[-1]
+        fractions = measured.fractions if trained else [best[0]["fraction"]]
+        for index, fraction in enumerate(fractions):
+            values = [c["mi_auc"] for c in measured.chosen(method.name, mode, fraction)]
+            known = [value for value in values if value is not None]
+            height = len(labels) + 0.18 * (index - (len(fractions) - 1) / 2)
+            shade = 0.3 + 0.7 * (index + 1) / len(fractions)
+            axes.plot(known, [height] * len(known), ".", color="0.5", markersize=4)
+            if known:
+                axes.plot(np.mean(known), height, "o", color=(0.85, 0.28, 0.0, shade))
+        types = len(covered_types(best))
+        labels.append(
+            f"{method.title}, {mode}" + (f" ({types} types only)" if types < most else "")
+        )
     axes.set_yticks(range(len(labels)), labels)
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.4)
     shown = ", ".join(f"{100 * fraction:g}" for fraction in measured.fractions)
-    axes.set_xlabel(
-        f"AUC, mean of the nine infarction types (light to dark: {shown} % of the labels)"
-    )
+    order = "light to dark: " if len(measured.fractions) > 1 else ""
+    axes.set_xlabel(f"AUC, mean of the nine infarction types ({order}{shown} % of the labels)")
     figure.savefig(path, dpi=130, bbox_inches="tight")
