@@ -43,11 +43,18 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     RuntimeError
         If ``common.fp16`` is asked for without a GPU.
     ValueError
-        If both the host and the model are asked to reduce the precision.
+        If the config names no task, or if both the host and the model are asked to reduce the
+        precision.
     ResumeError
         If the run folder holds another run: other settings, or data prepared in another way.
     """
     register_all()
+    # fairseq composes its own defaults, which name no task, where it finds no config of that name.
+    if cfg.task is None:
+        raise ValueError(
+            "the config names no task: check the name after --config-name (selfmis_pretrain, "
+            "selfmis_linear_probe, ...) and the folder after --config-dir"
+        )
     done = toolkit.mend_for_run(cfg)
     if done and cfg.distributed_training.distributed_rank in (0, None):
         logger.info("%s was adapted: %s", toolkit.HOST, "; ".join(done))

@@ -19,7 +19,7 @@ def test_a_reader_who_leaves_is_no_error_worth_a_traceback(tmp_path: Path) -> No
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(),
+        env=environment(PYTHONUNBUFFERED=""),
     )
     os.close(writing)
     assert done.returncode == 1
