@@ -43,8 +43,8 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     RuntimeError
         If ``common.fp16`` is asked for without a GPU.
     ValueError
-        If the config names no task, or if both the host and the model are asked to reduce the
-        precision.
+        If the config names no task or leaves out a checkpoint that it demands, or if both the host
+        and the model are asked to reduce the precision.
     ResumeError
         If the run folder holds another run: other settings, or data prepared in another way.
     """
@@ -65,6 +65,7 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
                 "common.fp16=false"
             )
         _refuse_two_precisions(cfg)
+        _refuse_unset_checkpoints(Path.cwd())
         _read_paths_from_launch_folder(cfg)
         if _has_stopped_early(cfg):
             return
@@ -92,6 +93,24 @@ def _refuse_two_precisions(cfg: Any) -> None:
             f"{' and '.join(ours + theirs)} both reduce the precision. Keep one: "
             f"{' '.join(line.replace('true', 'false') for line in theirs)} leaves it to the model"
         )
+
+
+def _refuse_unset_checkpoints(run: Path) -> None:
+    """Refuse a checkpoint that the config demands (``???``) and nobody gave.
+
+    The hosts fill such a key with the model's default, None, which means random weights. What Hydra
+    wrote into the run folder before that still tells the two apart.
+    """
+    composed = run / ".hydra" / "config.yaml"
+    if not composed.is_file():
+        return
+    model = OmegaConf.load(composed).model
+    for key in model:
+        if str(key).endswith("_checkpoint") and OmegaConf.is_missing(model, key):
+            raise ValueError(
+                f"model.{key} is not set: give the checkpoint to start from, model.{key}=FILE, or "
+                f"model.{key}=null for random weights"
+            )
 
 
 def _read_paths_from_launch_folder(cfg: Any) -> None:
