@@ -119,8 +119,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         containers of them, or is not a dictionary.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file: check the path of the checkpoint")
+    _refuse_absent(path)
     try:
         with _numpy_allowed():
             payload = torch.load(
@@ -298,16 +297,27 @@ def to_ecgfounder(
     return state
 
 
+def _refuse_absent(path: Path) -> None:
+    if path.is_dir():
+        best = next(
+            (path / name for name in _RUN_FILES if (path / name).is_file()), "checkpoint_best.pt"
+        )
+        raise CheckpointError(f"{path}: is a folder: give a checkpoint's file, such as {best}")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file: check the path of the checkpoint")
+
+
 # -- files of this plugin's own
 
 
+#: Where the best checkpoint lies below the folder that people name instead of it.
+_RUN_FILES = ("checkpoint_best.pt", "checkpoints/checkpoint_best.pt")
 _OWN_SUFFIX = ".safetensors"
 _OWN_FORMAT = "selfmis_encoder"
 
 
 def _from_own_file(path: Path) -> EncoderWeights:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file: check the path of the checkpoint")
+    _refuse_absent(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

@@ -15,6 +15,8 @@ from typing import Any
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to; it becomes *path* if the block ends without an error."""
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
     target.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept: libraries choose the format by it.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=target.suffix)

@@ -43,11 +43,18 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     RuntimeError
         If ``common.fp16`` is asked for without a GPU.
     ValueError
-        If both the host and the model are asked to reduce the precision.
+        If the config names no task or leaves out a checkpoint that it demands, or if both the host
+        and the model are asked to reduce the precision.
     ResumeError
         If the run folder holds another run: other settings, or data prepared in another way.
     """
     register_all()
+    # fairseq composes its own defaults, which name no task, where it finds no config of that name.
+    if cfg.task is None:
+        raise ValueError(
+            "the config names no task: check the name after --config-name (selfmis_pretrain, "
+            "selfmis_linear_probe, ...) and the folder after --config-dir"
+        )
     done = toolkit.mend_for_run(cfg)
     if done and cfg.distributed_training.distributed_rank in (0, None):
         logger.info("%s was adapted: %s", toolkit.HOST, "; ".join(done))
@@ -58,6 +65,7 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
                 "common.fp16=false"
             )
         _refuse_two_precisions(cfg)
+        _refuse_unset_checkpoints(Path.cwd())
         _read_paths_from_launch_folder(cfg)
         if _has_stopped_early(cfg):
             return
@@ -85,6 +93,24 @@ def _refuse_two_precisions(cfg: Any) -> None:
             f"{' and '.join(ours + theirs)} both reduce the precision. Keep one: "
             f"{' '.join(line.replace('true', 'false') for line in theirs)} leaves it to the model"
         )
+
+
+def _refuse_unset_checkpoints(run: Path) -> None:
+    """Refuse a checkpoint that the config demands (``???``) and nobody gave.
+
+    The hosts fill such a key with the model's default, None, which means random weights. What Hydra
+    wrote into the run folder before that still tells the two apart.
+    """
+    composed = run / ".hydra" / "config.yaml"
+    if not composed.is_file():
+        return
+    model = OmegaConf.load(composed).model
+    for key in model:
+        if str(key).endswith("_checkpoint") and OmegaConf.is_missing(model, key):
+            raise ValueError(
+                f"model.{key} is not set: give the checkpoint to start from, model.{key}=FILE, or "
+                f"model.{key}=null for random weights"
+            )
 
 
 def _read_paths_from_launch_folder(cfg: Any) -> None:

@@ -20,3 +20,9 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         raise RuntimeError("interrupted")
     assert json.loads(path.read_text(encoding="utf-8")) == {"a": 1}
     assert [p.name for p in path.parent.iterdir()] == ["figures.json"]
+
+
+def test_a_folder_is_not_written_over(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file"):
+        write_json(tmp_path, {})
+    assert not list(tmp_path.iterdir())

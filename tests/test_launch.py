@@ -75,6 +75,23 @@ def test_other_hydra_applications_do_not_load_the_plugin(tmp_path: Path) -> None
     assert "hook True" in done.stdout and "loaded []" in done.stdout
 
 
+def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:
+    shown = train(["--config-name", "selfmis_pretrian"], tmp_path, check=False)
+    assert "the config names no task: check the name after --config-name" in shown
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ("selfmis_linear_probe_small", "encoder_checkpoint"),
+        ("selfmis_finetune_two_stage_small", "classifier_checkpoint"),
+    ],
+)
+def test_a_checkpoint_that_is_left_out_is_said(config: str, key: str, tmp_path: Path) -> None:
+    shown = train(["--config-name", config, "task.data=none"], tmp_path, check=False)
+    assert f"model.{key} is not set: give the checkpoint" in shown
+
+
 def test_every_config_composes_and_names_registered_parts(tmp_path: Path) -> None:
     # Composed in one process: a command line start a config would take minutes.
     script = (

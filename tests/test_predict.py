@@ -245,3 +245,6 @@ def test_errors(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[
         selfmis_plugin.load_model(checkpoint, "int3")
     assert main(["predict", "--model", str(tmp_path / "none"), "x.csv"]) == 1
     assert "none" in capsys.readouterr().err
+    assert main(["predict", "--model", str(checkpoint), str(tmp_path)]) == 1
+    shown = capsys.readouterr()
+    assert "is a folder: name the recordings" in shown.err and not shown.out

@@ -132,4 +132,7 @@ def test_what_cannot_be_reported_is_said(
     arguments = ["report", "--data", str(store), "--dest", str(tmp_path / "out")]
     assert main([*arguments, "--checkpoint", str(towers)]) == 1
     assert "give a classifier's checkpoint" in capsys.readouterr().err
+    classifier = str(write_classifier(tmp_path / "c.pt"))
+    assert main([*arguments, "--checkpoint", classifier, "--pretraining", classifier]) == 1
+    assert "c.pt is a classifier's: --pretraining wants" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -271,7 +271,11 @@ def test_wrong_calls_say_what_is_wrong(prepared: Path, tmp_path: Path, capsys) -
     for arguments, message in (
         ([str(tmp_path)], "not a store"),
         ([store, "--record", "nobody"], "has no record 'nobody'"),
-        ([store, "--record", "slow", "--raw", str(tmp_path)], "slow.hea: no such file"),
+        ([store, "--record", "nobody"], "train.tsv, valid.tsv and test.tsv"),
+        (
+            [store, "--record", "slow", "--raw", str(tmp_path)],
+            f"{tmp_path / 'slow'}.hea: no such file: give the folder that the store",
+        ),
         ([store, "--out", str(tmp_path / "x.unknown")], "unknown"),
     ):
         assert main(["show", *out, *arguments]) == 1

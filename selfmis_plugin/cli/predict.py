@@ -93,7 +93,8 @@ def main(argv: Sequence[str]) -> int:
     except (CheckpointError, OSError, ValueError) as error:
         print(f"selfmis predict: {error}", file=sys.stderr)
         return 1
-    print("\n".join(_lines(model, predictions, options.all_labels)))
+    if predictions:
+        print("\n".join(_lines(model, predictions, options.all_labels)))
     for problem in problems:
         print(f"selfmis predict: {problem}", file=sys.stderr)
     return 1 if problems else 0

@@ -25,7 +25,12 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--checkpoint", type=Path, required=True, help="a classifier's checkpoint")
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
-    parser.add_argument("--pretraining", type=Path, metavar="CHECKPOINT")
+    parser.add_argument(
+        "--pretraining",
+        type=Path,
+        metavar="CHECKPOINT",
+        help="the pre-training that the classifier started from: adds retrieval and a map",
+    )
     parser.add_argument("--draws", type=int, default=DRAWS, metavar="N", help="bootstrap draws")
     parser.add_argument("--worst", type=int, default=6, metavar="N", help="ECGs to draw")
     parser.add_argument("--dest", type=Path, required=True, help="folder for the report")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from selfmis_plugin.data.overview import overview_lines, summarise
@@ -73,7 +74,13 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
-    row = int(store.rows_of([options.record])[0])
+    rows = np.flatnonzero(store.records["record_id"] == options.record)
+    if not len(rows):
+        raise StoreError(
+            f"{store.path}: has no record {options.record!r}: names are in the first column of its "
+            "train.tsv, valid.tsv and test.tsv, and are taken as they stand there"
+        )
+    row = int(rows[0])
     record = store.records.iloc[row]
     labels = ", ".join(record["labels"]) or "no labels"
     if len(labels) > _LONGEST_LABELS:
@@ -91,7 +98,13 @@ def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
     )
     panels = [prepared]
     if options.raw is not None:
-        recording = read_recording(options.raw / str(record["source"]))
+        source = options.raw / str(record["source"])
+        if not source.with_name(source.name + ".hea").is_file():
+            raise RecordError(
+                "missing header",
+                f"{source}.hea: no such file: give the folder that the store was prepared from",
+            )
+        recording = read_recording(source)
         # The same ten seconds as preparation takes.
         length = recording.microvolts.shape[-1]
         start, stop = centre(length, round(store.info.seconds * recording.rate))

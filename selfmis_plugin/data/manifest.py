@@ -46,6 +46,11 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
     source = Path(path).absolute()
     try:
         lines = source.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError as error:
+        raise StoreError(
+            f"{source}: no such file: give the folder of a prepared store that has this split "
+            "(make one with 'selfmis prepare'), or a folder with manifests of your own"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"{source}: cannot be read ({error})") from error
     if not lines or not lines[0].strip():

@@ -26,6 +26,8 @@ def open_strip_file(path: Path, options: ReadingOptions | None = None) -> LongRe
     header = path.with_name(path.name + ".hea") if not suffix else path.with_suffix(".hea")
     if suffix in _WFDB_SIGNALS and header.is_file():
         path = header
+    if path.is_dir() and not header.is_file():
+        raise RecordError("folder", f"{path}: is a folder: name the recordings in it")
     if not path.is_file():
         raise RecordError("no such file", f"{path}: no such file")
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from selfmis_plugin import __version__
-from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.drawing.ecg import draw_ecg
@@ -193,6 +193,11 @@ def _pretraining(
     if request.pretraining is None:
         return []
     shares = evaluate(request.pretraining, request.data, request.split, ranks=_CURVE_RANKS)
+    if shares["kind"] == "classifier":
+        raise CheckpointError(
+            f"{request.pretraining} is a classifier's: --pretraining wants the checkpoint of the "
+            "pre-training that it started from"
+        )
     figures["retrieval"] = shares
     pair = embed_split(request.pretraining, request.data, request.split, TOWERS)
     kinds = [predictions.labels.index(k) for k in INFARCTION_TYPES if k in predictions.labels]
