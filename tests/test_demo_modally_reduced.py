@@ -121,5 +121,5 @@ def test_demo_end_to_end_then_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert again["schedules"] == made["schedules"]
 
     # A folder with another demo is not mixed with this one.
-    assert main([*arguments[:-1], "0.04"]) == 1
+    assert main([*arguments[:-1], "0.3"]) == 1
     assert "holds a demo with other settings" in capsys.readouterr().err
