@@ -23,18 +23,18 @@ from omegaconf import OmegaConf
 
 from selfmis_plugin import compat, hosts
 from selfmis_plugin.hosts import FAIRSEQ_SIGNALS
+from selfmis_plugin.messages import without_messages
 
 
 @contextlib.contextmanager
 def _logging_kept() -> Iterator[None]:
     """Leave the root logger as it is: importing fairseq's models sets it to show every message."""
     root = logging.getLogger()
-    level, handlers, disabled = root.level, list(root.handlers), root.manager.disable
-    logging.disable(logging.INFO)
+    level, handlers = root.level, list(root.handlers)
     try:
-        yield
+        with without_messages():
+            yield
     finally:
-        logging.disable(disabled)
         root.setLevel(level)
         root.handlers[:] = handlers
 

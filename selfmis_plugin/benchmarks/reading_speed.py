@@ -10,7 +10,7 @@ import numpy as np
 import scipy.io
 import torch
 
-from selfmis_plugin.benchmarks.timing import Speed, compare
+from selfmis_plugin.benchmarks.timing import Speed, compare, threads
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.nn.inputs import zscore
 from selfmis_plugin.tasks.store_dataset import StoreDataset
@@ -56,12 +56,8 @@ def reading_speeds(store: Store, mat_files: Sequence[Path], rounds: int) -> dict
             f"mat{leads}": _over(epoch[:_MAT_BATCHES], functools.partial(_mat, mat_files, leads)),
             f"map{leads}": _over(blocks, functools.partial(_copy, store, leads)),
         }
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         return compare(ways, rounds=rounds, warm_up=2)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _over(batches: Sequence[np.ndarray], read: Callable[[np.ndarray], object]) -> Callable[[], int]:

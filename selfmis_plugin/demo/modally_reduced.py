@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -104,8 +103,6 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
     if seeds < 1 or workers < 1:
         raise DemoError("--seeds and --workers must be at least 1")
     started = time.monotonic()
-    # A host's own logging, at its lowest level, would list every font of the machine.
-    logging.getLogger("matplotlib").setLevel(logging.INFO)
     dest = dest.resolve()
     dest.mkdir(parents=True, exist_ok=True)
     sizes = Sizes().scaled(scale)

@@ -24,6 +24,7 @@ from onnxruntime.quantization import (
 
 from selfmis_plugin.inference.model_folder import SavedModel
 from selfmis_plugin.inference.onnx_runtime import DESCRIPTION, INPUT, OUTPUT, OnnxClassifier
+from selfmis_plugin.messages import without_messages
 from selfmis_plugin.nn.plain_net1d import PlainNet1D
 
 _LATENCY_RUNS = 20
@@ -143,11 +144,6 @@ def _describe(model: SavedModel, path: Path) -> None:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Leave out what the exporters say about other people's packages."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)
+    with without_messages(logging.WARNING), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

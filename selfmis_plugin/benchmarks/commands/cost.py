@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from selfmis_plugin import arguments
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.benchmarks.machine import describe_machine
-from selfmis_plugin.benchmarks.timing import Speed, compare, ratio
+from selfmis_plugin.benchmarks.timing import Speed, compare, ratio, threads
 from selfmis_plugin.files import write_json
+from selfmis_plugin.messages import without_messages
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import UNLABELLED
 
@@ -57,8 +55,6 @@ def _pretrainings() -> dict[str, str]:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table and the ratios, write them where asked."""
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     # They import the training toolkit, which takes seconds and which other benchmarks do not need.
     try:
         models = importlib.import_module("selfmis_plugin.benchmarks.trainings.models")
@@ -68,8 +64,12 @@ def run(options: argparse.Namespace) -> int:
     costs = importlib.import_module("selfmis_plugin.benchmarks.trainings.costs")
     size = "" if options.size == "full" else "_small"
     wanted = {"selfmis": SELFMIS} | {name: _pretrainings()[name] for name in options.methods}
-    logging.disable(logging.INFO)
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        threads(options.threads),
+        without_messages(),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        machine = describe_machine()
         recipes = {recipe.name: recipe for recipe in models.recipes(Path(folder))}
         ways, counted = {}, {}
         for name, config in wanted.items():
@@ -81,7 +81,6 @@ def run(options: argparse.Namespace) -> int:
             ways[name] = steps.training_step(trained, batch, options.batch)
             counted[name] = costs.counted_cost(recipe.build())
         speeds = compare(ways, rounds=options.rounds)
-    machine = describe_machine()
     times = {name: ratio(speeds, "selfmis", name) for name in ways if name != "selfmis"}
     _print(options, machine, speeds, counted, times)
     for name in wanted.keys() - ways.keys():

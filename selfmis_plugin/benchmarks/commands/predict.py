@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from selfmis_plugin.arguments import positive, whole
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.benchmarks.machine import describe_machine
 from selfmis_plugin.benchmarks.step_ways import CONFIGS
-from selfmis_plugin.benchmarks.timing import Speed, compare, ratio
+from selfmis_plugin.benchmarks.timing import Speed, compare, ratio, threads
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import ECGFOUNDER, Preprocessing, resample
@@ -69,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
             f"--rate must be from {_LOWEST_RATE:g} to {_HIGHEST_RATE:g}, as devices have, not "
             f"{options.rate:g}"
         )
-    with _threads(options.threads):
+    with threads(options.threads):
         machine = describe_machine()
         for name, text in machine.items():
             print(f"{name:12}{text}")
@@ -189,16 +188,6 @@ def _print(speeds: dict[str, Speed]) -> None:
     print("\ntimes as fast as the reference in the same turn (quality: as with wfdb's XQRS):")
     for name, value in _ratios(speeds).items():
         print(f"  {name:18}{value:.2f}")
-
-
-@contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 BENCHMARK = Benchmark(

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
-import logging
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from selfmis_plugin.benchmarks.macs import forward_macs, with_plain_encoders
 from selfmis_plugin.benchmarks.memory import peak_device_memory
 from selfmis_plugin.benchmarks.training_memory import counted_training_memory, take_steps
 from selfmis_plugin.files import write_json
+from selfmis_plugin.messages import without_messages
 from selfmis_plugin.nn.net1d_config import count_parameters
 
 MIB = 2**20
@@ -108,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     # It imports the training toolkit, which takes seconds and which other benchmarks do not need.
     models = importlib.import_module("selfmis_plugin.benchmarks.trainings.models")
     found: dict[str, Resources] = {}
-    with tempfile.TemporaryDirectory() as folder, _only_warnings():
+    with tempfile.TemporaryDirectory() as folder, without_messages():
         recipes = {recipe.name: recipe for recipe in models.recipes(Path(folder))}
         unknown = sorted(set(options.only or ()) - set(recipes))
         if unknown:
@@ -132,17 +130,6 @@ def run(options: argparse.Namespace) -> int:
             },
         )
     return 0
-
-
-@contextlib.contextmanager
-def _only_warnings() -> Iterator[None]:
-    """Keep the hosts' and tasks' words on their data out of the table."""
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def measure(recipe: Any, batch: int, device: str) -> Resources:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from selfmis_plugin.benchmarks.step_ways import (
     Way,
     run_twice,
 )
-from selfmis_plugin.benchmarks.timing import Speed, compare, ratio
+from selfmis_plugin.benchmarks.timing import Speed, compare, ratio, threads
 from selfmis_plugin.files import write_json
 
 #: What is compared, and what it is called in the table.
@@ -93,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchmarkError("--device cuda: no CUDA GPU is found here; use --device cpu")
     setting = Setting(options.config, options.batch, options.samples, device, options.threads)
-    with _threads(options.threads):
+    with threads(options.threads):
         machine = describe_machine()
         for name, text in machine.items():
             print(f"{name:12}{text}")
@@ -196,16 +195,6 @@ def _memory(way: Way, setting: Setting) -> int | None:
 
 def _synchronise(device: str) -> Any:
     return torch.cuda.synchronize if device == "cuda" else lambda: None
-
-
-@contextlib.contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _print_rows(rows: list[Row], precision: str, peak: float) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from selfmis_plugin.benchmarks.trainings.costs import counted_cost
 from selfmis_plugin.benchmarks.trainings.models import recipe_of_run
 from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.messages import without_messages
 from selfmis_plugin.methods.method import Method
 
 __all__ = ["costs_of_stages"]
@@ -38,16 +38,11 @@ def costs_of_stages(
     """
     stages = {stage.name: stage for method in methods for stage in method.stages()}
     found: dict[str, Any] = {}
-    before = logging.root.manager.disable
-    logging.disable(logging.INFO)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for done in trained:
-                if done["stage"] not in found and "checkpoint" in done:
-                    cfg = read_checkpoint(dest / done["checkpoint"])["cfg"]
-                    export = stages[done["stage"]].export
-                    recipe = recipe_of_run(cfg, export, Path(folder))
-                    found[done["stage"]] = counted_cost(recipe.build()).to_dict()
-    finally:
-        logging.disable(before)
+    with without_messages(), tempfile.TemporaryDirectory() as folder:
+        for done in trained:
+            if done["stage"] not in found and "checkpoint" in done:
+                cfg = read_checkpoint(dest / done["checkpoint"])["cfg"]
+                export = stages[done["stage"]].export
+                recipe = recipe_of_run(cfg, export, Path(folder))
+                found[done["stage"]] = counted_cost(recipe.build()).to_dict()
     return found
