@@ -52,7 +52,7 @@ setup(
         *find_namespace_packages(include=["hydra_plugins.*"]),
     ],
     # Compiled where it is first needed.
-    package_data={"selfmis_plugin.nn.native": ["*.cpp"]},
+    package_data={"selfmis_plugin.nn.native": ["*.cpp", "*.h"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
         "torch>=2.4",

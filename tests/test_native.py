@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from selfmis_plugin.nn import block_function
+from selfmis_plugin.nn import shortcut
 from selfmis_plugin.nn.channels_last import same_padding
 from selfmis_plugin.nn.native import build, ops
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
@@ -71,13 +71,24 @@ def test_convolution_of_swish(
     expected = expected[:, : padding.outputs]
     expected.backward(grad.double())
 
-    arguments = (signal, weight, bias, stride, padding.left, padding.outputs)
-    out, activated = ops.convolve_swish(*arguments, keep=True)
+    arguments = (weight, bias, stride, padding.left, padding.outputs)
+    out, activated = ops.convolve_swish(signal, None, *arguments, keep=True)
     rtol = TOLERANCE[dtype]
     assert_near(out, expected, rtol)
     assert_near(activated, F.silu(expected), rtol)
-    assert torch.equal(ops.convolve_swish(*arguments, keep=False)[1], activated)
-    found = ops.convolve_swish_backward(grad, signal, weight, stride, padding.left)
+    assert torch.equal(ops.convolve_swish(signal, None, *arguments, keep=False)[1], activated)
+    # The sum of whole numbers is exact in either type.
+    before, after = (torch.randint(-9, 10, t.shape).to(dtype) for t in (bias, signal))
+    together = ops.convolve_swish(after + before, None, *arguments, keep=False)
+    apart = ops.convolve_swish(after, before, *arguments, keep=False)
+    assert torch.equal(apart[1], together[1])
+    for one, other in zip(
+        ops.convolve_swish_backward(grad, after, before, weight, stride, padding.left),
+        ops.convolve_swish_backward(grad, after + before, None, weight, stride, padding.left),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+    found = ops.convolve_swish_backward(grad, signal, None, weight, stride, padding.left)
     for one, other in zip(found, [t.grad for t in exact], strict=False):
         assert other is not None
         assert_near(one, other, rtol)
@@ -104,6 +115,37 @@ def test_swish_and_sums(dtype: torch.dtype) -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+@settings(deadline=None, max_examples=40)
+@given(
+    samples=st.integers(1, 30),
+    stride=st.integers(1, 4),
+    channels=st.sampled_from([(16, 16), (32, 48), (16, 64), (48, 112)]),
+    with_bias=st.booleans(),
+)
+def test_shortcut(
+    dtype: torch.dtype, samples: int, stride: int, channels: tuple[int, int], with_bias: bool
+) -> None:
+    torch.manual_seed(samples)
+    few, many = channels
+    first, padding = (many - few) // 2, same_padding(samples, stride, stride)
+    signal, branch, scale = (
+        torch.randn(shape).to(dtype)
+        for shape in ((3, samples, few), (3, padding.outputs, many), (3, 1, many))
+    )
+    bias = torch.randn(many).to(dtype) if with_bias else None
+    # Windows of the stride, zeros among them, as in the authors' code.
+    left = (stride - 1) // 2
+    padded = F.pad(signal.double().transpose(1, 2), (left, stride - 1 - left))
+    expected = F.pad(F.max_pool1d(padded, stride).transpose(1, 2), (first, many - few - first))
+    expected += (branch.double() + (0 if bias is None else bias.double())) * scale.double()
+    for keep in (True, False):
+        given_branch = branch.clone()
+        found = shortcut.add_shortcut(signal, given_branch, bias, scale, stride, first, keep)
+        assert_near(found, expected, TOLERANCE[dtype])
+        assert torch.equal(given_branch, branch) == keep
+
+
+@pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("stride", [2, 3, 5])
 def test_max_pool_gradient(
     dtype: torch.dtype, stride: int, monkeypatch: pytest.MonkeyPatch
@@ -117,8 +159,8 @@ def test_max_pool_gradient(
         totals = []
         for native in (True, False):
             total = torch.ones_like(signal)
-            monkeypatch.setattr(block_function, "has_machine_code", lambda _, native=native: native)
-            block_function._add_max_pool_gradient(total, grad, signal, stride)
+            monkeypatch.setattr(shortcut, "has_machine_code", lambda _, native=native: native)
+            shortcut.add_max_pool_gradient(total, grad, signal, stride)
             totals.append(total)
         assert torch.equal(*totals)
 
@@ -148,7 +190,11 @@ def test_network_equals_that_of_operators(dtype: torch.dtype, without: pytest.Mo
     torch.set_num_threads(3)
     by_threads = gradients(net, signal)
     torch.set_num_threads(before)
+    with torch.no_grad():
+        embedded = net(signal)
     without.setattr(ops, "available", lambda *_: False)
+    with torch.no_grad():
+        assert_near(embedded, net(signal), 10 * TOLERANCE[dtype])
     assert_near(with_code, gradients(net, signal), 30 * TOLERANCE[dtype] / 4)
     assert_near(by_threads, with_code, TOLERANCE[dtype])
 

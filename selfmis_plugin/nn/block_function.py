@@ -20,6 +20,7 @@ from selfmis_plugin.nn.channels_last import (
     pointwise_weight_gradient,
 )
 from selfmis_plugin.nn.native import ops
+from selfmis_plugin.nn.shortcut import add_max_pool_gradient, add_shortcut
 from selfmis_plugin.nn.swish_convolution import (
     convolve_swish,
     convolve_swish_backward,
@@ -81,7 +82,8 @@ def residual_block(signal: Tensor, shape: BlockShape, weights: list[Tensor]) -> 
 class _Steps(NamedTuple):
     """What a forward pass computed: outputs of the convolutions, squeeze-excitation, result.
 
-    Without a backward pass to come the output of the second is not kept.
+    The first and the third lack the biases that :func:`_biases_for_later` names.  Without a
+    backward pass to come the second is not kept.
     """
 
     conv1: Tensor
@@ -99,21 +101,30 @@ def _cast(weights: Any, dtype: torch.dtype) -> list[Tensor]:
 
 def _forward(signal: Tensor, shape: BlockShape, weights: list[Tensor], keep: bool = True) -> _Steps:
     weight1, bias1, weight2, bias2, weight3, bias3, fc1, fc1_bias, fc2, fc2_bias = weights
-    conv1 = pointwise(swish(signal) if shape.activate else signal, weight1, bias1)
-    conv2, activated = convolve_swish(conv1, weight2, bias2, shape.stride, keep)
-    conv3 = pointwise(activated, weight3, bias3)
+    first_bias, last_bias = _biases_for_later(signal, bias1, bias3)
+    conv1 = pointwise(
+        swish(signal) if shape.activate else signal, weight1, bias1 if first_bias is None else None
+    )
+    conv2, activated = convolve_swish(conv1, first_bias, weight2, bias2, shape.stride, keep)
+    conv3 = pointwise(activated, weight3, bias3 if last_bias is None else None)
     del activated
     squeezed = _mean_over_time(conv3)
+    if last_bias is not None:
+        squeezed = squeezed + last_bias
     hidden = F.linear(squeezed, fc1, fc1_bias)
     scale = torch.sigmoid(F.linear(F.silu(hidden), fc2, fc2_bias)).unsqueeze(1)
-    shortcut = _max_pool(signal, shape.stride)
-    first, channels = shape.channels_before, shortcut.shape[-1]
-    if channels == conv3.shape[-1]:
-        out = torch.addcmul(shortcut, conv3, scale)
-    else:
-        out = conv3 * scale
-        out[..., first : first + channels] += shortcut
+    out = add_shortcut(signal, conv3, last_bias, scale, shape.stride, shape.channels_before, keep)
     return _Steps(conv1, conv2, conv3, squeezed, hidden, scale, out)
+
+
+def _biases_for_later(signal: Tensor, *biases: Tensor) -> tuple[Tensor | None, ...]:
+    """The biases of 1x1 convolutions that are added where their outputs are read next; None for
+    each that the convolution itself adds.
+
+    A matrix product with a bias begins with a pass over its whole output.  Machine code adds it in
+    passing.
+    """
+    return biases if has_machine_code(signal) else (None,) * len(biases)
 
 
 def _mean_over_time(signal: Tensor) -> Tensor:
@@ -153,7 +164,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     shape: BlockShape = ctx.shape
     signal, *saved = ctx.saved_tensors
     weights = saved[:10]
-    weight1, _, weight2, _, weight3, _, fc1, _, fc2, _ = weights
+    weight1, bias1, weight2, _, weight3, bias3, fc1, _, fc2, _ = weights
+    first_bias, last_bias = _biases_for_later(signal, bias1, bias3)
     conv2: Tensor | None
     if shape.recompute:
         conv1, conv2, conv3, squeezed, hidden, scale, _ = _forward(signal, shape, weights)
@@ -162,6 +174,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
 
     # Squeeze-excitation: out = conv3 * scale, scale a function of the mean of conv3.
     grad_scale, grad_sum = _sums_over_time(grad, conv3)
+    if last_bias is not None:
+        grad_scale = torch.addcmul(grad_scale, grad_sum, last_bias)
     grad_gate = grad_scale * (scale * (1 - scale)).squeeze(1)
     excited = F.silu(hidden)
     grad_hidden = silu_gradient(grad_gate @ fc2, hidden)
@@ -174,7 +188,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     grad_weight3 = pointwise_weight_gradient(grad_conv3, activated)
 
     grad_conv1, grad_weight2, grad_bias2, grad_bias1 = convolve_swish_backward(
-        grad_conv2, conv1, weight2, shape.stride
+        grad_conv2, conv1, first_bias, weight2, shape.stride
     )
 
     grad_signal = None
@@ -189,7 +203,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     if grad_signal is not None:
         first = shape.channels_before
         shortcut = grad[..., first : first + signal.shape[-1]]
-        _add_max_pool_gradient(grad_signal, shortcut, signal, shape.stride)
+        add_max_pool_gradient(grad_signal, shortcut, signal, shape.stride)
     return (
         grad_signal,
         None,
@@ -204,55 +218,3 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         grad_gate.t() @ excited,
         grad_gate.sum(0),
     )
-
-
-# -- max-pool
-
-
-def _windows(signal: Tensor, stride: int) -> list[Tensor]:
-    """Samples at each place of the windows of ``stride``, after padding with ``stride - 1`` zeros,
-    the smaller half of them on the left.
-
-    The zeros take part in the maximum, as in the authors' code: the last of an odd number of
-    samples is pooled with 0.
-    """
-    left = (stride - 1) // 2
-    # Zeros that no whole window reaches are not worth a copy of the signal.
-    right = min(stride - 1 - left, -(signal.shape[1] + left) % stride)
-    if left or right:
-        signal = F.pad(signal, (0, 0, left, right))
-    outputs = signal.shape[1] // stride
-    return [signal[:, place : outputs * stride : stride] for place in range(stride)]
-
-
-def _max_pool(signal: Tensor, stride: int) -> Tensor:
-    if stride == 1:
-        return signal
-    windows = _windows(signal, stride)
-    out = windows[0]
-    for samples in windows[1:]:
-        out = torch.maximum(out, samples)
-    return out
-
-
-def _add_max_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: int) -> None:
-    """Add the gradient of :func:`_max_pool` by its signal to ``total``; the first of equal samples
-    has it."""
-    if stride == 1:
-        total += grad
-        return
-    left = (stride - 1) // 2
-    if has_machine_code(signal) and total.is_contiguous():
-        ops.add_pool_gradient(total, grad, signal.contiguous(), stride, left)
-        return
-    windows = _windows(signal, stride)
-    largest = _max_pool(signal, stride)
-    for place, samples in enumerate(windows):
-        grad_here = grad * (samples == largest)
-        if place + 1 < stride:
-            grad = grad - grad_here
-        # Samples that lie in the padding, and those that no window reaches, are left out.
-        first = 1 if place < left else 0
-        inside = total[:, first * stride + place - left :: stride]
-        reached = min(inside.shape[1], grad_here.shape[1] - first)
-        inside[:, :reached] += grad_here[:, first : first + reached]

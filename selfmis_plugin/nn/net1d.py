@@ -147,7 +147,8 @@ class Net1D(nn.Module):
             )
         dtype = self._compute_type(signal.device.type)
         with torch.autocast(signal.device.type, enabled=False):
-            out = F.silu(self._first(signal.to(dtype)))
+            out = self._first(signal.to(dtype))
+            out = F.silu(out, inplace=not out.requires_grad)
             for stage in self.stages:
                 out = stage(out)
             return out.mean(1, dtype=self.first_conv.weight.dtype)

@@ -31,14 +31,21 @@ __all__ = [
 
 
 def convolve_swish(
-    signal: Tensor, weight: Tensor, bias: Tensor, stride: int, keep: bool
+    signal: Tensor,
+    signal_bias: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    stride: int,
+    keep: bool,
 ) -> tuple[Tensor | None, Tensor]:
-    """Grouped convolution of ``swish(signal)``, and the swish of that.
+    """Grouped convolution of ``swish(signal + signal_bias)``, and the swish of that.
 
     Parameters
     ----------
     signal
         ``(batch, time, channels)``; overwritten unless *keep* is set.
+    signal_bias
+        ``(channels,)``; None for a signal that has it already.
     weight, bias, stride
         See :func:`selfmis_plugin.nn.channels_last.grouped`.
     keep
@@ -54,15 +61,24 @@ def convolve_swish(
     if _native(signal, weight):
         padding = same_padding(signal.shape[1], weight.shape[2], stride)
         out, activated = ops.convolve_swish(
-            signal.contiguous(), weight, bias, stride, padding.left, padding.outputs, keep
+            signal.contiguous(),
+            signal_bias,
+            weight,
+            bias,
+            stride,
+            padding.left,
+            padding.outputs,
+            keep,
         )
         return out if keep else None, activated
+    if signal_bias is not None:
+        signal = signal + signal_bias
     out = grouped(F.silu(signal, inplace=not keep), weight, bias, stride)
     return out if keep else None, F.silu(out, inplace=not keep)
 
 
 def convolve_swish_backward(
-    grad: Tensor, signal: Tensor, weight: Tensor, stride: int
+    grad: Tensor, signal: Tensor, signal_bias: Tensor | None, weight: Tensor, stride: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of :func:`convolve_swish`, from that by the convolution.
 
@@ -76,8 +92,10 @@ def convolve_swish_backward(
     if _native(signal, weight):
         left = same_padding(signal.shape[1], kernel, stride).left
         return ops.convolve_swish_backward(
-            grad.contiguous(), signal.contiguous(), weight, stride, left
+            grad.contiguous(), signal.contiguous(), signal_bias, weight, stride, left
         )
+    if signal_bias is not None:
+        signal = signal + signal_bias
     grad_weight = grouped_weight_gradient(grad, F.silu(signal), width, kernel, stride)
     grad_signal = grouped_input_gradient(grad, weight, stride, signal.shape[1])
     grad_signal = silu_gradient(grad_signal, signal)

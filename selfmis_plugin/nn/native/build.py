@@ -23,26 +23,26 @@ __all__ = ["library"]
 
 logger = logging.getLogger(__name__)
 
-_SOURCE = Path(__file__).with_name("grouped.cpp")
+_SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
+_HEADERS = sorted(Path(__file__).parent.glob("*.h"))
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-fopenmp", "-w")
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """Return the compiled functions of ``grouped.cpp``; None, with a line in the log, where there
-    can be none."""
+    """Return the compiled functions; None, with a line in the log, where there can be none."""
     if os.environ.get("SELFMIS_NATIVE") == "0":
         return None
     processor = _processor()
     if "avx512f" not in processor.split():
-        logger.info("this processor has no AVX-512: PyTorch's own grouped convolutions are used")
+        logger.info("this processor has no AVX-512: PyTorch's own operators are used")
         return None
     try:
         return ctypes.CDLL(str(_compiled(processor)))
     except (OSError, subprocess.SubprocessError) as error:
         why = getattr(error, "stderr", None) or error
         logger.info(
-            "PyTorch's own grouped convolutions are used, which takes longer; to change that, "
+            "PyTorch's own operators are used, which takes longer; to change that, "
             "install a C++ compiler (g++ 11 or later, or name one in CXX): %s",
             why,
         )
@@ -59,12 +59,13 @@ def _processor() -> str:
 
 def _compiled(processor: str) -> Path:
     compiler = shlex.split(os.environ.get("CXX") or "g++")
-    command = [*compiler, *_FLAGS, str(_SOURCE)]
+    command = [*compiler, *_FLAGS, *map(str, _SOURCES)]
     version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, check=True)
-    parts = (_SOURCE.read_text(encoding="utf-8"), version.stdout, processor, *compiler, *_FLAGS)
+    texts = [source.read_text(encoding="utf-8") for source in (*_SOURCES, *_HEADERS)]
+    parts = (*texts, version.stdout, processor, *compiler, *_FLAGS)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selfmis"
-    target = folder / f"grouped-{digest}.so"
+    target = folder / f"native-{digest}.so"
     if not target.exists():
         with whole_file(target) as temporary:
             subprocess.run(

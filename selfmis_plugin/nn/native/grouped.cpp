@@ -1,10 +1,9 @@
-// Grouped convolution of a swish over (batch, time, channels), sixteen channels to a group, its
-// gradients, and what else of a residual block reads memory more than it computes, for processors with AVX-512 and, in bfloat16, AMX.
+// Grouped convolution of a swish over (batch, time, channels), sixteen channels to a group, and its
+// gradients, for processors with AVX-512 and, in bfloat16, AMX.
 //
 // A piece of one group's signal is copied to where it stays in the first cache, the swish and the
 // zero padding on the way; all products with it are then made from there.
 
-#include <immintrin.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -13,12 +12,12 @@
 #include <cstdlib>
 #include <memory>
 #include <new>
-#include <type_traits>
 #include <utility>
+
+#include "vectors.h"
 
 namespace {
 
-constexpr int WIDTH = 16;   // channels of a group: one vector of float32
 constexpr int PIECE = 128;  // outputs made from one copy
 constexpr int TOGETHER = 4;  // groups of one task of the backward pass
 constexpr int SLACK = 32;   // rows that tiles may read, and throw away, after the last
@@ -32,10 +31,6 @@ struct Shape {
   int64_t taps(int64_t place) const {
     return place < kernel ? (kernel - place + stride - 1) / stride : 0;
   }
-};
-
-struct bf16 {
-  uint16_t bits;
 };
 
 template <class T>
@@ -52,50 +47,12 @@ struct Buffer {
   std::unique_ptr<T, Free> memory;
 };
 
-inline __m512 load(const float* p) { return _mm512_loadu_ps(p); }
-inline void store(float* p, __m512 v) { _mm512_storeu_ps(p, v); }
-
-template <class T>
-constexpr bool exact = std::is_same<T, float>::value;
-
 // A row of one group, and a hint that the cache line beside it, of the next group, comes next: no
 // processor guesses that from rows so far from each other.
 template <class T>
 inline __m512 load_row(const T* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p) + 64, _MM_HINT_T0);
   return load(p);
-}
-
-// 1 / (1 + exp(-x)), to float32's precision or to well below bfloat16's.
-template <bool EXACT>
-inline __m512 sigmoid(__m512 x) {
-  const __m512 one = _mm512_set1_ps(1.f);
-  // Beyond 87 the reciprocal would leave the normal numbers.
-  __m512 y = _mm512_max_ps(_mm512_sub_ps(_mm512_setzero_ps(), x), _mm512_set1_ps(-87.f));
-  y = _mm512_min_ps(y, _mm512_set1_ps(87.f));
-  const __m512 n = _mm512_roundscale_ps(_mm512_mul_ps(y, _mm512_set1_ps(1.44269504f)), 0);
-  __m512 r = _mm512_fnmadd_ps(n, _mm512_set1_ps(0.693145751953125f), y);
-  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(1.42860677e-6f), r);
-  __m512 e = _mm512_set1_ps(1.f / 24);
-  if (EXACT) {
-    e = _mm512_fmadd_ps(_mm512_set1_ps(1.f / 720), r, _mm512_set1_ps(1.f / 120));
-    e = _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_set1_ps(1.f / 5040), _mm512_mul_ps(r, r), e), r,
-                        _mm512_set1_ps(1.f / 24));
-  }
-  e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(1.f / 6));
-  e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(.5f));
-  e = _mm512_fmadd_ps(e, r, one);
-  e = _mm512_fmadd_ps(e, r, one);
-  const __m512 sum = _mm512_add_ps(one, _mm512_scalef_ps(e, n));
-  __m512 out = _mm512_rcp14_ps(sum);
-  if (EXACT)
-    out = _mm512_fmadd_ps(_mm512_fnmadd_ps(sum, out, one), out, out);
-  return out;
-}
-
-// Derivative of the swish x * s, s being the sigmoid of x.
-inline __m512 swish_slope(__m512 x, __m512 s) {
-  return _mm512_fmadd_ps(_mm512_mul_ps(x, s), _mm512_sub_ps(_mm512_set1_ps(1.f), s), s);
 }
 
 // -- float32: products by broadcast
@@ -175,18 +132,9 @@ struct Parts {
   using WeightSums = WeightSums32;
 };
 
-#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+#ifdef HAS_BFLOAT16
 
 // -- bfloat16: products of tiles
-
-inline __m512 load(const bf16* p) {
-  const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
-}
-
-inline void store(bf16* p, __m512 v) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v));
-}
 
 constexpr int64_t TILE = 16 * 32;  // values of a tile: pairs of inputs by outputs
 
@@ -335,16 +283,8 @@ struct Parts<bf16> {
 // -- both types
 
 template <class T>
-__m512 rounded(__m512 v) {
-  if (exact<T>) return v;
-  alignas(64) T copy[WIDTH];
-  store(copy, v);
-  return load(copy);
-}
-
-template <class T>
-void forward(const Shape& s, const T* signal, const T* weight, const float* bias, T* out,
-             T* activated, int threads) {
+void forward(const Shape& s, const T* signal, const float* signal_bias, const T* weight,
+             const float* bias, T* out, T* activated, int threads) {
   const int64_t size = packed_size(weight, s.kernel), groups = s.groups(), pieces = s.pieces();
   Buffer<T> all(groups * size);
 #pragma omp parallel num_threads(threads)
@@ -366,11 +306,12 @@ void forward(const Shape& s, const T* signal, const T* weight, const float* bias
       const int64_t first = begin * s.stride - s.left, needed = (count - 1) * s.stride + s.kernel;
       for (int64_t g = 0; g < groups; ++g) {
         const T* from = signal + b * s.samples * s.channels + g * WIDTH;
+        const __m512 before = signal_bias ? load(signal_bias + g * WIDTH) : _mm512_setzero_ps();
         for (int64_t r = 0; r < needed; ++r) {
           const int64_t t = first + r;
           __m512 x = _mm512_setzero_ps();
           if (t >= 0 && t < s.samples) {
-            x = load_row(from + t * s.channels);
+            x = _mm512_add_ps(load_row(from + t * s.channels), before);
             x = _mm512_mul_ps(x, sigmoid<exact<T>>(x));
           }
           store(rows.get() + r * WIDTH, x);
@@ -389,8 +330,9 @@ void forward(const Shape& s, const T* signal, const T* weight, const float* bias
 }
 
 template <class T>
-void backward(const Shape& s, const T* grad, const T* signal, const T* weight, T* grad_signal,
-              float* grad_weight, float* grad_bias, float* grad_signal_sum, int threads) {
+void backward(const Shape& s, const T* grad, const T* signal, const float* signal_bias,
+              const T* weight, T* grad_signal, float* grad_weight, float* grad_bias,
+              float* grad_signal_sum, int threads) {
   using WeightSums = typename Parts<T>::WeightSums;
   const int64_t groups = s.groups(), pieces = s.pieces(), most = s.taps(0);
   const int64_t place_size = packed_size(weight, most), size = s.stride * place_size;
@@ -429,11 +371,12 @@ void backward(const Shape& s, const T* grad, const T* signal, const T* weight, T
             const int64_t first = input - s.left, needed = (count - 1) * s.stride + s.kernel;
             // The swish of the samples that the outputs see, the slope at those above them.
             const T* from = signal + b * s.samples * s.channels + g * WIDTH;
+            const __m512 before = signal_bias ? load(signal_bias + g * WIDTH) : _mm512_setzero_ps();
             const int64_t stop = std::max(first + needed, end);
             for (int64_t t = first; t < stop; ++t) {
               __m512 x = _mm512_setzero_ps(), swish = x;
               if (t >= 0 && t < s.samples) {
-                x = load_row(from + t * s.channels);
+                x = _mm512_add_ps(load_row(from + t * s.channels), before);
                 const __m512 sigma = sigmoid<exact<T>>(x);
                 swish = _mm512_mul_ps(x, sigma);
                 if (t >= input && t < end)
@@ -499,115 +442,25 @@ void backward(const Shape& s, const T* grad, const T* signal, const T* weight, T
   }
 }
 
-// activated = swish(signal); with a gradient by it, that becomes one by the signal, in place.
-template <class T>
-void swish(int64_t count, const T* signal, T* grad, T* activated, int threads) {
-  const int64_t vectors = count / WIDTH;
-#pragma omp parallel for num_threads(threads)
-  for (int64_t i = 0; i < vectors; ++i) {
-    const __m512 x = load(signal + i * WIDTH), sigma = sigmoid<exact<T>>(x);
-    store(activated + i * WIDTH, _mm512_mul_ps(x, sigma));
-    if (grad) store(grad + i * WIDTH, _mm512_mul_ps(load(grad + i * WIDTH), swish_slope(x, sigma)));
-  }
-}
-
-// Sums over time of one * other and of one, (batch, channels) each.
-template <class T>
-void sums_over_time(int64_t batch, int64_t samples, int64_t channels, const T* one, const T* other,
-                    float* products, float* sums, int threads) {
-  constexpr int64_t MOST = 8;  // vectors side by side, whose sums stay in registers
-  const int64_t parts = (channels + MOST * WIDTH - 1) / (MOST * WIDTH);
-#pragma omp parallel for num_threads(threads)
-  for (int64_t task = 0; task < batch * parts; ++task) {
-    const int64_t b = task / parts, first = task % parts * MOST * WIDTH;
-    const int64_t vectors = std::min(MOST, (channels - first) / WIDTH);
-    __m512 product[MOST], sum[MOST];
-    for (int v = 0; v < MOST; ++v) product[v] = sum[v] = _mm512_setzero_ps();
-    for (int64_t t = 0; t < samples; ++t) {
-      const int64_t at = (b * samples + t) * channels + first;
-#pragma GCC unroll 8
-      for (int64_t v = 0; v < MOST; ++v) {
-        if (v >= vectors) break;
-        const __m512 x = load(one + at + v * WIDTH);
-        product[v] = _mm512_fmadd_ps(x, load(other + at + v * WIDTH), product[v]);
-        sum[v] = _mm512_add_ps(sum[v], x);
-      }
-    }
-    for (int64_t v = 0; v < vectors; ++v) {
-      store(products + b * channels + first + v * WIDTH, product[v]);
-      store(sums + b * channels + first + v * WIDTH, sum[v]);
-    }
-  }
-}
-
-// Adds to total the gradient of a max-pool of signal over windows of stride, of which the first
-// begins left zeros before it: that of an output goes to the first of its largest samples. A row of
-// grad is row values after the one before it.
-template <class T>
-void pool_backward(int64_t batch, int64_t samples, int64_t channels, int64_t stride, int64_t left,
-                   int64_t outputs, int64_t row, const T* grad, const T* signal, T* total,
-                   int threads) {
-#pragma omp parallel for num_threads(threads)
-  for (int64_t task = 0; task < batch * outputs; ++task) {
-    const int64_t b = task / outputs, first = task % outputs * stride - left;
-    const T* from = signal + b * samples * channels;
-    T* to = total + b * samples * channels;
-    for (int64_t c = 0; c < channels; c += WIDTH) {
-      __m512 largest = _mm512_setzero_ps();
-      __m512i place = _mm512_setzero_si512();
-      for (int64_t p = 0; p < stride; ++p) {
-        const int64_t t = first + p;
-        const __m512 x =
-            t >= 0 && t < samples ? load(from + t * channels + c) : _mm512_setzero_ps();
-        const __mmask16 larger = p ? _mm512_cmp_ps_mask(x, largest, _CMP_GT_OQ) : 0xffff;
-        largest = _mm512_mask_mov_ps(largest, larger, x);
-        place = _mm512_mask_mov_epi32(place, larger, _mm512_set1_epi32(p));
-      }
-      const __m512 g = load(grad + task * row + c);
-      for (int64_t p = 0; p < stride; ++p) {
-        const int64_t t = first + p;
-        if (t < 0 || t >= samples) continue;
-        const __mmask16 here = _mm512_cmpeq_epi32_mask(place, _mm512_set1_epi32(p));
-        const __m512 x = load(to + t * channels + c);
-        store(to + t * channels + c, _mm512_mask_add_ps(x, here, x, g));
-      }
-    }
-  }
-}
-
 }  // namespace
 
 #define FOR_TYPE(NAME, TYPE)                                                                     \
-  extern "C" void forward_##NAME(const Shape* s, const TYPE* signal, const TYPE* weight,         \
-                                 const float* bias, TYPE* out, TYPE* activated, int threads) {   \
-    forward(*s, signal, weight, bias, out, activated, threads);                                  \
+  extern "C" void forward_##NAME(const Shape* s, const TYPE* signal, const float* signal_bias,   \
+                                 const TYPE* weight, const float* bias, TYPE* out,               \
+                                 TYPE* activated, int threads) {                                 \
+    forward(*s, signal, signal_bias, weight, bias, out, activated, threads);                     \
   }                                                                                              \
   extern "C" void backward_##NAME(const Shape* s, const TYPE* grad, const TYPE* signal,          \
-                                  const TYPE* weight, TYPE* grad_signal, float* grad_weight,     \
-                                  float* grad_bias, float* grad_signal_sum, int threads) {       \
-    backward(*s, grad, signal, weight, grad_signal, grad_weight, grad_bias, grad_signal_sum,     \
-             threads);                                                                           \
-  }                                                                                              \
-  extern "C" void swish_##NAME(int64_t count, const TYPE* signal, TYPE* grad, TYPE* activated,    \
-                               int threads) {                                                    \
-    swish(count, signal, grad, activated, threads);                                              \
-  }                                                                                              \
-  extern "C" void sums_over_time_##NAME(int64_t batch, int64_t samples, int64_t channels,        \
-                                        const TYPE* one, const TYPE* other, float* products,     \
-                                        float* sums, int threads) {                              \
-    sums_over_time(batch, samples, channels, one, other, products, sums, threads);               \
-  }                                                                                              \
-  extern "C" void pool_backward_##NAME(int64_t batch, int64_t samples, int64_t channels,         \
-                                       int64_t stride, int64_t left, int64_t outputs,            \
-                                       int64_t row, const TYPE* grad, const TYPE* signal,        \
-                                       TYPE* total, int threads) {                               \
-    pool_backward(batch, samples, channels, stride, left, outputs, row, grad, signal, total,     \
-                  threads);                                                                      \
+                                  const float* signal_bias, const TYPE* weight,                  \
+                                  TYPE* grad_signal, float* grad_weight, float* grad_bias,       \
+                                  float* grad_signal_sum, int threads) {                         \
+    backward(*s, grad, signal, signal_bias, weight, grad_signal, grad_weight, grad_bias,         \
+             grad_signal_sum, threads);                                                          \
   }
 
 FOR_TYPE(float32, float)
 
-#if defined(__AMX_BF16__) && defined(__AVX512BF16__)
+#ifdef HAS_BFLOAT16
 FOR_TYPE(bfloat16, bf16)
 
 // Linux lends a process the tiles when it asks for them.

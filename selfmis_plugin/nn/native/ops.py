@@ -1,4 +1,4 @@
-"""PyTorch operators over the functions of ``grouped.cpp``."""
+"""PyTorch operators over the compiled functions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from selfmis_plugin.nn.native.build import library
 __all__ = [
     "WIDTH",
     "add_pool_gradient",
+    "add_shortcut",
     "available",
     "convolve_swish",
     "convolve_swish_backward",
@@ -33,6 +34,13 @@ class _Shape(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_int64)
         for name in ("batch", "samples", "channels", "kernel", "stride", "left", "outputs")
+    ]
+
+
+class _Pool(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_int64)
+        for name in ("batch", "samples", "channels", "stride", "left", "outputs", "row")
     ]
 
 
@@ -56,15 +64,17 @@ def _types() -> frozenset[torch.dtype]:
 def _call(name: str, dtype: torch.dtype, *arguments: Any) -> None:
     found = library()
     assert found is not None
-    pointers = [
-        ctypes.c_void_p(argument.data_ptr() if argument.numel() else None)
-        if isinstance(argument, Tensor)
-        else argument
-        for argument in arguments
-    ]
+    pointers = [_pointer(argument) for argument in arguments]
     function = getattr(found, f"{name}_{_NAMES[dtype]}")
     function.restype = None
     function(*pointers, ctypes.c_int(torch.get_num_threads()))
+
+
+def _pointer(argument: Any) -> Any:
+    """The address of a tensor's values, or null for one without any and for None."""
+    if isinstance(argument, Tensor):
+        return ctypes.c_void_p(argument.data_ptr() if argument.numel() else None)
+    return ctypes.c_void_p() if argument is None else argument
 
 
 def _shape(signal: Tensor, weight: Tensor, stride: int, left: int, outputs: int) -> Any:
@@ -72,9 +82,14 @@ def _shape(signal: Tensor, weight: Tensor, stride: int, left: int, outputs: int)
     return ctypes.byref(shape)
 
 
+def _pool(signal: Tensor, stride: int, left: int, outputs: int, row: int) -> Any:
+    return ctypes.byref(_Pool(*signal.shape, stride, left, outputs, row))
+
+
 @torch.library.custom_op("selfmis::convolve_swish", mutates_args=())
 def convolve_swish(
     signal: Tensor,
+    signal_bias: Tensor | None,
     weight: Tensor,
     bias: Tensor,
     stride: int,
@@ -88,6 +103,8 @@ def convolve_swish(
     ----------
     signal
         ``(batch, time, channels)``, float32 or bfloat16, contiguous.
+    signal_bias
+        ``(channels,)``, added to the signal first.
     weight
         ``(channels, 16, kernel)``, in the type of the signal.
     bias
@@ -116,6 +133,7 @@ def convolve_swish(
         signal.dtype,
         _shape(signal, weight, stride, left, outputs),
         signal,
+        None if signal_bias is None else signal_bias.float(),
         weight.contiguous(),
         bias.float(),
         out,
@@ -127,6 +145,7 @@ def convolve_swish(
 @convolve_swish.register_fake
 def _(
     signal: Tensor,
+    signal_bias: Tensor | None,
     weight: Tensor,
     bias: Tensor,
     stride: int,
@@ -140,7 +159,12 @@ def _(
 
 @torch.library.custom_op("selfmis::convolve_swish_backward", mutates_args=())
 def convolve_swish_backward(
-    grad: Tensor, signal: Tensor, weight: Tensor, stride: int, left: int
+    grad: Tensor,
+    signal: Tensor,
+    signal_bias: Tensor | None,
+    weight: Tensor,
+    stride: int,
+    left: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of the convolution of :func:`convolve_swish`.
 
@@ -148,7 +172,7 @@ def convolve_swish_backward(
     ----------
     grad
         Gradient by the convolution, ``(batch, outputs, channels)``, contiguous.
-    signal, weight, stride, left
+    signal, signal_bias, weight, stride, left
         As given to :func:`convolve_swish`.
 
     Returns
@@ -171,6 +195,7 @@ def convolve_swish_backward(
         _shape(signal, weight, stride, left, grad.shape[1]),
         grad,
         signal,
+        None if signal_bias is None else signal_bias.float(),
         weight.contiguous(),
         grad_signal,
         grad_weight,
@@ -182,7 +207,12 @@ def convolve_swish_backward(
 
 @convolve_swish_backward.register_fake
 def _(
-    grad: Tensor, signal: Tensor, weight: Tensor, stride: int, left: int
+    grad: Tensor,
+    signal: Tensor,
+    signal_bias: Tensor | None,
+    weight: Tensor,
+    stride: int,
+    left: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     channels = (signal.shape[2],)
     return (
@@ -197,7 +227,7 @@ def _(
 def swish(signal: Tensor) -> Tensor:
     """Swish of a contiguous signal, whose size is a multiple of 16."""
     activated = torch.empty_like(signal)
-    _call("swish", signal.dtype, _int(signal.numel()), signal, ctypes.c_void_p(), activated)
+    _call("swish", signal.dtype, _int(signal.numel()), signal, None, activated)
     return activated
 
 
@@ -237,6 +267,65 @@ def _(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     return one.new_empty(shape, dtype=torch.float32), one.new_empty(shape, dtype=torch.float32)
 
 
+@torch.library.custom_op("selfmis::add_shortcut", mutates_args=("out",))
+def add_shortcut(
+    out: Tensor,
+    signal: Tensor,
+    branch: Tensor | None,
+    bias: Tensor | None,
+    scale: Tensor,
+    stride: int,
+    left: int,
+    first: int,
+) -> None:
+    """Write ``(branch + bias) * scale``, plus a max-pooled signal, to *out*.
+
+    Parameters
+    ----------
+    out
+        ``(batch, outputs, channels)``, contiguous, with a multiple of 16 channels.
+    signal
+        ``(batch, time, channels of the signal)``, a multiple of 16, contiguous.
+    branch
+        In the shape of *out*, contiguous; None: what stands in *out*.
+    bias
+        ``(channels,)``.
+    scale
+        ``(batch, 1, channels)``.
+    stride
+        Samples of a window of the max-pool.
+    left
+        Zeros before the signal.
+    first
+        Channel of *out* to which the signal's first is added.
+    """
+    _call(
+        "add_shortcut",
+        out.dtype,
+        _pool(signal, stride, left, *out.shape[1:]),
+        _int(first),
+        signal,
+        out if branch is None else branch,
+        None if bias is None else bias.float(),
+        scale.float().contiguous(),
+        out,
+    )
+
+
+@add_shortcut.register_fake
+def _(
+    out: Tensor,
+    signal: Tensor,
+    branch: Tensor | None,
+    bias: Tensor | None,
+    scale: Tensor,
+    stride: int,
+    left: int,
+    first: int,
+) -> None:
+    return None
+
+
 @torch.library.custom_op("selfmis::add_pool_gradient", mutates_args=("total",))
 def add_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: int, left: int) -> None:
     """Add the gradient of a max-pool of ``signal`` to ``total``.
@@ -253,9 +342,8 @@ def add_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: int, 
     left
         Zeros before the signal.
     """
-    outputs, row = grad.shape[1], grad.stride(1)
-    sizes = map(_int, (*signal.shape, stride, left, outputs, row))
-    _call("pool_backward", signal.dtype, *sizes, grad, signal, total)
+    pool = _pool(signal, stride, left, grad.shape[1], grad.stride(1))
+    _call("pool_backward", signal.dtype, pool, grad, signal, total)
 
 
 @add_pool_gradient.register_fake
