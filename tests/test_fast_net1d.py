@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from selfmis_plugin.models.encoder_config import EncoderConfig, configure
-from selfmis_plugin.nn import channels_last
+from selfmis_plugin.nn import grouped_convolution
 from selfmis_plugin.nn.block_function import BlockShape, residual_block
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.nn.plain_net1d import PlainNet1D
@@ -127,8 +127,8 @@ def test_both_ways_to_the_gradient_of_a_grouped_weight_agree() -> None:
         ways = [
             way(grad, signal, 16, 16, stride)
             for way in (
-                channels_last._weight_gradient_by_products,
-                channels_last._weight_gradient_by_convolution,
+                grouped_convolution._weight_gradient_by_products,
+                grouped_convolution._weight_gradient_by_convolution,
             )
         ]
         torch.testing.assert_close(*ways, rtol=1e-9, atol=1e-9)

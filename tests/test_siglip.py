@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from selfmis_plugin.nn import siglip
+from selfmis_plugin.nn import pair_loss
 from selfmis_plugin.nn.exchange import gather_rows
-from selfmis_plugin.nn.siglip import SigLIPLoss, siglip_loss
+from selfmis_plugin.nn.pair_loss import siglip_loss
+from selfmis_plugin.nn.siglip import SigLIPLoss
 from tests.processes import run_processes
 
 torch.set_num_threads(1)
@@ -87,7 +88,7 @@ def test_gradients_are_those_of_the_whole_matrix_whatever_the_chunks(
     ids = torch.randint(0, 6, (rows,), generator=generator)
     found, expected = [], []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(siglip, "LOGITS_AT_ONCE", at_once)
+        patch.setattr(pair_loss, "LOGITS_AT_ONCE", at_once)
         for grads in (found, expected):
             own = single.clone().requires_grad_(), multi.clone().requires_grad_(multi_needs_grad)
             loss = SigLIPLoss(logit_scale=6.0, logit_bias=-2.0).double()
@@ -120,7 +121,7 @@ class LargestTensor(TorchDispatchMode):
 def test_memory_grows_with_the_batch_not_with_its_square(
     frozen: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(siglip, "LOGITS_AT_ONCE", 2000)
+    monkeypatch.setattr(pair_loss, "LOGITS_AT_ONCE", 2000)
     rows, dim = 1000, 8
     single, multi = torch.randn(rows, dim).requires_grad_(), torch.randn(rows, dim)
     multi.requires_grad_(not frozen)
@@ -324,7 +325,7 @@ def weight(rank: int) -> float:
 def score_own_rows(rank: int, cases: list[tuple[list[int], bool]]) -> list[dict[str, Tensor]]:
     results = []
     # Some blocks take several chunks, some one.
-    siglip.LOGITS_AT_ONCE = 8
+    pair_loss.LOGITS_AT_ONCE = 8
     for counts, frozen in cases:
         own = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
         single, multi, ids = (value[own].clone() for value in joined(sum(counts)))

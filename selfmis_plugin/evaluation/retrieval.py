@@ -74,7 +74,7 @@ def pairwise_siglip(
     Equals the mean over records of the positive term plus ``batch_size - 1`` times the mean over
     all pairs of different records of the negative term, so that it does not depend on how records
     fall into batches, and is on the scale of the training loss
-    (:func:`selfmis_plugin.nn.siglip.siglip_loss` divided by the batch).
+    (:func:`selfmis_plugin.nn.pair_loss.siglip_loss` divided by the batch).
 
     Parameters
     ----------

@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from selfmis_plugin.nn.channels_last import (
+from selfmis_plugin.nn.native import ops
+from selfmis_plugin.nn.pointwise_convolution import (
     pointwise,
     pointwise_input_gradient,
     pointwise_weight_gradient,
 )
-from selfmis_plugin.nn.native import ops
 from selfmis_plugin.nn.shortcut import add_max_pool_gradient, add_shortcut
 from selfmis_plugin.nn.swish_convolution import (
     convolve_swish,

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from selfmis_plugin.nn.channels_last import (
+from selfmis_plugin.nn.channels_last import same_padding
+from selfmis_plugin.nn.grouped_convolution import (
     grouped,
     grouped_input_gradient,
     grouped_weight_gradient,
-    same_padding,
 )
 from selfmis_plugin.nn.native import ops
 
@@ -47,7 +47,7 @@ def convolve_swish(
     signal_bias
         ``(channels,)``; None for a signal that has it already.
     weight, bias, stride
-        See :func:`selfmis_plugin.nn.channels_last.grouped`.
+        See :func:`selfmis_plugin.nn.grouped_convolution.grouped`.
     keep
         Whether a backward pass will come.
 
