@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,10 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.benchmarks.commands.resources import PAPER, UNUSED_NORM_PARAMETERS, measure
 from selfmis_plugin.benchmarks.macs import encoder_macs, forward_macs, with_plain_encoders
 from selfmis_plugin.benchmarks.step_ways import CONFIGS
-from selfmis_plugin.benchmarks.training_memory import counted_training_memory
+from selfmis_plugin.benchmarks.training_memory import (
+    counted_training_memory,
+    kept_for_each_record,
+)
 from selfmis_plugin.benchmarks.trainings.models import (
     Recipe,
     Trained,
@@ -111,6 +115,24 @@ def test_memory_is_that_of_a_count_by_hand(batch: int) -> None:
     # its weight.
     expected = 4 * (weights + 3 * trained + batch * 8)
     assert counted_training_memory(model, loss_of, batch) == expected
+
+
+def test_memory_of_a_model_that_masks_at_random_is_the_same_each_time() -> None:
+    model = torch.nn.Linear(3, 3)
+
+    def loss_of(records: int) -> torch.Tensor:
+        left = [int(np.random.randint(1, 100)) for _ in range(records)]
+        return torch.exp(model(torch.rand(sum(left), 3))).sum()
+
+    np.random.seed(5)
+    torch.manual_seed(5)
+    expected = np.random.rand(), torch.rand(1)
+    np.random.seed(5)
+    torch.manual_seed(5)
+    first = kept_for_each_record(model, loss_of)
+    # What is drawn afterwards is what would have been drawn without it.
+    assert (np.random.rand(), torch.rand(1)) == expected
+    assert kept_for_each_record(model, loss_of) == first > 0
 
 
 def test_every_config_and_every_registered_model_is_measured(tmp_path: Path) -> None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import random
+import statistics
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 FLOAT_BYTES = 4
+
+_DRAWS = 5
+"""Forward passes over which the memory of a model that draws its masks is averaged."""
 
 #: What AdamW keeps for each weight that it trains, besides the weight: gradient and two moments.
 TRAINED_COPIES = 3
@@ -39,13 +46,34 @@ def counted_training_memory(model: nn.Module, loss_of: Callable[[int], Tensor], 
 def kept_for_each_record(model: nn.Module, loss_of: Callable[[int], Tensor]) -> float:
     """Count the bytes that a forward pass keeps for backward, for each record of its batch.
 
+    Some models mask at random, and keep more or less: the mean of some passes, the same each time.
+
     Parameters
     ----------
     model, loss_of
         As for :func:`counted_training_memory`.
     """
-    two, four = (_kept_bytes(model, loss_of, records) for records in (2, 4))
-    return (four - two) / 2
+    found = []
+    for seed in range(_DRAWS):
+        with _drawing_from(seed):
+            two, four = (_kept_bytes(model, loss_of, records) for records in (2, 4))
+        found.append((four - two) / 2)
+    return statistics.mean(found)
+
+
+@contextlib.contextmanager
+def _drawing_from(seed: int) -> Iterator[None]:
+    """Let what is drawn start from *seed*, and go on afterwards as if nothing had been drawn."""
+    before = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
 
 
 def _kept_bytes(model: nn.Module, loss_of: Callable[[int], Tensor], records: int) -> int:
