@@ -153,7 +153,8 @@ def cost_table(measured: Measured, report: Mapping[str, Any]) -> str:
         "All probes have one head, one schedule and one early stopping, on lead I. ECGs read: "
         "records of 10 s, those of all epochs together. ms per ECG: wall clock of the pre-training "
         "over these, with its start, reading, and the frozen embeddings that it computes once. "
-        "Peak memory: of its process, Python and libraries included. Kept per ECG: counted, what "
+        "Peak memory: of its process, Python and libraries included, and the pages of a store that "
+        "it has read, which the system takes back when it needs them. Kept per ECG: counted, what "
         "a forward pass keeps for backward. GMac: forward pass of the model, for SelfMIS of both "
         "encoders."
     ]
