@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.store import Store, StoreError, read_manifest
+from selfmis_plugin.data.store import SPLITS, Store, StoreError, read_manifest
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,22 @@ def open_split(data: str | os.PathLike[str], split: str) -> Split:
     if len(rows) == 0:
         raise StoreError(f"{path} lists no record")
     return Split(path, store, rows)
+
+
+def open_splits(data: str | os.PathLike[str]) -> dict[str, Split]:
+    """Open every split that a store, or a folder of manifests, has: train, valid and test.
+
+    Raises
+    ------
+    StoreError
+        As :func:`open_split`; and if there is none, or they are of several stores.
+    """
+    there = [split for split in SPLITS if (Path(data) / f"{split}.tsv").is_file()]
+    splits = {split: open_split(data, split) for split in there or SPLITS[:1]}
+    stores = {split.store.path for split in splits.values()}
+    if len(stores) > 1:
+        raise StoreError(
+            f"{data}: its manifests are of several stores ({', '.join(map(str, sorted(stores)))}); "
+            "give each one by itself"
+        )
+    return splits
