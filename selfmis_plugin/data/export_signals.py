@@ -36,7 +36,7 @@ from selfmis_plugin.data.parallel import ordered_map
 from selfmis_plugin.data.preprocessing import LOWEST_RATE, resampling_ratio
 from selfmis_plugin.data.splits import Split, open_splits
 from selfmis_plugin.data.store import RECORDS_FILE, SIGNALS_FILE, Store, StoreError
-from selfmis_plugin.files import whole_file, write_json
+from selfmis_plugin.files import require_folder, whole_file, write_json
 
 FORMAT = "fairseq-signals"
 EXPORT_FILE = "export.json"
@@ -283,6 +283,7 @@ def _rate_and_samples(store: Store, options: ExportOptions) -> tuple[float, int]
 
 def _begin(folder: Path, plan: dict[str, Any], overwrite: bool) -> None:
     """Make the folder, or check that what is there is the same export, begun before."""
+    require_folder(folder)
     path = folder / EXPORT_FILE
     if folder.exists() and any(folder.iterdir()):
         try:
