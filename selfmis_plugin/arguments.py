@@ -12,10 +12,12 @@ from selfmis_plugin.data.leads import parse_leads
 
 __all__ = [
     "LABELS_HELP",
+    "PICTURES",
     "default_workers",
     "known_names",
     "labels",
     "leads",
+    "picture",
     "positive",
     "share",
     "whole",
@@ -95,6 +97,20 @@ def labels(text: str) -> tuple[str, ...]:
     if not names:
         raise argparse.ArgumentTypeError(f"{text!r} names no label")
     return names
+
+
+#: Ends of the names of pictures that can be written.
+PICTURES = (".png", ".pdf", ".svg", ".eps", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+
+
+def picture(text: str) -> Path:
+    """Read the name of a picture to write, whose type its end says."""
+    file = Path(text)
+    if file.suffix.lower() not in PICTURES:
+        raise argparse.ArgumentTypeError(
+            f"{text}: a picture's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}"
+        )
+    return file
 
 
 def known_names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:

@@ -17,6 +17,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
+    require_folder(target.parent)
     target.parent.mkdir(parents=True, exist_ok=True)
     # The suffix is kept: libraries choose the format by it.
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=target.suffix)
@@ -30,6 +31,23 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_folder(path: str | os.PathLike[str]) -> None:
+    """Refuse a path where no folder is and none can be made: it, or what it lies in, is a file.
+
+    Raises
+    ------
+    NotADirectoryError
+        If it is so; the message names the file.
+    """
+    for place in (Path(path), *Path(path).parents):
+        if place.is_dir():
+            return
+        if os.path.lexists(place):
+            raise NotADirectoryError(
+                f"{place}: is a file, where a folder is to be: give another name, or move the file"
+            )
 
 
 def write_json(path: str | os.PathLike[str], content: Any) -> None:

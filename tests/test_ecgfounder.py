@@ -182,7 +182,12 @@ def test_what_cannot_be_judged_says_what_to_do(
         (tuned, [], "3 outputs, and the file does not name them: give the 3 labels .* --labels"),
         (tuned, ["--labels", "IMI,AMI"], "3 outputs, and 2 were given"),
         (tuned, ["--labels", "IMI,AMI,IMI"], "IMI is given twice"),
-        (tuned, ["--labels", "a,b,c"], "has none of its labels"),
+        (
+            tuned,
+            ["--labels", "a,b,c"],
+            "predicts a, b, c, and no label of that name is in .*/store, which has NORM, ALMI, "
+            "AMI, .* IPMI and 4 more: .* name the outputs as the store does, with --labels",
+        ),
         (published, ["--labels", "IMI,AMI"], "150 outputs, and 2 were given"),
         (write_ecgfounder(tmp_path / "3.pth", leads=3), [], "reads 3 leads"),
         (plain, [], "its head is all zeros"),

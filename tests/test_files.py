@@ -22,6 +22,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert [p.name for p in path.parent.iterdir()] == ["figures.json"]
 
 
+@pytest.mark.parametrize("name", ["file/figures.json", "file/a/b/figures.json"])
+def test_a_file_is_no_folder_to_write_in(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine", encoding="utf-8")
+    with pytest.raises(NotADirectoryError, match="file: is a file, where a folder is to be"):
+        write_json(tmp_path / name, {})
+    assert (tmp_path / "file").read_text(encoding="utf-8") == "mine"
+
+
 def test_a_folder_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file"):
         write_json(tmp_path, {})

@@ -230,6 +230,20 @@ def test_reduced_precision_changes_little(checkpoint: Path) -> None:
     np.testing.assert_allclose(expit(reduced), expit(whole), atol=0.02)
 
 
+def test_a_prediction_is_shown_in_a_line(tmp_path: Path) -> None:
+    names = (*(f"L{k}" for k in range(9)), "AMI", "IMI")
+    model = selfmis_plugin.load_model(write_classifier(tmp_path / "c.pt", labels=names))
+    prediction = model.predict(np.concatenate([lead_one(600), np.zeros(5000)]), 500, "uV")
+    shown = repr(prediction)
+    assert len(shown) < 250 and "\n" not in shown
+    assert "60 of 61 windows scored" in shown
+    for label in ("AMI", "IMI", "L0", "L6"):
+        assert f"{label} {prediction.results[label].probability:.3f}" in shown
+    assert shown.endswith(", 2 more labels>")
+    flat = model.predict(np.zeros(5000), 500)
+    assert repr(flat) == "<Prediction of 'signal': 0 of 1 windows scored>"
+
+
 def test_errors(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CheckpointError, match="predicts no label"):
         selfmis_plugin.load_model(write_towers(tmp_path / "t.pt"))

@@ -125,6 +125,20 @@ def test_texts_of_other_peoples_files_stay_texts() -> None:
     assert "<script>" not in page and "<i>" not in page and "&lt;script&gt;" in page
 
 
+@pytest.mark.parametrize("below", ["", "deeper/out"])
+def test_a_file_in_the_place_of_the_folder_is_said_before_the_work(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str], below: str
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine", encoding="utf-8")
+    # The checkpoint is not even looked for.
+    arguments = ["--checkpoint", "nowhere.pt", "--data", str(store), "--dest", str(file / below)]
+    assert main(["report", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert f"{file}: is a file, where a folder is to be: give another name" in error
+    assert "Errno" not in error and file.read_text(encoding="utf-8") == "mine"
+
+
 def test_what_cannot_be_reported_is_said(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,11 +14,13 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
+from selfmis_plugin.arguments import PICTURES
 from selfmis_plugin.cli import prepare
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.fraction_manifests import apply_fraction
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.overview import overview_lines, summarise
-from selfmis_plugin.data.store import Store
+from selfmis_plugin.data.store import Store, read_manifest
 from selfmis_plugin.drawing.ecg import ROWS_3X4, draw_ecg
 from selfmis_plugin.drawing.overview import draw_overview
 from tests.support import environment, write_store
@@ -266,17 +269,66 @@ def test_patients_on_both_sides_are_told(tmp_path: Path) -> None:
     assert "1 patients have records in more than one split" in overview_lines(overview)
 
 
+def test_overview_of_a_fraction(tmp_path: Path, store: Path, capsys) -> None:
+    """A folder of manifests shows the records that they list, of the store that they are of."""
+    part = tmp_path / "part"
+    fraction = ["fraction", str(store), "--label-fraction", "0.25", "--dest", str(part)]
+    assert prepare.main(fraction) == 0
+    capsys.readouterr()
+    assert main(["show", str(part), "--out", str(tmp_path / "part.png")]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^ptbxl: 75 records", printed)
+    assert f"listed by {part}, of the 150 records of the store {store}" in printed
+    assert re.search(r"^records +25 +25 +25$", printed, re.MULTILINE)
+    assert re.search(r"^patients +25 +25 +25$", printed, re.MULTILINE)
+    opened = Store.open(store)
+    chosen = opened.rows_of(read_manifest(part / "train.tsv").record_ids)
+    normal = sum("NORM" in labels for labels in opened.records["labels"].iloc[chosen])
+    assert re.search(rf"^NORM +{normal} ", printed, re.MULTILINE)
+    record = read_manifest(part / "train.tsv").record_ids[0]
+    assert main(["show", str(part), "--record", record, "--out", str(tmp_path / "one.png")]) == 0
+    assert imread(tmp_path / "one.png").ndim == 3
+
+
+def test_overview_of_a_store_whose_training_records_are_a_fraction(tmp_path: Path, capsys) -> None:
+    store = write_store(tmp_path / "store", {"train": 8, "valid": 2})
+    apply_fraction(store, 0.5)
+    assert main(["show", str(store), "--out", str(tmp_path / "part.png")]) == 0
+    assert "train.tsv lists 4 of the 8 in train_all.tsv" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["--record", "00001"]])
+@pytest.mark.parametrize("name", ["x.foo", "x"])
+def test_a_type_that_cannot_be_written_is_refused_before_the_work(
+    store: Path, tmp_path: Path, capsys, name: str, arguments: list[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["show", str(store), *arguments, "--out", str(tmp_path / name)])
+    told = capsys.readouterr()
+    assert caught.value.code == 2 and not told.out
+    assert f"{name}: a picture's name ends in .png, .pdf, .svg" in told.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [*PICTURES, ".PNG"])
+def test_every_type_that_is_named_can_be_written(store: Path, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"x{suffix}"
+    arguments = ["--record", "00001", "--dpi", "30", "--out", str(out)]
+    assert main(["show", str(store), *arguments]) == 0
+    assert out.stat().st_size > 1000 and [*tmp_path.iterdir()] == [out]
+
+
 def test_wrong_calls_say_what_is_wrong(prepared: Path, tmp_path: Path, capsys) -> None:
     store, out = str(prepared / "store"), ["--out", str(tmp_path / "x.png")]
     for arguments, message in (
         ([str(tmp_path)], "not a store"),
+        ([str(tmp_path / "nowhere")], "no such folder"),
         ([store, "--record", "nobody"], "has no record 'nobody'"),
         ([store, "--record", "nobody"], "train.tsv, valid.tsv and test.tsv"),
         (
             [store, "--record", "slow", "--raw", str(tmp_path)],
             f"{tmp_path / 'slow'}.hea: no such file: give the folder that the store",
         ),
-        ([store, "--out", str(tmp_path / "x.unknown")], "unknown"),
     ):
         assert main(["show", *out, *arguments]) == 1
         assert message in capsys.readouterr().err

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -314,6 +315,13 @@ def test_same_bytes_at_any_number_of_workers(tmp_path: Path) -> None:
         assert (one.patients, one.positives) == (two.patients, two.positives)
     other = write_cohort(tmp_path / "other", "ptbxl", 200, 10)
     assert other.positives != write_cohort(tmp_path / "ptbxl-1", "ptbxl", 200, 9).positives
+
+
+def test_a_summary_is_to_be_read(tmp_path: Path) -> None:
+    shown = str(write_cohort(tmp_path / "cohort", "mimic-iv-ecg", 12, 2))
+    assert shown.startswith(f"{tmp_path / 'cohort'}: mimic-iv-ecg, 12 records of ")
+    assert re.search(r"^  ALMI \d+  AMI \d+  ", shown, re.MULTILINE)
+    assert "{" not in shown and "CohortSummary" not in shown
 
 
 def test_a_finished_cohort_is_kept_and_foreign_folders_are_refused(tmp_path: Path) -> None:

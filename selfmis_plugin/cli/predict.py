@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.arguments import LABELS_HELP, labels
+from selfmis_plugin.arguments import LABELS_HELP, labels, picture
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
@@ -77,7 +77,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
     parser.add_argument(
         "--png",
-        type=Path,
+        type=picture,
         metavar="FILE",
         help="also draw the windows on millimetre paper; of several recordings FILE-1, FILE-2, ...",
     )

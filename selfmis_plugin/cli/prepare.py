@@ -131,6 +131,8 @@ def run(args: argparse.Namespace) -> int:
             if args.database in OTHERS:
                 return OTHERS[args.database].run(args)
             made = _prepare(args)
+    except BrokenPipeError:
+        raise  # who reads the output has gone: selfmis as a whole deals with it
     except (DatabaseError, PreparationError, StoreError, OSError) as error:
         print(f"selfmis prepare: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""``selfmis show``: look at a store, or at one record of it."""
+"""``selfmis show``: look at a store or manifests of one, or at one record."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from selfmis_plugin.data.overview import overview_lines, summarise
+from selfmis_plugin.arguments import picture
+from selfmis_plugin.data.overview import (
+    Overview,
+    overview_lines,
+    summarise,
+    summarise_manifests,
+)
 from selfmis_plugin.data.preprocessing import centre
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.data.store import Store, StoreError
+from selfmis_plugin.data.splits import open_splits
+from selfmis_plugin.data.store import INFO_FILE, SPLITS, Store, StoreError
 from selfmis_plugin.data.wfdb_reader import read_recording
 from selfmis_plugin.drawing.ecg import LAYOUTS, Panel, draw_panels
 from selfmis_plugin.drawing.overview import draw_overview
@@ -31,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         description="Draw a store's overview (and print it as a table), or one of its records on "
         "millimetre paper: 25 mm/s, 10 mm/mV.",
     )
-    parser.add_argument("store", type=Path, metavar="STORE", help="folder of a prepared store")
+    parser.add_argument("store", type=Path, metavar="STORE", help="a store, or manifests of one")
     parser.add_argument("--record", metavar="ID", help="draw this record; see train.tsv for names")
     parser.add_argument(
         "--raw",
@@ -48,29 +55,46 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--dpi", type=_dpi, default=150, help="dots an inch (default: %(default)s)")
     parser.add_argument(
         "--out",
-        type=Path,
+        type=picture,
         metavar="FILE",
-        help="picture to write (default: STORE-overview.png or STORE-ID.png in this folder)",
+        help="picture to write: .png, .pdf, .svg and others, by its name (default: "
+        "STORE-overview.png or STORE-ID.png in this folder)",
     )
     options = parser.parse_args(argv)
     if options.raw is not None and options.record is None:
         parser.error("--raw needs --record")
+    lines = []
     try:
-        store = Store.open(options.store)
         if options.record is None:
-            overview = summarise(store)
-            print("\n".join(overview_lines(overview)))
+            overview = _overview(options.store)
+            lines = overview_lines(overview)
             figure = draw_overview(overview, dpi=options.dpi)
         else:
-            figure = _draw_record(store, options)
-        out = options.out or Path(f"{store.path.name}-{_file_name(options.record)}.png")
+            figure = _draw_record(_store(options.store), options)
+        name = f"{options.store.absolute().name}-{_file_name(options.record)}.png"
+        out = options.out or Path(name)
         with whole_file(out) as temporary:
             figure.savefig(temporary)
     except (StoreError, RecordError, OSError, ValueError) as error:
         print(f"selfmis show: {error}", file=sys.stderr)
         return 1
-    print(out)
+    print("\n".join([*lines, str(out)]))
     return 0
+
+
+def _overview(folder: Path) -> Overview:
+    return summarise_manifests(folder) if _is_manifests(folder) else summarise(Store.open(folder))
+
+
+def _store(folder: Path) -> Store:
+    if _is_manifests(folder):
+        return next(iter(open_splits(folder).values())).store
+    return Store.open(folder)
+
+
+def _is_manifests(folder: Path) -> bool:
+    manifests = [folder / f"{split}.tsv" for split in SPLITS]
+    return not (folder / INFO_FILE).exists() and any(map(Path.is_file, manifests))
 
 
 def _draw_record(store: Store, options: argparse.Namespace) -> Figure:

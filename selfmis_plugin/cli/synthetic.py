@@ -6,8 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.data.synthetic import LAYOUTS, CohortError, CohortSummary, write_cohort
+from selfmis_plugin.data.synthetic import LAYOUTS, CohortError, write_cohort
 
 __all__ = ["TITLE", "add_arguments", "run"]
 
@@ -40,22 +39,5 @@ def run(args: argparse.Namespace) -> int:
     except (CohortError, OSError) as error:
         print(f"synthetic: {error}", file=sys.stderr)
         return 1
-    print(_describe(summary))
+    print(summary)
     return 0
-
-
-def _describe(summary: CohortSummary) -> str:
-    """Records, patients, time and positives, the nine infarction types first."""
-    done = "already there" if summary.already_there else f"written in {summary.seconds:.1f} s"
-    lines = [
-        f"{summary.path}: {summary.layout}, {summary.records} records of "
-        f"{summary.patients} patients, seed {summary.seed}, {done}"
-    ]
-    if summary.layout != "ptbxl":
-        lines.append("simulated statements (this layout has no labels on disk):")
-    else:
-        lines.append("records per statement:")
-    others = [code for code in summary.positives if code not in INFARCTION_TYPES]
-    for codes in (INFARCTION_TYPES, others):
-        lines.append("  " + "  ".join(f"{code} {summary.positives.get(code, 0)}" for code in codes))
-    return "\n".join(lines)

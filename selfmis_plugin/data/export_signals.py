@@ -34,9 +34,9 @@ from scipy.signal import resample_poly
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.parallel import ordered_map
 from selfmis_plugin.data.preprocessing import LOWEST_RATE, resampling_ratio
-from selfmis_plugin.data.splits import Split, open_split
-from selfmis_plugin.data.store import RECORDS_FILE, SIGNALS_FILE, SPLITS, Store, StoreError
-from selfmis_plugin.files import whole_file, write_json
+from selfmis_plugin.data.splits import Split, open_splits
+from selfmis_plugin.data.store import RECORDS_FILE, SIGNALS_FILE, Store, StoreError
+from selfmis_plugin.files import require_folder, whole_file, write_json
 
 FORMAT = "fairseq-signals"
 EXPORT_FILE = "export.json"
@@ -209,7 +209,7 @@ def export_signals(
         If *data* cannot be read, a record lacks a lead that is kept, the label set is unknown, or
         *dest* holds something else.
     """
-    splits = _open_splits(data)
+    splits = open_splits(data)
     store = next(iter(splits.values())).store
     labels = _check(options, splits, store)
     folder = Path(dest).absolute()
@@ -243,18 +243,6 @@ def export_signals(
     write_json(folder / EXPORT_FILE, {"format": FORMAT, "plan": plan, "complete": True})
     counts = {name: len(split.rows) for name, split in splits.items()}
     return ExportSummary(folder, counts, written, len(rows) - written, seconds)
-
-
-def _open_splits(data: str | os.PathLike[str]) -> dict[str, Split]:
-    there = [split for split in SPLITS if (Path(data) / f"{split}.tsv").is_file()]
-    splits = {split: open_split(data, split) for split in there or SPLITS[:1]}
-    stores = {split.store.path for split in splits.values()}
-    if len(stores) > 1:
-        raise StoreError(
-            f"{data}: its manifests are of several stores ({', '.join(map(str, sorted(stores)))}); "
-            "export each one by itself"
-        )
-    return splits
 
 
 def _check(options: ExportOptions, splits: dict[str, Split], store: Store) -> tuple[str, ...]:
@@ -295,6 +283,7 @@ def _rate_and_samples(store: Store, options: ExportOptions) -> tuple[float, int]
 
 def _begin(folder: Path, plan: dict[str, Any], overwrite: bool) -> None:
     """Make the folder, or check that what is there is the same export, begun before."""
+    require_folder(folder)
     path = folder / EXPORT_FILE
     if folder.exists() and any(folder.iterdir()):
         try:

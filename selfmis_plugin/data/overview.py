@@ -1,4 +1,5 @@
-"""What is in a store: counts by split, label, rate, repair, lead and reason of refusal."""
+"""What is in a store, or in manifests of one: counts by split, label, rate, repair and lead, and
+of refusals by reason."""
 
 from __future__ import annotations
 
@@ -6,8 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from selfmis_plugin.data.store import REFUSED_FILE, SPLITS, Store, StoreInfo
+import pandas as pd
+
+from selfmis_plugin.data.splits import open_splits
+from selfmis_plugin.data.store import REFUSED_FILE, SPLITS, Store, StoreInfo, read_manifest
+from selfmis_plugin.data.store_format import ALL_TRAINING
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -18,12 +24,14 @@ _ABSENT = re.compile(r"leads .* absent")
 
 @dataclass(frozen=True)
 class Overview:
-    """Counts over a store.
+    """Counts over a store, or over the records that manifests of one list.
 
     Attributes
     ----------
     info
         The store's description.
+    notes
+        What else to know about which records are counted.
     records, patients
         Number of records and patients by split.
     shared_patients
@@ -41,10 +49,11 @@ class Overview:
     leads
         Records by lead that is present.
     refused
-        Refused records by reason, names and numbers left out.
+        Records that were refused when the store was made, by reason, names and numbers left out.
     """
 
     info: StoreInfo
+    notes: tuple[str, ...]
     records: dict[str, int]
     patients: dict[str, int]
     shared_patients: int
@@ -56,6 +65,11 @@ class Overview:
     leads: dict[str, int]
     refused: Counter[str]
 
+    @property
+    def total(self) -> int:
+        """Number of records that are counted."""
+        return sum(self.records.values())
+
 
 def summarise(store: Store) -> Overview:
     """Count what is in a store.
@@ -63,9 +77,37 @@ def summarise(store: Store) -> Overview:
     Raises
     ------
     StoreError
-        If its table of records cannot be read.
+        If its table of records, or its training manifest, cannot be read.
     """
-    table = store.records
+    everything = store.path / f"{ALL_TRAINING}.tsv"
+    notes: tuple[str, ...] = ()
+    if everything.is_file():
+        chosen, known = (
+            len(read_manifest(path).record_ids) for path in (store.path / "train.tsv", everything)
+        )
+        notes = (f"train.tsv lists {chosen:,} of the {known:,} in {everything.name}",)
+    return _count(store, store.records, notes)
+
+
+def summarise_manifests(folder: Path) -> Overview:
+    """Count what the manifests of a folder list; splits are the manifests' own.
+
+    Raises
+    ------
+    StoreError
+        As :func:`~selfmis_plugin.data.splits.open_splits`.
+    """
+    splits = open_splits(folder)
+    store = next(iter(splits.values())).store
+    records = store.records
+    table = pd.concat(
+        [records.iloc[part.rows].assign(split=split) for split, part in splits.items()]
+    )
+    note = f"listed by {folder}, of the {len(records):,} records of the store {store.path}"
+    return _count(store, table, (note,))
+
+
+def _count(store: Store, table: pd.DataFrame, notes: tuple[str, ...]) -> Overview:
     splits = table["split"].to_numpy()
     pairs = table[["split", "patient_id"]].drop_duplicates()
     in_splits = pairs["patient_id"].value_counts()
@@ -87,6 +129,7 @@ def summarise(store: Store) -> Overview:
     masks = table["lead_mask"].to_numpy()
     return Overview(
         info=store.info,
+        notes=notes,
         records={split: int((splits == split).sum()) for split in SPLITS},
         patients={split: int((pairs["split"] == split).sum()) for split in SPLITS},
         shared_patients=int((in_splits > 1).sum()),
@@ -104,10 +147,11 @@ def overview_lines(overview: Overview, most_labels: int = 20) -> list[str]:
     """Return the overview as a table to print."""
     info = overview.info
     splits = [split for split in SPLITS if overview.records[split]]
-    total = max(1, info.records)
+    total = max(1, overview.total)
     lines = [
-        f"{info.database}: {info.records:,} records of {info.seconds:g} s at "
+        f"{info.database}: {overview.total:,} records of {info.seconds:g} s at "
         f"{info.sample_rate:g} Hz, filter {info.filter}, prepared by version {info.created_with}",
+        *overview.notes,
         "",
         _row("split", *(f"{split:>9}" for split in splits)),
         _row("records", *(f"{overview.records[split]:>9,}" for split in splits)),
@@ -126,7 +170,7 @@ def overview_lines(overview: Overview, most_labels: int = 20) -> list[str]:
     lines += ["", f"repaired: {overview.repaired:,} ({100 * overview.repaired / total:.1f} %)"]
     lines += _counts(overview.repairs)
     lines.append("recorded at: " + ", ".join(f"{r:g} Hz {n:,}" for r, n in overview.rates.items()))
-    lacking = {lead: info.records - n for lead, n in overview.leads.items() if n < info.records}
+    lacking = {lead: overview.total - n for lead, n in overview.leads.items() if n < overview.total}
     if lacking:
         lines.append("absent leads: " + ", ".join(f"{lead} {n:,}" for lead, n in lacking.items()))
     lines.append(f"refused: {overview.refused.total():,}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.store import Store, StoreError, read_manifest
+from selfmis_plugin.data.store import REFUSED_FILE, SPLITS, Store, StoreError, read_manifest
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,43 @@ def open_split(data: str | os.PathLike[str], split: str) -> Split:
     """
     path = Path(data) / f"{split}.tsv"
     if not path.is_file():
-        there = ", ".join(sorted(p.stem for p in Path(data).glob("*.tsv"))) or "none"
-        raise StoreError(
-            f"{path} is missing (manifests there: {there}). Give the folder of a prepared store "
-            "(make one with 'selfmis prepare'), or a folder with manifests of your own"
-        )
+        raise StoreError(f"{path} is missing: {_instead(Path(data))}")
     manifest = read_manifest(path)
     store = Store.open(manifest.root)
     rows = store.rows_of(manifest.record_ids)
     if len(rows) == 0:
         raise StoreError(f"{path} lists no record")
     return Split(path, store, rows)
+
+
+def _instead(folder: Path) -> str:
+    there = sorted(p.stem for p in folder.glob("*.tsv") if p.name != REFUSED_FILE)
+    if not there:
+        return (
+            "no manifests are there. Give the folder of a prepared store (make one with 'selfmis "
+            "prepare'), or a folder with manifests of your own"
+        )
+    first = next(split for split in ("valid", *SPLITS, there[0]) if split in there)
+    return (
+        f"the splits there are {', '.join(there)}. Name one of them where the command asks for a "
+        f"split, such as --split {first}, or give a folder that has this one"
+    )
+
+
+def open_splits(data: str | os.PathLike[str]) -> dict[str, Split]:
+    """Open every split that a store, or a folder of manifests, has: train, valid and test.
+
+    Raises
+    ------
+    StoreError
+        As :func:`open_split`; and if there is none, or they are of several stores.
+    """
+    there = [split for split in SPLITS if (Path(data) / f"{split}.tsv").is_file()]
+    splits = {split: open_split(data, split) for split in there or SPLITS[:1]}
+    stores = {split.store.path for split in splits.values()}
+    if len(stores) > 1:
+        raise StoreError(
+            f"{data}: its manifests are of several stores ({', '.join(map(str, sorted(stores)))}); "
+            "give each one by itself"
+        )
+    return splits

@@ -38,9 +38,9 @@ def draw_overview(overview: Overview, most_labels: int = 30, dpi: float = 130) -
     """
     figure = Figure(figsize=(14, 8.5), dpi=dpi, layout="constrained")
     FigureCanvasAgg(figure)
-    info = overview.info
+    info, total = overview.info, overview.total
     figure.suptitle(
-        f"{info.database}: {info.records:,} records of {info.seconds:g} s at "
+        f"{info.database}: {overview.total:,} records of {info.seconds:g} s at "
         f"{info.sample_rate:g} Hz, filter {info.filter}",
         fontsize=14,
         weight="bold",
@@ -48,10 +48,10 @@ def draw_overview(overview: Overview, most_labels: int = 30, dpi: float = 130) -
     grid = figure.add_gridspec(3, 3, width_ratios=(1.25, 1, 1))
     _labels(figure.add_subplot(grid[:, 0]), overview, most_labels)
     _splits(figure.add_subplot(grid[0, 1]), overview)
-    _bars(figure.add_subplot(grid[0, 2]), "leads", overview.leads, info.records, top=info.records)
+    _bars(figure.add_subplot(grid[0, 2]), "leads", overview.leads, total, top=total)
     rates = {f"{rate:g} Hz": count for rate, count in sorted(overview.rates.items())}
-    _bars(figure.add_subplot(grid[1, 1]), "recorded at", rates, info.records)
-    _bars(figure.add_subplot(grid[1, 2]), "repairs", overview.repairs, info.records)
+    _bars(figure.add_subplot(grid[1, 1]), "recorded at", rates, total)
+    _bars(figure.add_subplot(grid[1, 2]), "repairs", overview.repairs, total)
     read = info.records + overview.refused.total()
     _bars(figure.add_subplot(grid[2, 1:]), "refused", overview.refused, read, longest=90)
     return figure

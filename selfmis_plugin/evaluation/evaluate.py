@@ -72,7 +72,7 @@ def evaluate(
         "records": len(part.rows),
     }
     if isinstance(trained, LoadedClassifier):
-        figures = figures_of(_predictions(trained, part, batch_size), draws)
+        figures = figures_of(_predictions(trained, part, batch_size, labels is not None), draws)
         return about | figures | coverage(trained, data, split)
     return about | _retrieval(trained, part, batch_size, ranks)
 
@@ -102,7 +102,8 @@ def predict_split(
             f"{checkpoint} is of pre-training and predicts no label: give a classifier's "
             "checkpoint, such as a linear probe's on it"
         )
-    return _predictions(trained, fitting_split(trained, data, split), batch_size)
+    part = fitting_split(trained, data, split)
+    return _predictions(trained, part, batch_size, labels is not None)
 
 
 def coverage(trained: LoadedClassifier, data: str | Path, split: str = "test") -> dict[str, Any]:
@@ -215,15 +216,14 @@ def outputs(
         yield compute(torch.from_numpy(signal).to(device))
 
 
-def _predictions(trained: LoadedClassifier, part: Split, batch_size: int) -> Predictions:
+def _predictions(
+    trained: LoadedClassifier, part: Split, batch_size: int, renamed: bool
+) -> Predictions:
+    # renamed: whether the labels' names are the user's, who can give others.
     known = part.store.info.labels
     columns = [column for column, label in enumerate(trained.labels) if label in known]
     if not columns:
-        raise CheckpointError(
-            f"{trained.path}: {part.store.path} has none of its labels "
-            f"({', '.join(trained.labels[:10])}): give records that have some, or the names "
-            "by which they go there"
-        )
+        raise CheckpointError(_other_labels(trained, part, renamed))
     labels = tuple(trained.labels[column] for column in columns)
     network = trained.network(part.store.info.sample_rate)
     logits = torch.cat(
@@ -240,6 +240,21 @@ def _predictions(trained: LoadedClassifier, part: Split, batch_size: int) -> Pre
         part.store.targets(part.rows, labels).astype(bool),
         logits.numpy()[:, columns],
     )
+
+
+def _other_labels(trained: LoadedClassifier, part: Split, renamed: bool) -> str:
+    found = dict.fromkeys(name for names in part.store.info.label_sets.values() for name in names)
+    return (
+        f"{trained.path} predicts {_first(trained.labels)}, and no label of that name is in "
+        f"{part.store.path}, which has {_first(list(found)) or 'no labels'}: give a store whose "
+        "labels have these names"
+        + (", or name the outputs as the store does, with --labels" if renamed else "")
+    )
+
+
+def _first(names: Sequence[str], most: int = 8) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def _retrieval(

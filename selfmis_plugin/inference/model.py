@@ -22,6 +22,9 @@ from selfmis_plugin.inference.strips import ArrayRecording, Strip, cut_strip
 
 __all__ = ["DISCLAIMER", "PRECISIONS", "LabelResult", "Model", "Prediction", "load_model"]
 
+#: Labels in a prediction's one line.
+_SHOWN = len(INFARCTION_TYPES)
+
 DISCLAIMER = "For research, not for diagnosis."
 
 PRECISIONS: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -62,7 +65,7 @@ class LabelResult:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """What a classifier says of one recording.
 
@@ -82,6 +85,15 @@ class Prediction:
     labels: tuple[str, ...]
     logits: npt.NDArray[np.float32]
     points: dict[str, OperatingPoint]
+
+    def __repr__(self) -> str:
+        scored, results = self.scored, self.results
+        text = f"{scored.sum()} of {len(scored)} windows scored"
+        for label in self.labels[:_SHOWN] if results else ():
+            text += f", {label} {results[label].probability:.3f}"
+        more = len(results) - _SHOWN
+        text += f", {more} more labels" if more > 0 else ""
+        return f"<Prediction of {self.strip.name!r}: {text}>"
 
     @property
     def scored(self) -> npt.NDArray[np.bool_]:

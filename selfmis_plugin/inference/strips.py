@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +83,7 @@ class StripWindow:
 
     start: float
     seconds: float
-    signal: npt.NDArray[np.int16]
+    signal: npt.NDArray[np.int16] = field(repr=False)
     quality: float
     problem: str
 

@@ -23,7 +23,7 @@ from selfmis_plugin.evaluation.embeddings import TOWERS, embed_split
 from selfmis_plugin.evaluation.evaluate import evaluate, figures_of, predict_split
 from selfmis_plugin.evaluation.predictions import Predictions
 from selfmis_plugin.evaluation.statistics import DRAWS, Report, judge
-from selfmis_plugin.files import whole_file, write_json
+from selfmis_plugin.files import require_folder, whole_file, write_json
 from selfmis_plugin.report.figures import (
     draw_calibration,
     draw_intervals,
@@ -79,7 +79,10 @@ def write_report(request: Request) -> Path:
         If a checkpoint cannot be read, is of the wrong kind, or needs data prepared otherwise.
     StoreError
         If the data cannot be read.
+    NotADirectoryError
+        If a file is where the folder is to be.
     """
+    require_folder(request.dest)
     predictions = predict_split(request.checkpoint, request.data, request.split)
     by_record = judge(predictions, request.draws)
     by_patient = judge(predictions.by_patient(), request.draws)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.parallel import ordered_map
 from selfmis_plugin.data.synthetic.ecgid_layout import EcgIdLayout
 from selfmis_plugin.data.synthetic.layouts import (
@@ -80,6 +81,24 @@ class CohortSummary:
     positives: dict[str, int]
     seconds: float
     already_there: bool
+
+    def __str__(self) -> str:
+        """Records, patients, time and positives, the nine infarction types first."""
+        done = "already there" if self.already_there else f"written in {self.seconds:.1f} s"
+        lines = [
+            f"{self.path}: {self.layout}, {self.records:,} records of {self.patients:,} patients, "
+            f"seed {self.seed}, {done}"
+        ]
+        if self.layout == "ptbxl":
+            lines.append("records per statement:")
+        else:
+            lines.append("simulated statements (this layout has no labels on disk):")
+        others = [code for code in self.positives if code not in INFARCTION_TYPES]
+        for codes in (INFARCTION_TYPES, others):
+            lines.append(
+                "  " + "  ".join(f"{code} {self.positives.get(code, 0)}" for code in codes)
+            )
+        return "\n".join(lines)
 
 
 def write_cohort(
