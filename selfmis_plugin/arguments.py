@@ -19,6 +19,7 @@ __all__ = [
     "leads",
     "picture",
     "positive",
+    "probability",
     "share",
     "whole",
     "workers",
@@ -66,6 +67,14 @@ def share(text: str) -> float:
     value = _number(text)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share, above 0 and at most 1")
+    return value
+
+
+def probability(text: str) -> float:
+    """Read a number from 0 to 1."""
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
     return value
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from selfmis_plugin.cli.main import main
 from tests.support import environment
 
 
@@ -43,3 +44,29 @@ def test_a_reader_who_leaves_is_no_error_worth_a_word(
     os.close(writing)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "Broken" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "demo --seeds 0",
+        "demo --scale none",
+        "report --checkpoint a --data b --dest c --draws 0",
+        "embed --checkpoint a --data b --out c.npy --batch-size 0",
+        "prepare synthetic cohort --records -3",
+        "prepare fraction store --label-fraction 0.5 --dest share --seed x",
+        "predict --model a --rate 0 file",
+    ],
+)
+def test_impossible_numbers_are_refused_before_anything_is_done(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        main(command.split())
+    assert stopped.value.code == 2
+    assert " is not a " in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from selfmis_plugin.arguments import positive, whole, workers
 from selfmis_plugin.demo.known import known_demos
 
 _DEFAULT = "selfmis"
@@ -36,16 +37,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--dest", type=Path, help="folder to fill (default: outputs/demo, outputs/demo-DEMO)"
     )
-    parser.add_argument("--seeds", type=int, default=1, help="number of seeds (default: 1)")
+    parser.add_argument("--seeds", type=whole(1), default=1, help="number of seeds (default: 1)")
     parser.add_argument(
         "--scale",
-        type=float,
+        type=positive,
         default=1.0,
         help="share of the records and epochs to use; below 1 only tries whether everything runs",
     )
     parser.add_argument(
         "--workers",
-        type=int,
+        type=workers,
         default=2,
         help="processes that prepare records, and trainings at a time (default: 2)",
     )

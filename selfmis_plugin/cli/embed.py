@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from selfmis_plugin.arguments import whole
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.embeddings import SINGLE, TOWERS, embed_split
@@ -34,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
         help="of a pre-training checkpoint: the single-lead or the multi-lead encoder "
         "(default: single); a classifier has one encoder",
     )
-    parser.add_argument("--batch-size", type=int, default=128, metavar="N")
+    parser.add_argument("--batch-size", type=whole(1), default=128, metavar="N")
     parser.add_argument("--out", type=Path, required=True, help="FILE.parquet or FILE.npy")
     options = parser.parse_args(argv)
     if options.out.suffix not in (".parquet", ".npy"):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.arguments import LABELS_HELP, labels, picture
+from selfmis_plugin.arguments import LABELS_HELP, labels, picture, positive, probability
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
@@ -62,11 +61,11 @@ def main(argv: Sequence[str]) -> int:
         help="unit of the values: uV, mV, V, or the microvolts in one step; default: the file's",
     )
     parser.add_argument(
-        "--rate", type=_positive, metavar="HZ", help="samples a second; default: the file's"
+        "--rate", type=positive, metavar="HZ", help="samples a second; default: the file's"
     )
     parser.add_argument(
         "--quality",
-        type=_share,
+        type=probability,
         default=PUBLISHED_THRESHOLD,
         metavar="FIGURE",
         help="lowest mean correlation of the beats with the average beat, 0 to 1, of a window that "
@@ -182,26 +181,6 @@ def _draw(path: Path, model: Model, predictions: Sequence[Prediction]) -> None:
             figure.savefig(temporary)
 
 
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above zero")
-    return value
-
-
-def _share(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
-
-
 def _unit(text: str) -> float:
     known = MICROVOLTS.get(plain_unit(text))
-    return _positive(text) if known is None else known
+    return positive(text) if known is None else known

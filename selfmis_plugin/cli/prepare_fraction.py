@@ -71,7 +71,7 @@ def _add_options(parser: argparse.ArgumentParser, required: bool) -> None:
     )
     parser.add_argument(
         "--seed",
-        type=int,
+        type=arguments.whole(0),
         default=0,
         metavar="S",
         help="which patients a fraction takes (default: %(default)s)",

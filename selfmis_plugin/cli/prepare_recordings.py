@@ -103,7 +103,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             metavar="NAMES",
             help=f"the subjects in {split}.tsv, apart by commas, in place of a share",
         )
-    parser.add_argument("--seed", type=int, default=0, help="draws the shares (default: 0)")
+    parser.add_argument(
+        "--seed", type=arguments.whole(0), default=0, help="draws the shares (default: 0)"
+    )
     parser.add_argument(
         "--workers",
         type=arguments.workers,

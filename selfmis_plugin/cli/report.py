@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from selfmis_plugin.arguments import whole
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.statistics import DRAWS
@@ -31,8 +32,10 @@ def main(argv: Sequence[str]) -> int:
         metavar="CHECKPOINT",
         help="the pre-training that the classifier started from: adds retrieval and a map",
     )
-    parser.add_argument("--draws", type=int, default=DRAWS, metavar="N", help="bootstrap draws")
-    parser.add_argument("--worst", type=int, default=6, metavar="N", help="ECGs to draw")
+    parser.add_argument(
+        "--draws", type=whole(1), default=DRAWS, metavar="N", help="bootstrap draws"
+    )
+    parser.add_argument("--worst", type=whole(1), default=6, metavar="N", help="ECGs to draw")
     parser.add_argument("--dest", type=Path, required=True, help="folder for the report")
     options = parser.parse_args(argv)
     if options.draws < 1 or options.worst < 0:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from selfmis_plugin.arguments import whole, workers
 from selfmis_plugin.data.synthetic import LAYOUTS, CohortError, write_cohort
 
 __all__ = ["TITLE", "add_arguments", "run"]
@@ -24,12 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "persons, several recordings each (default: %(default)s)",
     )
     parser.add_argument(
-        "--records", type=int, default=2000, help="number of records (default: %(default)s)"
+        "--records", type=whole(1), default=2000, help="number of records (default: %(default)s)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="seed of every draw (default: %(default)s)"
+        "--seed", type=whole(0), default=0, help="seed of every draw (default: %(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=1, help="processes (default: %(default)s)")
+    parser.add_argument(
+        "--workers", type=workers, default=1, help="processes (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

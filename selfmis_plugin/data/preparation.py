@@ -74,10 +74,11 @@ class Share:
     def __str__(self) -> str:
         before = f", {self.found:,} of them before" if self.found else ""
         rest = f"{self.missing:,} parts of other shares are not" if self.missing else "so are all"
+        when = "When all shares are, make" if self.missing else "Now make"
         return (
             f"share {self.number} of {self.shares}: {self.parts:,} parts with {self.records:,} "
             f"records are finished{before}; {rest}.\n"
-            f"When all shares are, make the store: selfmis prepare merge --dest {self.dest}"
+            f"{when} the store: selfmis prepare merge --dest {self.dest}"
         )
 
 
