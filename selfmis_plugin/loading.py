@@ -149,7 +149,7 @@ def load_trained(
         if "host_encoder" in task:
             config = HostShape(**task["host_encoder"])
             # It needs the toolkit, which takes seconds to import, and which nothing else here does.
-            importlib.import_module("selfmis_plugin.host_recipes")
+            importlib.import_module("selfmis_plugin.toolkit.recipes")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{file} is not a training checkpoint of this plugin ({error!r}), nor an ECGFounder "
