@@ -192,7 +192,7 @@ def _command_line(found: Diagnosis, host: str) -> None:
 
 
 @contextlib.contextmanager
-def _host_speaking() -> Iterator[None]:
+def _host_unheard() -> Iterator[None]:
     """Keep what was asked for free of what hosts print, log and warn of in their own modules."""
     with (
         contextlib.redirect_stdout(sys.stderr),
@@ -204,7 +204,7 @@ def _host_speaking() -> Iterator[None]:
 
 
 def _imports(found: Diagnosis, host: str) -> bool:
-    with _host_speaking():
+    with _host_unheard():
         try:
             compat.apply(host)
             importlib.import_module(host)
@@ -248,7 +248,7 @@ def _patches(found: Diagnosis, host: str) -> None:
 
 
 def _contract(found: Diagnosis, host: str) -> None:
-    with _host_speaking():
+    with _host_unheard():
         lacking = contract.mismatches(host)
     total = len(list(contract.entries(host)))
     found.contract = {"entries": total, "mismatches": lacking}
