@@ -13,13 +13,17 @@ import pkgutil
 import platform
 import sys
 import traceback
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 
-from selfmis_plugin import __version__, compat, host_contract, hosts
+from selfmis_plugin import __version__, compat
+from selfmis_plugin.compat import contract, installed, patching
+from selfmis_plugin.messages import without_messages
 
 PACKAGES = ("torch", "numpy", "scipy", "hydra-core", "omegaconf", "transformers", "wfdb")
 REQUIRED = ("torch", "numpy", "hydra-core", "omegaconf")
@@ -74,7 +78,7 @@ def examine() -> Diagnosis:
     if host is not None:
         _command_line(found, host)
         if _imports(found, host):
-            _patches(found)
+            _patches(found, host)
             _contract(found, host)
     return found
 
@@ -124,15 +128,16 @@ def _cuda(found: Diagnosis) -> None:
 
 
 def _host(found: Diagnosis) -> str | None:
-    installed = hosts.installed()
-    described = [f"{hosts.version(name)} in {hosts.location(name)}" for name in installed]
+    described = [
+        f"{installed.version(name)} in {installed.location(name)}" for name in installed.installed()
+    ]
     found.facts["host"] = "; ".join(described) or "none"
-    owner = hosts.command_line_owner()
-    where = f", in {hosts.location('fairseq_cli')}" if owner else ""
-    found.facts["fairseq_cli"] = f"{owner or 'nobody'}'s{where}"
+    owner = installed.command_line_owner()
+    where = f", in {installed.location(installed.COMMAND_LINE)}" if owner else ""
+    found.facts[installed.COMMAND_LINE] = f"{owner or 'nobody'}'s{where}"
     try:
-        return hosts.only_installed()
-    except hosts.ToolkitError as error:
+        return installed.only_installed()
+    except installed.ToolkitError as error:
         what, _, advice = str(error).partition(". ")
         found.problems.append(Problem(what, advice))
         return None
@@ -156,25 +161,25 @@ def _hook(found: Diagnosis) -> None:
 
 
 def _command_line(found: Diagnosis, host: str) -> None:
-    owner = hosts.command_line_owner()
+    owner = installed.command_line_owner()
     if owner != host:
         found.problems.append(
             Problem(
-                f"fairseq_cli, the package of the training command, is {owner or 'nobody'}'s and "
-                f"not {host}'s",
+                f"{installed.COMMAND_LINE}, the package of the training command, is "
+                f"{owner or 'nobody'}'s and not {host}'s",
                 f"install {host} again"
                 + (
-                    f", after: pip uninstall {' '.join(hosts.DISTRIBUTIONS[owner])}"
+                    f", after: pip uninstall {' '.join(installed.DISTRIBUTIONS[owner])}"
                     if owner
                     else ""
                 )
                 + ". If it runs from a checkout, put that first in PYTHONPATH",
             )
         )
-    built = hosts.has_extension(host)
+    built = installed.has_extension(host)
     found.facts["data_utils_fast"] = "built" if built else "not built"
     if not built:
-        folder = hosts.location(host)
+        folder = installed.location(host)
         found.problems.append(
             Problem(
                 f"{host}'s Cython extension data_utils_fast is not built: its own tasks cannot "
@@ -186,9 +191,20 @@ def _command_line(found: Diagnosis, host: str) -> None:
         )
 
 
+@contextlib.contextmanager
+def _host_unheard() -> Iterator[None]:
+    """Keep what was asked for free of what hosts print, log and warn of in their own modules."""
+    with (
+        contextlib.redirect_stdout(sys.stderr),
+        without_messages(),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _imports(found: Diagnosis, host: str) -> bool:
-    # Hosts print and log while they are imported; what was asked for has standard output.
-    with contextlib.redirect_stdout(sys.stderr):
+    with _host_unheard():
         try:
             compat.apply(host)
             importlib.import_module(host)
@@ -208,10 +224,10 @@ def _imports(found: Diagnosis, host: str) -> bool:
 def _advice(host: str, error: BaseException) -> str:
     advice = []
     missing = str(getattr(error, "name", None) or "").split(".")[0]
-    for package, version in hosts.REQUIREMENTS[host].items():
+    for package, version in installed.REQUIREMENTS[host].items():
         if isinstance(error, ImportError) and (missing == package or package in str(error)):
             advice.append(f"pip install {package}=={version}")
-    for distribution, replacement in hosts.REPLACED.items():
+    for distribution, replacement in installed.REPLACED.items():
         if _version(distribution):
             advice.append(f"pip uninstall {distribution} && {replacement}")
     if not advice and isinstance(error, ModuleNotFoundError):
@@ -222,22 +238,8 @@ def _advice(host: str, error: BaseException) -> str:
     )
 
 
-def _patches(found: Diagnosis) -> None:
-    for patch in (*compat.AT_THE_START, *compat.FOR_A_RUN):
-        if patch.name in compat.APPLIED:
-            state = "applied"
-        elif found.facts["host"].startswith(compat.PATCHED_HOST) and patch.needed():
-            state = f"applied in runs: {patch.runs}"
-        else:
-            state = "not needed"
-        found.patches.append(
-            {
-                "name": patch.name,
-                "state": state,
-                "reason": patch.reason,
-                "version": patch.version,
-            }
-        )
+def _patches(found: Diagnosis, host: str) -> None:
+    found.patches = patching.states(host)
     found.facts["train with"] = (
         "selfmis train (the host needs patches before it is imported)"
         if compat.APPLIED
@@ -246,11 +248,11 @@ def _patches(found: Diagnosis) -> None:
 
 
 def _contract(found: Diagnosis, host: str) -> None:
-    with contextlib.redirect_stdout(sys.stderr):
-        lacking = host_contract.mismatches(host)
-    total = len(list(host_contract.entries(host)))
+    with _host_unheard():
+        lacking = contract.mismatches(host)
+    total = len(list(contract.entries(host)))
     found.contract = {"entries": total, "mismatches": lacking}
-    advice = f"use a supported version: {hosts.SUPPORTED[host]}"
+    advice = f"use a supported version: {installed.SUPPORTED[host]}"
     found.problems += [Problem(f"the plugin relies on it: {line}", advice) for line in lacking]
 
 

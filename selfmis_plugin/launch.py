@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin import hosts, paths, registration, toolkit, training
+from selfmis_plugin import paths, registration, toolkit, training
 
 
 def configs_folder() -> Path:
@@ -52,12 +52,9 @@ def at_hydra_start(search_path: Any) -> None:
         ``--config-dir``, so ours is added only where none is given: otherwise it would hide an
         edited copy.
     """
-    if len(hosts.installed()) > 1:
-        print(
-            f"selfmis: fairseq and fairseq-signals are both installed; this command is "
-            f"{toolkit.HOST}'s, whatever was meant. Keep one of them.",
-            file=sys.stderr,
-        )
+    warning = toolkit.warning_of_two_hosts()
+    if warning is not None:
+        print(f"selfmis: {warning}", file=sys.stderr)
     paths.remember_launch_folder()
     registration.register_all()
     toolkit.replace_worker_entry(training.train_main)

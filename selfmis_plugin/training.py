@@ -57,7 +57,7 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         )
     done = toolkit.mend_for_run(cfg)
     if done and cfg.distributed_training.distributed_rank in (0, None):
-        logger.info("%s was adapted: %s", toolkit.HOST, "; ".join(done))
+        logger.info("%s was adapted: %s", toolkit.host_name(), "; ".join(done))
     if issubclass(toolkit.task_class(cfg.task), StoreTask):
         if cfg.common.fp16 and not torch.cuda.is_available():
             raise RuntimeError(

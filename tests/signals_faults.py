@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from selfmis_plugin import compat
+from selfmis_plugin.compat import patching
 
 HOST = "fairseq_signals"
 
@@ -137,14 +137,14 @@ TASK = {"_name": "ecg_pretraining", "data": "", "criterion_name": "clocs"}
 
 
 def main() -> None:
-    at_the_start, compat.AT_THE_START = compat.AT_THE_START, ()
-    compat.apply(HOST)  # no more than its import takes
+    at_the_start, patching.AT_THE_START = patching.AT_THE_START, ()
+    patching.apply(HOST)  # no more than its import takes
     cfg = OmegaConf.create(
         {"model": MODEL, "task": TASK, "criterion": {"_name": "clocs", "temp": 0.3}}
     )
     OmegaConf.set_struct(cfg, True)
     outcomes: dict[str, dict[str, Any]] = {}
-    for patch in (*at_the_start[1:], *compat.FOR_A_RUN):
+    for patch in (*at_the_start[1:], *patching.FOR_A_RUN):
         outcomes[patch.name] = {"needed": patch.needed(), "before": outcome(patch.name, cfg)}
         if outcomes[patch.name]["needed"]:
             patch.apply(cfg)

@@ -23,12 +23,12 @@ from selfmis_plugin.experiments.commands import Spent, last_checkpoint, run_logg
 from selfmis_plugin.experiments.infarction_report import write_infarction_report
 from selfmis_plugin.experiments.side_by_side import cost_points
 from selfmis_plugin.experiments.tables import Measured
-from selfmis_plugin.host_recipes import read_host_shape
 from selfmis_plugin.launch import config_name
 from selfmis_plugin.loading import load_trained
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import PROBE, UNLABELLED
 from selfmis_plugin.nn.zero_masked import ZeroMaskedInput
+from selfmis_plugin.toolkit.recipes import read_host_shape
 from tests.checkpoint_files import write_classifier
 
 NAMES = ("simclr", "wav2vec2", "3kg", "clocs", "w2v_cmsc")

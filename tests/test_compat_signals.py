@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from selfmis_plugin import compat
+from selfmis_plugin.compat.at_start import AT_THE_START, HASHABLE
+from selfmis_plugin.compat.for_runs import FOR_A_RUN
 from tests.signals_faults import ATTEMPTS
 from tests.support import environment
 
@@ -55,9 +57,9 @@ def test_it_fails_without_the_patch(outcomes: dict, name: str) -> None:
 
 @pytest.mark.signals
 def test_every_patch_has_such_a_test() -> None:
-    names = {patch.name for patch in (*compat.AT_THE_START, *compat.FOR_A_RUN)}
-    assert names == {*ATTEMPTS, compat.HASHABLE.name}
-    assert all(p.reason and p.version for p in (*compat.AT_THE_START, *compat.FOR_A_RUN))
+    names = {patch.name for patch in (*AT_THE_START, *FOR_A_RUN)}
+    assert names == {*ATTEMPTS, HASHABLE.name}
+    assert all(p.reason and p.version for p in (*AT_THE_START, *FOR_A_RUN))
 
 
 @pytest.mark.signals
@@ -76,7 +78,7 @@ def test_nothing_is_done_where_nothing_is_needed(
     """As with the toolkit's own versions, a GPU, and a Python that imports it as it is."""
     compat.apply("fairseq_signals")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert not any(patch.needed() for patch in compat.AT_THE_START)
+    assert not any(patch.needed() for patch in AT_THE_START)
     fresh = {"save_dir": str(tmp_path), "restore_file": "checkpoint_last.pt"}
     cfg = SimpleNamespace(
         criterion=SimpleNamespace(_name="siglip"), checkpoint=SimpleNamespace(**fresh)

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from selfmis_plugin import diagnosis, host_contract, hosts
+from selfmis_plugin import diagnosis
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.compat import contract, installed
 from tests.support import environment
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -73,6 +74,14 @@ def test_nothing_is_wrong_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert ": applied" not in printed
 
 
+def test_the_hosts_chatter_is_left_out(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "selfmis_plugin.cli.main", "doctor"],
+        env=environment(), cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "No problems found." in done.stdout and done.stderr == ""
+
+
 @pytest.mark.signals
 def test_fairseq_signals_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
@@ -87,7 +96,7 @@ def test_fairseq_signals_is_described(capsys: pytest.CaptureFixture[str]) -> Non
     new = not importlib.metadata.version("omegaconf").startswith("2.0")
     expected = "applied" if new else "not needed"
     assert states["omegaconf._utils.is_primitive_type restored"] == expected
-    built = hosts.has_extension("fairseq_signals")
+    built = installed.has_extension("fairseq_signals")
     assert ("data_utils_fast" in problems(found)) is not built
 
 
@@ -143,11 +152,11 @@ def test_versions_that_do_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_release_that_lost_something_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (host,) = hosts.installed()
+    (host,) = installed.installed()
     tasks = sys.modules.get(f"{host}.tasks") or importlib.import_module(f"{host}.tasks")
     monkeypatch.delattr(tasks, "setup_task")
     assert main(["doctor"]) == 1
     printed = capsys.readouterr().out
     assert f"{host}.tasks.setup_task is gone" in printed and "What to do" in printed
-    names = len(list(host_contract.entries(host)))
+    names = len(list(contract.entries(host)))
     assert f"{names - 1} of {names} names" in printed

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from selfmis_plugin import compat, host_contract, toolkit
-from selfmis_plugin.host_contract import CONFIG_KEYS, entries, mismatches
+from selfmis_plugin import compat
+from selfmis_plugin.compat.contract import CONFIG_KEYS, NAMES, entries, mismatches
 from selfmis_plugin.launch import configs_folder
+from selfmis_plugin.toolkit import parts
 
 
 def test_the_embedded_host_keeps_it() -> None:
@@ -32,7 +33,7 @@ def test_all_that_is_imported_from_a_host_is_in_it(host: str) -> None:
     listed = {(module, name) for module, name, _ in entries(host)}
     imported = {
         (node.module, alias.name)
-        for node in ast.walk(ast.parse(inspect.getsource(toolkit)))
+        for node in ast.walk(ast.parse(inspect.getsource(parts)))
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == host
         for alias in node.names
     }
@@ -67,7 +68,7 @@ def fake_host(name: str) -> dict[str, types.ModuleType]:
     config = dataclasses.make_dataclass(
         "Config", [(s, Any, dataclasses.field(default_factory=c)) for s, c in sections.items()]
     )
-    vars(modules[f"{name}.dataclass.configs"])[host_contract.NAMES[name]["Config"]] = config
+    vars(modules[f"{name}.dataclass.configs"])[NAMES[name]["Config"]] = config
     return modules
 
 
@@ -94,7 +95,7 @@ def test_everything_that_broke_is_told_at_once(host: str, monkeypatch: pytest.Mo
     del metrics.log_speed  # type: ignore[attr-defined]
     train.should_stop_early = taking("cfg", "score")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, f"{host}.distributed.utils", None)  # type: ignore[arg-type]
-    task = getattr(modules[f"{host}.tasks"], host_contract.NAMES[host]["Task"])
+    task = getattr(modules[f"{host}.tasks"], NAMES[host]["Task"])
     del task.begin_epoch
     monkeypatch.setitem(CONFIG_KEYS, "common", "seed sead")
     told = mismatches(host)

@@ -16,6 +16,7 @@ import torch
 from selfmis_plugin import compat, toolkit
 from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.compat.at_start import AT_THE_START
 from tests.support import TINY, logged, train, train_in_spawned_worker
 from tests.wearables import MULTI, wearable_recording, write_csv
 
@@ -84,7 +85,7 @@ def test_what_was_adapted_is_said_on_one_line(runs: dict) -> None:
 def test_what_was_adapted_needs_nothing_more() -> None:
     assert toolkit.HOST == "fairseq_signals"
     assert compat.apply(toolkit.HOST) == []
-    assert not any(patch.needed() for patch in compat.AT_THE_START)
+    assert not any(patch.needed() for patch in AT_THE_START)
 
 
 def test_the_same_command_resumes_and_finds_nothing_to_do(runs: dict) -> None:

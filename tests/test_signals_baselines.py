@@ -13,8 +13,8 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from selfmis_plugin import hosts
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.compat import installed
 from selfmis_plugin.launch import configs_folder
 from selfmis_plugin.loading import load_trained
 from tests.support import logged, train
@@ -43,7 +43,7 @@ def config(path: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
 def test_the_hyperparameters_are_those_of_the_toolkits_recipe(name: str) -> None:
-    host = hosts.location("fairseq_signals")
+    host = installed.location("fairseq_signals")
     assert host is not None
     theirs = config(host.parent / "examples" / EXAMPLES[name])
     ours = config(configs_folder() / f"baselines/{name}.yaml")
@@ -64,7 +64,7 @@ def test_the_hyperparameters_are_those_of_the_toolkits_recipe(name: str) -> None
 
 @pytest.mark.parametrize("name", list(EXAMPLES))
 def test_the_learning_rate_is_that_of_the_recipe(name: str) -> None:
-    host = hosts.location("fairseq_signals")
+    host = installed.location("fairseq_signals")
     assert host is not None
     rates = [
         [float(rate) for rate in config(path)["optimization"]["lr"]]

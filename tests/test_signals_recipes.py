@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from selfmis_plugin import hosts
 from selfmis_plugin.cli import prepare
+from selfmis_plugin.compat import installed
 from tests.support import train, write_store
 
 pytestmark = pytest.mark.signals
@@ -46,9 +46,9 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(name: str, exports: Path, folder: Path, epochs: int) -> str:
-    host = hosts.location("fairseq_signals")
+    host = installed.location("fairseq_signals")
     assert host is not None
-    assert hosts.has_extension("fairseq_signals"), (
+    assert installed.has_extension("fairseq_signals"), (
         "the toolkit's own recipes need its Cython extension: "
         f"cd {host.parent} && python setup.py build_ext --inplace"
     )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from selfmis_plugin import compat, hosts, toolkit, training
+from selfmis_plugin import compat, toolkit, training
+from selfmis_plugin.compat import at_start, installed
 
 
 @pytest.mark.parametrize(
@@ -22,9 +23,9 @@ from selfmis_plugin import compat, hosts, toolkit, training
     ],
 )
 def test_no_host_or_two(monkeypatch: pytest.MonkeyPatch, found: list[str], message: str) -> None:
-    monkeypatch.setattr(hosts, "installed", lambda: found)
-    with pytest.raises(hosts.ToolkitError, match=message):
-        hosts.only_installed()
+    monkeypatch.setattr(installed, "installed", lambda: found)
+    with pytest.raises(installed.ToolkitError, match=message):
+        installed.only_installed()
 
 
 def test_owner_of_the_shared_package_is_told(
@@ -37,7 +38,7 @@ def test_owner_of_the_shared_package_is_told(
         "fairseq_cli", package / "__init__.py", submodule_search_locations=[str(package)]
     )
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
-    assert hosts.command_line_owner() == "fairseq_signals"
+    assert installed.command_line_owner() == "fairseq_signals"
 
 
 def test_embedded_host_needs_no_adaptation() -> None:
@@ -66,7 +67,7 @@ def test_dataclass_defaults_are_accepted_only_meanwhile() -> None:
     if sys.version_info >= (3, 11):
         with pytest.raises(ValueError, match="mutable default"):
             make()
-    with compat.hashable_dataclass_defaults() as changed:
+    with at_start.hashable_dataclass_defaults() as changed:
         outer = make()
     assert outer().inner == Inner(1) and changed == ["Inner"]
 

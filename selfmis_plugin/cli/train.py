@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
-import os
 import sys
 from collections.abc import Sequence
-
-from selfmis_plugin import compat
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,10 +19,5 @@ def main(argv: Sequence[str]) -> int:
     except RuntimeError as error:
         print(f"selfmis train: {error}\n'selfmis doctor' says more.", file=sys.stderr)
         return 2
-    os.environ[compat.WORKER_HOST] = toolkit.HOST
-    if importlib.metadata.version("hydra-core").startswith("1.0."):
-        # On Python 3.10 and newer this Hydra fails while it prints an error, and ends with its own.
-        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    sys.argv = ["selfmis train", *argv]
-    importlib.import_module("fairseq_cli.hydra_train").cli_main()
+    toolkit.run_command_line(["selfmis train", *argv])
     return 0

@@ -70,10 +70,9 @@ def train(
     """
     arguments = ["--config-name", config, f"hydra.run.dir={run}"]
     arguments += [f"{key}={_as_override(value)}" for key, value in overrides.items()]
-    # The host's own command. 'selfmis train' is the same, for a host that must be adapted to
-    # this Python first.
-    command = Path(sys.executable).with_name("fairseq-hydra-train")
-    if command.is_file() and not toolkit.ADAPTATIONS:
+    # 'selfmis train' is the same, for a host that must be adapted to this Python first.
+    command = toolkit.own_command()
+    if command is not None:
         return run_logged([str(command), *arguments], log, threads)
     return run_selfmis(["train", *arguments], log, threads)
 

@@ -13,10 +13,10 @@ from selfmis_plugin.arguments import default_workers
 from selfmis_plugin.data.export_signals import ExportOptions, export_signals
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.host_recipes import HOW_TO_GET_SIGNALS
 from selfmis_plugin.launch import configs_folder
 from selfmis_plugin.methods.method import Export, Method
 from selfmis_plugin.registration import register_all
+from selfmis_plugin.toolkit.recipes import HOW_TO_GET_SIGNALS
 
 _FEW = 20_000
 

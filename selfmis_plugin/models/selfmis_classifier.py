@@ -12,12 +12,12 @@ import torch.distributed
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import Tower
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.host_recipes import load_host_encoder, read_host_shape
 from selfmis_plugin.models.classifier_start import start_from_classifier
 from selfmis_plugin.models.encoder_config import EncoderConfig, configure, load_tower
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.toolkit.recipes import load_host_encoder, read_host_shape
 
 
 @dataclass

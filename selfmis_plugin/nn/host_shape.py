@@ -16,7 +16,7 @@ __all__ = ["HostShape"]
 
 @dataclass(frozen=True)
 class HostShape:
-    """An encoder of the toolkit's own; :mod:`selfmis_plugin.host_recipes` builds it.
+    """An encoder of the toolkit's own; :mod:`selfmis_plugin.toolkit.recipes` builds it.
 
     Attributes
     ----------

@@ -13,22 +13,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.checkpoints import model_name
+
 #: From a checkpoint's path and content to what was trained.
 Reader = Callable[[Path, Mapping[str, Any]], Any]
 
 
 def reader_of(state: Mapping[str, Any]) -> Reader | None:
     """Return the reader of a checkpoint's model; None if none here knows it."""
-    try:
-        name = state["cfg"]["model"]["_name"]
-    except (KeyError, TypeError):
-        return None
-    found: Reader | None = _known().get(name)
-    return found
+    name = model_name(state)
+    return None if name is None else _known().get(name)
 
 
 def _known() -> dict[str, Reader]:
     readers: dict[str, Reader] = {}
     for module in pkgutil.iter_modules(__path__):
-        readers |= importlib.import_module(f"{__name__}.{module.name}").READERS
+        readers |= getattr(importlib.import_module(f"{__name__}.{module.name}"), "READERS", {})
     return readers

@@ -10,13 +10,19 @@ from typing import Any, ClassVar
 
 import torch
 
-from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints import (
+    CheckpointError,
+    fill,
+    model_name,
+    part_of,
+    read_checkpoint,
+)
 from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.loading import LoadedClassifier, fill, part_of
 from selfmis_plugin.nn.lead_encoder import LeadEncoder
 from selfmis_plugin.nn.lead_views import LeadViews
 from selfmis_plugin.nn.modally_reduced import ModallyReduced, ModallyReducedConfig
+from selfmis_plugin.trained import LoadedClassifier, not_whole
 
 __all__ = [
     "LoadedModallyReduced",
@@ -101,9 +107,9 @@ def load_modally_reduced(path: str | Path) -> LoadedModallyReduced:
     """
     file = Path(path)
     state = read_checkpoint(file)
-    if _name(state) != MODEL:
+    if model_name(state) != MODEL:
         raise CheckpointError(
-            f"{file} is no checkpoint of {MODEL} (its model is {_name(state)!r}): give the "
+            f"{file} is no checkpoint of {MODEL} (its model is {model_name(state)!r}): give the "
             "checkpoint_best.pt of a run of modally_reduced or modally_reduced_small"
         )
     return _read_model(file, state)
@@ -148,7 +154,7 @@ def lead_encoder_weights(
     """
     file = Path(path)
     state = read_checkpoint(file)
-    if _name(state) == CLASSIFIER:
+    if model_name(state) == CLASSIFIER:
         classifier = _read_classifier(file, state)
         if tuple(leads) != classifier.preprocessing.leads:
             raise CheckpointError(
@@ -165,13 +171,6 @@ def lead_encoder_weights(
     return config, weights, replace(trained.preprocessing, leads=tuple(leads))
 
 
-def _name(state: Mapping[str, Any]) -> Any:
-    try:
-        return state["cfg"]["model"]["_name"]
-    except (KeyError, TypeError):
-        return None
-
-
 def _read_model(file: Path, state: Mapping[str, Any]) -> LoadedModallyReduced:
     try:
         model, preprocessing = _described(state)
@@ -180,7 +179,7 @@ def _read_model(file: Path, state: Mapping[str, Any]) -> LoadedModallyReduced:
         )
         weights = part_of(state["model"], "network.")
     except (KeyError, TypeError, ValueError) as error:
-        raise _unreadable(file, error) from error
+        raise not_whole(file, error) from error
     return LoadedModallyReduced(file, config, preprocessing, weights)
 
 
@@ -196,18 +195,11 @@ def _read_classifier(file: Path, state: Mapping[str, Any]) -> LoadedClassifier:
             part_of(state["model"], "network."),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise _unreadable(file, error) from error
+        raise not_whole(file, error) from error
 
 
 def _described(state: Mapping[str, Any]) -> tuple[dict[str, Any], Preprocessing]:
     return state["cfg"]["model"], Preprocessing.from_dict(state["task_state"]["preprocessing"])
-
-
-def _unreadable(file: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(
-        f"{file} is not a whole training checkpoint ({error!r}). Give the checkpoint_best.pt of a "
-        "run"
-    )
 
 
 READERS = {MODEL: _read_model, CLASSIFIER: _read_classifier}

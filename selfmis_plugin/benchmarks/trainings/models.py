@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.benchmarks.trainings.data import noise, write_mat_records, write_store
-from selfmis_plugin.host_recipes import of_different_patients, whole_record
 from selfmis_plugin.launch import configs_folder
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import Export
 from selfmis_plugin.registration import register_all
+from selfmis_plugin.toolkit.recipes import of_different_patients, whole_record
 
 
 @dataclass(frozen=True)

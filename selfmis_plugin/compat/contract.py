@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from selfmis_plugin.hosts import FAIRSEQ, FAIRSEQ_SIGNALS
+from selfmis_plugin.compat.installed import FAIRSEQ, FAIRSEQ_SIGNALS
 
 #: Under which name each host has the parts that differ.
 NAMES = {

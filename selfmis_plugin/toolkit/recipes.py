@@ -1,6 +1,6 @@
 """The pre-trainings that fairseq-signals itself brings: what they give a classifier, and a batch.
 
-With :mod:`selfmis_plugin.toolkit` the only place that knows their names and outputs.
+The only place that knows their names and outputs.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints import CheckpointError, part_of, read_checkpoint
+from selfmis_plugin.compat.installed import FAIRSEQ_SIGNALS
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.hosts import FAIRSEQ_SIGNALS
-from selfmis_plugin.loading import part_of
 from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.nn.zero_masked import Scale

@@ -11,6 +11,8 @@ from pathlib import Path
 
 FAIRSEQ = "fairseq"
 FAIRSEQ_SIGNALS = "fairseq_signals"
+#: The package of the training command; each of them installs one of this name.
+COMMAND_LINE = "fairseq_cli"
 #: The distributions that bring each of them.
 DISTRIBUTIONS = {FAIRSEQ: ("fairseq-fixed", "fairseq"), FAIRSEQ_SIGNALS: (FAIRSEQ_SIGNALS,)}
 #: What they import in one version alone.
@@ -41,7 +43,7 @@ def location(package: str) -> Path | None:
     except ValueError:  # a module without a spec stands in its place
         return None
     # A folder of that name without a package in it, as a checkout's own, has no origin.
-    if spec is None or not (spec.origin or package == "fairseq_cli"):
+    if spec is None or not (spec.origin or package == COMMAND_LINE):
         return None
     folders = spec.submodule_search_locations
     return Path(next(iter(folders))) if folders else None
@@ -49,7 +51,7 @@ def location(package: str) -> Path | None:
 
 def command_line_owner() -> str | None:
     """Which toolkit's ``fairseq_cli`` Python finds: both install a package of that name."""
-    folder = location("fairseq_cli")
+    folder = location(COMMAND_LINE)
     source = folder / "hydra_train.py" if folder else None
     if source is None or not source.is_file():
         return None
@@ -91,7 +93,7 @@ def only_installed() -> str:
     if len(found) > 1:
         raise ToolkitError(
             "fairseq and fairseq-signals are both installed, and both bring a package named "
-            f"fairseq_cli: the one that Python finds here is {command_line_owner()}'s. Training "
+            f"{COMMAND_LINE}: the one that Python finds here is {command_line_owner()}'s. Training "
             "with the other one fails with 'Could not infer task type'. Keep one of them: "
             "'pip uninstall fairseq-fixed fairseq' for fairseq-signals, or "
             "'pip uninstall fairseq_signals' for fairseq, and install the one that you keep "

@@ -1,0 +1,74 @@
+"""The plugin's own file of one encoder: safetensors, with the shape and the preprocessing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from selfmis_plugin.checkpoints.reading import CheckpointError, first_line, refuse_absent
+from selfmis_plugin.checkpoints.weights import EncoderWeights, checked
+from selfmis_plugin.files import whole_file
+from selfmis_plugin.nn.net1d import Net1DConfig
+
+__all__ = ["SUFFIX", "read_own_file", "write_own_file"]
+
+SUFFIX = ".safetensors"
+_FORMAT = "selfmis_encoder"
+
+
+def read_own_file(path: Path) -> EncoderWeights:
+    """Read what :func:`write_own_file` wrote.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read, or is no such file.
+    """
+    refuse_absent(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: cannot be read as a safetensors file ({first_line(error)}): it is cut "
+            "short, damaged or of another format; copy or download it again"
+        ) from error
+    try:
+        if metadata["format"] != _FORMAT:
+            raise ValueError(f"its format is {metadata['format']!r}")
+        config = Net1DConfig(**json.loads(metadata["config"]))
+        described = metadata.get("preprocessing")
+        preprocessing = None if described is None else dict(json.loads(described))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: not an encoder of this plugin ({error!r}): give a file that "
+            "selfmis_plugin.save_encoder wrote"
+        ) from error
+    return EncoderWeights(config, checked(path, weights, config), preprocessing, "encoder")
+
+
+def write_own_file(
+    path: Path,
+    state_dict: Mapping[str, Tensor],
+    config: Net1DConfig,
+    preprocessing: Mapping[str, Any] | None,
+) -> None:
+    """Write weights that fit the shape *config*, whole or not at all."""
+    metadata = {"format": _FORMAT, "config": json.dumps(asdict(config))}
+    if preprocessing is not None:
+        metadata["preprocessing"] = json.dumps(dict(preprocessing))
+    tensors = {
+        name: value.detach().to("cpu", torch.float32, copy=True).contiguous()
+        for name, value in state_dict.items()
+    }
+    with whole_file(path) as temporary:
+        safetensors.torch.save_file(tensors, temporary, metadata)

@@ -1,0 +1,125 @@
+"""Files of :func:`torch.save`, read without running code that they carry."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import zipfile
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ["CheckpointError", "first_line", "read_checkpoint", "refuse_absent", "some"]
+
+#: Where the best checkpoint lies below the folder that people name instead of it.
+_RUN_FILES = ("checkpoint_best.pt", "checkpoints/checkpoint_best.pt")
+_DAMAGED = (
+    "cannot be read as a PyTorch checkpoint: it is cut short, damaged or of another format; "
+    "copy or download it again"
+)
+
+
+class CheckpointError(ValueError):
+    """A file of weights that cannot be used; the message names it and says what to do."""
+
+
+# Toolkits keep numbers of numpy's in the state of their progress metrics.  Building one runs no
+# code of the file.
+_NUMPY_SCALAR = np.float64(0).__reduce__()[0]
+_TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])
+_NUMPY_GLOBALS: list[Any] = [
+    np.dtype,
+    _NUMPY_SCALAR,
+    # numpy 2 moved it; files of either version are read by either, where torch takes a name.
+    *(
+        (_NUMPY_SCALAR, f"numpy.{core}.multiarray.scalar")
+        for core in ("core", "_core")
+        if _TORCH >= (2, 6)
+    ),
+    *(
+        type(np.dtype(name))
+        for name in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")
+    ),
+]
+
+
+def _numpy_allowed() -> AbstractContextManager[Any]:
+    """Let torch build numpy's numbers; torch 2.4 can only be told for good."""
+    if _TORCH >= (2, 5):
+        return torch.serialization.safe_globals(_NUMPY_GLOBALS)
+    torch.serialization.add_safe_globals(_NUMPY_GLOBALS)
+    return nullcontext()
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a file written by :func:`torch.save`, on the CPU, without running code from it.
+
+    Parameters
+    ----------
+    path
+        The file.  Files of the current format are memory-mapped, so that parts which are not used
+        cost nothing; do not overwrite the file in place while the result is in use.
+
+    Returns
+    -------
+    dict
+        What was saved.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not there, is damaged, holds objects other than tensors, numbers, text and
+        containers of them, or is not a dictionary.
+    """
+    path = Path(path)
+    refuse_absent(path)
+    try:
+        with _numpy_allowed():
+            payload = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None
+            )
+    except pickle.UnpicklingError as error:
+        refused = re.search(r"(?:GLOBAL|global:?)\s+(?:GLOBAL\s+)?`?([\w.]+)", str(error))
+        if refused:
+            raise CheckpointError(
+                f"{path}: holds a Python object ({refused[1]}) beside weights, and objects in a "
+                "file can run "
+                "code when they are read: refused. Save its tensors and plain values only, with "
+                "torch.save"
+            ) from error
+        raise CheckpointError(f"{path}: {_DAMAGED}") from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+        raise CheckpointError(f"{path}: {_DAMAGED} ({first_line(error)})") from error
+    if not isinstance(payload, dict):
+        raise CheckpointError(
+            f"{path}: holds a {type(payload).__name__}, not a dictionary of weights: save a state "
+            "dict"
+        )
+    return payload
+
+
+def refuse_absent(path: Path) -> None:
+    """Raise a CheckpointError where *path* is not a file."""
+    if path.is_dir():
+        best = next(
+            (path / name for name in _RUN_FILES if (path / name).is_file()), "checkpoint_best.pt"
+        )
+        raise CheckpointError(f"{path}: is a folder: give a checkpoint's file, such as {best}")
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file: check the path of the checkpoint")
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, its name where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def some(names: Iterable[Any], limit: int = 10) -> str:
+    """Return the first of some names, and how many more there are."""
+    listed = [str(name) for name in names]
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return (", ".join(listed[:limit]) or "nothing") + more

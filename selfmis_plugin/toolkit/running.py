@@ -1,0 +1,109 @@
+"""The host's training: how it is started, and what it keeps to itself while it runs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from selfmis_plugin import compat
+from selfmis_plugin.compat.installed import FAIRSEQ_SIGNALS
+from selfmis_plugin.toolkit.host import ADAPTATIONS, HOST
+
+__all__ = [
+    "best_score",
+    "early_stopping_state",
+    "hand_over",
+    "host_main",
+    "own_command",
+    "replace_worker_entry",
+    "restore_early_stopping",
+    "run_command_line",
+]
+
+
+def own_command() -> Path | None:
+    """Return the host's own training command; None where it cannot train with it as it is."""
+    command = Path(sys.executable).with_name("fairseq-hydra-train")
+    return command if command.is_file() and not ADAPTATIONS else None
+
+
+def run_command_line(argv: Sequence[str]) -> None:
+    """Run the host's own training command in this process.
+
+    Parameters
+    ----------
+    argv
+        The program's name for its messages, and the arguments.
+    """
+    os.environ[compat.WORKER_HOST] = HOST
+    if importlib.metadata.version("hydra-core").startswith("1.0."):
+        # On Python 3.10 and newer this Hydra fails while it prints an error, and ends with its own.
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.argv = list(argv)
+    importlib.import_module("fairseq_cli.hydra_train").cli_main()
+
+
+def hand_over(signal: torch.Tensor) -> torch.Tensor:
+    """Give the int16 microvolts of a batch a type that the host's trainer leaves alone.
+
+    Under ``common.fp16`` fairseq-signals casts int16 tensors to half precision, which turns 2,049
+    microvolts into 2,048; it does not touch int32.
+    """
+    return signal.int() if HOST == FAIRSEQ_SIGNALS else signal
+
+
+def host_main() -> Any:
+    """Return the host's own training function, ``fairseq_cli.train.main``."""
+    return importlib.import_module("fairseq_cli.train").main
+
+
+def replace_worker_entry(entry: Any) -> None:
+    """Make the host's command line train through *entry* in place of its own ``main``.
+
+    Both hosts hand the module global ``pre_main`` of ``fairseq_cli.hydra_train`` to the workers
+    that they spawn (one a GPU), pickled by reference. A worker does not pass through Hydra; it
+    learns of the plugin by importing this function. The command line may also run as ``__main__``.
+    """
+    host_entry = host_main()
+    for name in ("fairseq_cli.hydra_train", "__main__"):
+        module = sys.modules.get(name)
+        if module is not None and getattr(module, "pre_main", None) is host_entry:
+            module.pre_main = entry  # type: ignore[attr-defined]
+
+
+def _stopper() -> Any:
+    return importlib.import_module("fairseq_cli.train").should_stop_early
+
+
+def early_stopping_state() -> dict[str, Any]:
+    """Return the host's count of validations without an improvement, which it does not save."""
+    stopper = _stopper()
+    return {"best": getattr(stopper, "best", None), "num_runs": getattr(stopper, "num_runs", 0)}
+
+
+def restore_early_stopping(state: dict[str, Any]) -> None:
+    """Give the host back what :func:`early_stopping_state` returned; an empty one resets it."""
+    stopper = _stopper()
+    if state.get("best") is None:
+        stopper.__dict__.pop("best", None)
+        stopper.__dict__.pop("num_runs", None)
+    else:
+        stopper.best = float(state["best"])
+        stopper.num_runs = int(state["num_runs"])
+
+
+def best_score() -> float | None:
+    """Return the best validation score that the host knows of, None before the first."""
+    saver = importlib.import_module(
+        "fairseq_signals.utils.checkpoint_utils"
+        if HOST == FAIRSEQ_SIGNALS
+        else "fairseq.checkpoint_utils"
+    ).save_checkpoint
+    return getattr(saver, "best", None)
