@@ -12,6 +12,7 @@ from selfmis_plugin.checkpoints import (
     model_name,
     read_checkpoint,
 )
+from selfmis_plugin.checkpoints.own_file import SUFFIX
 from selfmis_plugin.readers.ecgfounder import ecgfounder_classifier
 from selfmis_plugin.trained import LoadedClassifier, LoadedTowers
 
@@ -22,6 +23,8 @@ def load_trained(
     path: str | Path, labels: Sequence[str] | None = None, named: bool = True
 ) -> LoadedClassifier | LoadedTowers:
     """Read a training checkpoint of this plugin, of either host, or an ECGFounder file.
+
+    A training checkpoint is read as its method says: :mod:`selfmis_plugin.readers`.
 
     Parameters
     ----------
@@ -36,7 +39,11 @@ def load_trained(
     named
         Whether the labels matter. Where they do not, the outputs of such a head are numbered.
 
-    A training checkpoint is read as its method says: :mod:`selfmis_plugin.readers`.
+    Returns
+    -------
+    LoadedClassifier or LoadedTowers
+        A classifier, or the encoders of a pre-training; other methods' readers return what stands
+        for theirs.
 
     Raises
     ------
@@ -44,6 +51,11 @@ def load_trained(
         If the file cannot be read, is neither, or its labels are not known.
     """
     file = Path(path)
+    if file.suffix == SUFFIX:
+        raise CheckpointError(
+            f"{file} holds an encoder alone, as save_encoder writes it: read it with "
+            "selfmis_plugin.load_encoder, or give the checkpoint_best.pt of a run"
+        )
     state = read_checkpoint(file)
     founder = ecgfounder_weights(file, state)
     if founder is not None:

@@ -16,6 +16,7 @@ import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError, to_ecgfounder
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.loading import load_trained
 from selfmis_plugin.nn.net1d import Net1D
 from selfmis_plugin.nn.towers import TwoTowers
 from tests.support import environment
@@ -111,3 +112,9 @@ def test_importing_the_package_does_not_import_torch() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, env=environment(), timeout=120)
     with pytest.raises(AttributeError, match="no_such_name"):
         _ = selfmis_plugin.no_such_name
+
+
+def test_an_encoder_alone_is_told_from_a_training_checkpoint(tmp_path: Path) -> None:
+    selfmis_plugin.save_encoder(Net1D(ONE_LEAD), tmp_path / "encoder.safetensors", PREPARED)
+    with pytest.raises(CheckpointError, match="load_encoder"):
+        load_trained(tmp_path / "encoder.safetensors")

@@ -126,7 +126,7 @@ def test_every_config_composes_and_names_registered_parts(tmp_path: Path) -> Non
     assert done.stdout.count("composed") == len(list(folder.glob("*.yaml"))) >= 7
 
 
-def test_wheel_brings_the_hook_and_the_configs(tmp_path: Path) -> None:
+def test_wheel_brings_the_hook_the_configs_and_the_sources_to_compile(tmp_path: Path) -> None:
     tree = tmp_path / "tree"
     names = ["selfmis_plugin", "manifests", "hydra_plugins", "configs"]
     files = ["setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"]
@@ -138,8 +138,11 @@ def test_wheel_brings_the_hook_and_the_configs(tmp_path: Path) -> None:
     subprocess.run([*build, "--wheel-dir", str(tmp_path), str(tree)], check=True)
     (wheel,) = tmp_path.glob("selfmis_plugin-*.whl")
     site = tmp_path / "site"
+    native = Path("selfmis_plugin", "nn", "native")
+    sources = {file.name for file in (REPOSITORY / native).iterdir() if file.is_file()}
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     subprocess.run([*install, str(site), str(wheel)], check=True)
+    assert {file.name for file in (site / native).iterdir() if file.is_file()} == sources
     # An interpreter of its own: this one's site-packages points at the checkout by a .pth file,
     # which a folder on PYTHONPATH does not bring along.
     venv.create(tmp_path / "env", with_pip=False)

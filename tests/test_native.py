@@ -155,14 +155,48 @@ def test_max_pool_gradient(
     for samples in range(1, 14):
         signal = torch.randint(-2, 3, (2, samples, 32)).to(dtype)
         outputs = -(-samples // stride)
-        grad = torch.randint(1, 9, (2, outputs, 80)).to(dtype)[..., 16:48]
+        grad = torch.randint(1, 9, (2, outputs, 80)).to(dtype)
+        if outputs == 1:
+            # Such strides are as good as contiguous.
+            grad = grad.as_strided(grad.shape, (80, 3, 1))
         totals = []
         for native in (True, False):
             total = torch.ones_like(signal)
             monkeypatch.setattr(shortcut, "has_machine_code", lambda _, native=native: native)
-            shortcut.add_max_pool_gradient(total, grad, signal, stride)
+            shortcut.add_max_pool_gradient(total, grad, 16, signal, stride)
             totals.append(total)
         assert torch.equal(*totals)
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("kernel", [3, 16])
+def test_what_is_not_a_number_stays_where_it_is(dtype: torch.dtype, kernel: int) -> None:
+    given = (t.to(dtype) for t in (torch.randn(32, 16, kernel), torch.randn(32)))
+    left = (kernel - 1) // 2
+    signal = torch.randn(2, 200, 32)
+    # Of a piece of 128 outputs, where the second, shorter one ends.
+    signal[0, 200 - 128 + kernel - 2] = torch.nan
+    _, out = ops.convolve_swish(signal.to(dtype), None, *given, 1, left, 200, False)
+    # Tiles take taps in pairs, so that it may reach one output more.
+    (reached,) = torch.isnan(out[0]).any(1).nonzero(as_tuple=True)
+    assert kernel <= len(reached) <= kernel + kernel % 2
+    assert reached[-1] - reached[0] == len(reached) - 1 and torch.isfinite(out[1]).all()
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("default", [torch.float64, torch.bfloat16])
+def test_gradients_do_not_depend_on_the_default_type(
+    dtype: torch.dtype, default: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    net, signal = Net1D(CONFIG, precision=dtype), torch.randn(2, 1, 301)
+    expected = gradients(net, signal)
+    torch.set_default_dtype(default)
+    try:
+        found = gradients(net, signal)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_near(found, expected, 1e-6)
 
 
 @pytest.fixture
@@ -223,6 +257,40 @@ def test_compiled_once(dtype: torch.dtype, without: pytest.MonkeyPatch, tmp_path
     build.library.cache_clear()
     assert isinstance(first, ctypes.CDLL) and build.library() is not None
     assert made.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+def test_a_damaged_file_is_compiled_again(
+    dtype: torch.dtype, without: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    without.setenv("XDG_CACHE_HOME", str(tmp_path / "whole"))
+    build.library.cache_clear()
+    assert build.library() is not None
+    (whole,) = (tmp_path / "whole" / "selfmis").iterdir()
+    # In another folder, since a library that was loaded is not looked at again.
+    without.setenv("XDG_CACHE_HOME", str(tmp_path / "cut"))
+    cut = tmp_path / "cut" / "selfmis" / whole.name
+    cut.parent.mkdir(parents=True)
+    cut.touch()
+    build.library.cache_clear()
+    assert build.library() is not None
+    assert cut.stat().st_size > 0
+
+
+@pytest.mark.skipif("avx512f" not in build._processor(), reason="needs AVX-512")
+def test_without_a_home_it_goes_on(
+    without: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    without.delenv("XDG_CACHE_HOME", raising=False)
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    without.setattr(Path, "home", no_home)
+    build.library.cache_clear()
+    with caplog.at_level(logging.INFO, "selfmis_plugin"):
+        assert build.library() is None
+    assert "home directory" in caplog.text
 
 
 def test_can_be_switched_off(without: pytest.MonkeyPatch) -> None:

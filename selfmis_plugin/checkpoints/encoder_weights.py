@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfmis_plugin.checkpoints import own_file
 from selfmis_plugin.checkpoints.ecgfounder import ecgfounder_weights, to_ecgfounder
+from selfmis_plugin.checkpoints.own_file import SUFFIX, read_own_file, write_own_file
 from selfmis_plugin.checkpoints.reading import CheckpointError, read_checkpoint, some
 from selfmis_plugin.checkpoints.training import from_training
 from selfmis_plugin.checkpoints.weights import EncoderWeights, Tower, check_leads, check_names
@@ -53,8 +53,8 @@ def load_encoder_weights(path: str | Path, tower: Tower | None = "single") -> En
     path = Path(path)
     if tower not in ("single", "multi", None):
         raise ValueError(f"tower must be 'single' or 'multi', not {tower!r}")
-    if path.suffix == own_file.SUFFIX:
-        weights = own_file.read_own_file(path)
+    if path.suffix == SUFFIX:
+        weights = read_own_file(path)
     else:
         payload = read_checkpoint(path)
         state = payload.get("model")
@@ -106,9 +106,8 @@ def save_encoder_weights(
         with whole_file(path) as temporary:
             torch.save({"state_dict": to_ecgfounder(state_dict, config)}, temporary)
         return
-    if path.suffix != own_file.SUFFIX:
+    if path.suffix != SUFFIX:
         raise ValueError(
-            f"{path}: name the file {own_file.SUFFIX} for this plugin, or .pth for ECGFounder's "
-            "layout"
+            f"{path}: name the file {SUFFIX} for this plugin, or .pth for ECGFounder's layout"
         )
-    own_file.write_own_file(path, state_dict, config, preprocessing)
+    write_own_file(path, state_dict, config, preprocessing)

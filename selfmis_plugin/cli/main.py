@@ -58,10 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _output_is_closed() -> bool:
     """Whether who reads the output has gone, as ``head`` does; then nothing more is written."""
-    output = sys.stdout.fileno()
+    try:
+        output = sys.stdout.fileno()
+    except (AttributeError, OSError):  # replaced by an object without a file
+        return False
     poll = select.poll()
     poll.register(output, 0)
-    if not any(event & select.POLLERR for _, event in poll.poll(0)):
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
         return False
     # Python flushes once more at its end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)

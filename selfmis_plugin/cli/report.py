@@ -35,11 +35,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--draws", type=whole(1), default=DRAWS, metavar="N", help="bootstrap draws"
     )
-    parser.add_argument("--worst", type=whole(1), default=6, metavar="N", help="ECGs to draw")
+    parser.add_argument("--worst", type=whole(0), default=6, metavar="N", help="ECGs to draw")
     parser.add_argument("--dest", type=Path, required=True, help="folder for the report")
     options = parser.parse_args(argv)
-    if options.draws < 1 or options.worst < 0:
-        parser.error("--draws must be at least 1, and --worst at least 0")
     request = Request(
         checkpoint=options.checkpoint,
         data=options.data,

@@ -76,11 +76,12 @@ def residual_block(signal: Tensor, shape: BlockShape, weights: list[Tensor]) -> 
     if torch.is_grad_enabled() and any(t.requires_grad for t in (signal, *weights)):
         out: Tensor = _ResidualBlock.apply(signal, shape, *weights)
         return out
-    return _forward(signal, shape, _cast(weights, signal.dtype), keep=False).out
+    cast = _cast(weights, signal.dtype)
+    return _with_shortcut(signal, _branch(signal, shape, cast, keep=False), shape, cast, keep=False)
 
 
 class _Steps(NamedTuple):
-    """What a forward pass computed: outputs of the convolutions, squeeze-excitation, result.
+    """What a forward pass computed: outputs of the convolutions, squeeze-excitation.
 
     The first and the third lack the biases that :func:`_biases_for_later` names.  Without a
     backward pass to come the second is not kept.
@@ -92,14 +93,13 @@ class _Steps(NamedTuple):
     squeezed: Tensor
     hidden: Tensor
     scale: Tensor
-    out: Tensor
 
 
 def _cast(weights: Any, dtype: torch.dtype) -> list[Tensor]:
     return [weight.to(dtype) for weight in weights]
 
 
-def _forward(signal: Tensor, shape: BlockShape, weights: list[Tensor], keep: bool = True) -> _Steps:
+def _branch(signal: Tensor, shape: BlockShape, weights: list[Tensor], keep: bool = True) -> _Steps:
     weight1, bias1, weight2, bias2, weight3, bias3, fc1, fc1_bias, fc2, fc2_bias = weights
     first_bias, last_bias = _biases_for_later(signal, bias1, bias3)
     conv1 = pointwise(
@@ -113,8 +113,16 @@ def _forward(signal: Tensor, shape: BlockShape, weights: list[Tensor], keep: boo
         squeezed = squeezed + last_bias
     hidden = F.linear(squeezed, fc1, fc1_bias)
     scale = torch.sigmoid(F.linear(F.silu(hidden), fc2, fc2_bias)).unsqueeze(1)
-    out = add_shortcut(signal, conv3, last_bias, scale, shape.stride, shape.channels_before, keep)
-    return _Steps(conv1, conv2, conv3, squeezed, hidden, scale, out)
+    return _Steps(conv1, conv2, conv3, squeezed, hidden, scale)
+
+
+def _with_shortcut(
+    signal: Tensor, steps: _Steps, shape: BlockShape, weights: list[Tensor], keep: bool = True
+) -> Tensor:
+    (bias,) = _biases_for_later(signal, weights[5])
+    return add_shortcut(
+        signal, steps.conv3, bias, steps.scale, shape.stride, shape.channels_before, keep
+    )
 
 
 def _biases_for_later(signal: Tensor, *biases: Tensor) -> tuple[Tensor | None, ...]:
@@ -147,11 +155,10 @@ class _ResidualBlock(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, signal: Tensor, shape: BlockShape, *weights: Tensor) -> Tensor:
         cast = _cast(weights, signal.dtype)
-        steps = _forward(signal, shape, cast)
+        steps = _branch(signal, shape, cast)
         ctx.shape = shape
-        kept = () if shape.recompute else steps[:-1]
-        ctx.save_for_backward(signal, *cast, *kept)
-        return steps.out
+        ctx.save_for_backward(signal, *cast, *(() if shape.recompute else steps))
+        return _with_shortcut(signal, steps, shape, cast)
 
     @staticmethod
     @once_differentiable
@@ -166,11 +173,8 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     weights = saved[:10]
     weight1, bias1, weight2, _, weight3, bias3, fc1, _, fc2, _ = weights
     first_bias, last_bias = _biases_for_later(signal, bias1, bias3)
-    conv2: Tensor | None
-    if shape.recompute:
-        conv1, conv2, conv3, squeezed, hidden, scale, _ = _forward(signal, shape, weights)
-    else:
-        conv1, conv2, conv3, squeezed, hidden, scale = saved[10:]
+    steps = _branch(signal, shape, weights) if shape.recompute else _Steps(*saved[10:])
+    conv1, conv2, conv3, squeezed, hidden, scale = steps
 
     # Squeeze-excitation: out = conv3 * scale, scale a function of the mean of conv3.
     grad_scale, grad_sum = _sums_over_time(grad, conv3)
@@ -201,9 +205,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         activated = swish(signal)
     grad_weight1 = pointwise_weight_gradient(grad_conv1, activated)
     if grad_signal is not None:
-        first = shape.channels_before
-        shortcut = grad[..., first : first + signal.shape[-1]]
-        add_max_pool_gradient(grad_signal, shortcut, signal, shape.stride)
+        add_max_pool_gradient(grad_signal, grad, shape.channels_before, signal, shape.stride)
     return (
         grad_signal,
         None,

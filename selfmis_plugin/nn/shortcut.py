@@ -64,27 +64,40 @@ def add_shortcut(
     return out
 
 
-def add_max_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: int) -> None:
-    """Add the gradient of :func:`_max_pool` by its signal to ``total``; the first of equal samples
-    has it."""
+def add_max_pool_gradient(
+    total: Tensor, grad: Tensor, first: int, signal: Tensor, stride: int
+) -> None:
+    """Add the gradient of the shortcut's max-pool by its signal to *total*; the first of equal
+    samples has it.
+
+    Parameters
+    ----------
+    total, signal
+        ``(batch, time, channels of the signal)``.
+    grad
+        Gradient by what :func:`add_shortcut` returned.
+    stride, first
+        As given to it.
+    """
+    shortcut = grad[..., first : first + signal.shape[-1]]
     if stride == 1:
-        total += grad
+        total += shortcut
         return
     left = _zeros_before(stride)
     if has_machine_code(signal) and total.is_contiguous():
-        ops.add_pool_gradient(total, grad, signal.contiguous(), stride, left)
+        ops.add_pool_gradient(total, grad.contiguous(), first, signal.contiguous(), stride, left)
         return
     windows = _windows(signal, stride)
     largest = _max_pool(signal, stride)
     for place, samples in enumerate(windows):
-        grad_here = grad * (samples == largest)
+        grad_here = shortcut * (samples == largest)
         if place + 1 < stride:
-            grad = grad - grad_here
+            shortcut = shortcut - grad_here
         # Samples that lie in the padding, and those that no window reaches, are left out.
-        first = 1 if place < left else 0
-        inside = total[:, first * stride + place - left :: stride]
-        reached = min(inside.shape[1], grad_here.shape[1] - first)
-        inside[:, :reached] += grad_here[:, first : first + reached]
+        skipped = 1 if place < left else 0
+        inside = total[:, skipped * stride + place - left :: stride]
+        reached = min(inside.shape[1], grad_here.shape[1] - skipped)
+        inside[:, :reached] += grad_here[:, skipped : skipped + reached]
 
 
 def _zeros_before(stride: int) -> int:

@@ -61,7 +61,7 @@ def mend_for_run(cfg: Any) -> list[str]:
         All that was done to the host in this process, one entry a patch.
     """
     compat.mend_for_run(HOST, cfg)
-    return compat.APPLIED
+    return list(compat.APPLIED)
 
 
 def warning_of_two_hosts() -> str | None:

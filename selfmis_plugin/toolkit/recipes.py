@@ -18,7 +18,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.host_shape import HostShape
 from selfmis_plugin.nn.zero_masked import Scale
-from selfmis_plugin.toolkit import HOST, host_version
+from selfmis_plugin.toolkit.host import HOST, host_version
 
 __all__ = [
     "HOW_TO_GET_SIGNALS",

@@ -1,8 +1,9 @@
 """Machine code for the processor at hand, compiled where it is first needed.
 
 What is compiled is kept in the user's cache folder (``$XDG_CACHE_HOME/selfmis``, else
-``~/.cache/selfmis``).  Where there is no compiler, or the processor is another, nothing is lost but
-speed: PyTorch's own operators do the same.  ``SELFMIS_NATIVE=0`` keeps to them.
+``~/.cache/selfmis``), where files of earlier versions stay and may be deleted.  Where there is no
+compiler, or the processor is another, nothing is lost but speed: PyTorch's own operators do the
+same.  ``SELFMIS_NATIVE=0`` keeps to them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from selfmis_plugin.files import whole_file
+from selfmis_plugin.files import sync, whole_file
 
 __all__ = ["library"]
 
@@ -38,8 +39,14 @@ def library() -> ctypes.CDLL | None:
         logger.info("this processor has no AVX-512: PyTorch's own operators are used")
         return None
     try:
-        return ctypes.CDLL(str(_compiled(processor)))
-    except (OSError, subprocess.SubprocessError) as error:
+        compiled = _compiled(processor)
+        try:
+            return ctypes.CDLL(str(compiled))
+        except OSError:  # cut short, as by a full disk
+            compiled.unlink()
+            return ctypes.CDLL(str(_compiled(processor)))
+    # Path.home() raises RuntimeError where a user has none, and shlex ValueError.
+    except (OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
         why = getattr(error, "stderr", None) or error
         logger.info(
             "PyTorch's own operators are used, which takes longer; to change that, "
@@ -71,4 +78,5 @@ def _compiled(processor: str) -> Path:
             subprocess.run(
                 [*command, "-o", str(temporary)], capture_output=True, text=True, check=True
             )
+            sync(temporary)
     return target

@@ -316,6 +316,9 @@ void forward(const Shape& s, const T* signal, const float* signal_bias, const T*
           }
           store(rows.get() + r * WIDTH, x);
         }
+        // Tiles take taps in pairs: the one beside an odd last tap has a weight of zero, and must not
+        // meet what an earlier record left here, which may be NaN.
+        store(rows.get() + needed * WIDTH, _mm512_setzero_ps());
         convolve(rows.get(), s.stride, all.get() + g * size, s.kernel, count, sums.get());
         const __m512 add = _mm512_loadu_ps(bias + g * WIDTH);
         for (int64_t r = 0; r < count; ++r) {

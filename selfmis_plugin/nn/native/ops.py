@@ -77,6 +77,10 @@ def _pointer(argument: Any) -> Any:
     return ctypes.c_void_p() if argument is None else argument
 
 
+def _float32(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.float().contiguous()
+
+
 def _shape(signal: Tensor, weight: Tensor, stride: int, left: int, outputs: int) -> Any:
     shape = _Shape(*signal.shape, weight.shape[2], stride, left, outputs)
     return ctypes.byref(shape)
@@ -133,9 +137,9 @@ def convolve_swish(
         signal.dtype,
         _shape(signal, weight, stride, left, outputs),
         signal,
-        None if signal_bias is None else signal_bias.float(),
+        _float32(signal_bias),
         weight.contiguous(),
-        bias.float(),
+        _float32(bias),
         out,
         activated,
     )
@@ -187,15 +191,18 @@ def convolve_swish_backward(
         The first summed over batch and time, float32.
     """
     grad_signal = torch.empty_like(signal)
-    grad_weight = torch.empty(weight.shape)
-    grad_bias, signal_sum = (torch.empty(signal.shape[2]) for _ in range(2))
+    # Not torch.empty: whoever has set another default type or device would get it.
+    grad_weight = weight.new_empty(weight.shape, dtype=torch.float32)
+    grad_bias, signal_sum = (
+        signal.new_empty(signal.shape[2:], dtype=torch.float32) for _ in range(2)
+    )
     _call(
         "backward",
         signal.dtype,
         _shape(signal, weight, stride, left, grad.shape[1]),
         grad,
         signal,
-        None if signal_bias is None else signal_bias.float(),
+        _float32(signal_bias),
         weight.contiguous(),
         grad_signal,
         grad_weight,
@@ -254,8 +261,8 @@ def _(grad: Tensor, signal: Tensor) -> Tensor:
 def sums_over_time(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
     """Sums over time of ``one * other`` and of ``one``, ``(batch, time, channels)`` both,
     contiguous, with a multiple of 16 channels; float32."""
-    batch, samples, channels = one.shape
-    products, sums = (torch.empty(batch, channels) for _ in range(2))
+    shape = one.shape[0], one.shape[2]
+    products, sums = (one.new_empty(shape, dtype=torch.float32) for _ in range(2))
     sizes = map(_int, one.shape)
     _call("sums_over_time", one.dtype, *sizes, one, other, products, sums)
     return products, sums
@@ -306,8 +313,8 @@ def add_shortcut(
         _int(first),
         signal,
         out if branch is None else branch,
-        None if bias is None else bias.float(),
-        scale.float().contiguous(),
+        _float32(bias),
+        _float32(scale),
         out,
     )
 
@@ -327,7 +334,9 @@ def _(
 
 
 @torch.library.custom_op("selfmis::add_pool_gradient", mutates_args=("total",))
-def add_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: int, left: int) -> None:
+def add_pool_gradient(
+    total: Tensor, grad: Tensor, first: int, signal: Tensor, stride: int, left: int
+) -> None:
     """Add the gradient of a max-pool of ``signal`` to ``total``.
 
     Parameters
@@ -335,17 +344,17 @@ def add_pool_gradient(total: Tensor, grad: Tensor, signal: Tensor, stride: int, 
     total, signal
         ``(batch, time, channels)``, contiguous, with a multiple of 16 channels.
     grad
-        Gradient by the max-pool, ``(batch, outputs, channels)``; channels of a contiguous tensor
-        that may have more.
+        ``(batch, outputs, as many channels or more)``, contiguous: the gradient by the max-pool
+        is in its channels from *first* on.
     stride
         Samples of a window.
     left
         Zeros before the signal.
     """
-    pool = _pool(signal, stride, left, grad.shape[1], grad.stride(1))
-    _call("pool_backward", signal.dtype, pool, grad, signal, total)
+    pool = _pool(signal, stride, left, *grad.shape[1:])
+    _call("pool_backward", signal.dtype, pool, grad[..., first:], signal, total)
 
 
 @add_pool_gradient.register_fake
-def _(total: Tensor, grad: Tensor, signal: Tensor, stride: int, left: int) -> None:
+def _(total: Tensor, grad: Tensor, first: int, signal: Tensor, stride: int, left: int) -> None:
     return None
