@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -123,16 +124,69 @@ def test_memory_is_that_of_the_work_alone() -> None:
     assert 60 * 2**20 < taken < 120 * 2**20
 
 
+@pytest.mark.parametrize("option", ["--batch", "--samples", "--rounds", "--threads"])
+def test_options_that_measure_nothing_are_refused(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["benchmark", "step", option, "0"])
+    assert f"{option}: '0' is not a whole number of at least 1" in capsys.readouterr().err
+
+
+#: A net1d.py that has ECGFounder's interface and names.
+REFERENCE = """
+import torch
+from pathlib import Path
+from selfmis_plugin.checkpoints import ecgfounder_weights
+from selfmis_plugin.nn.net1d_config import Net1DConfig
+from selfmis_plugin.nn.plain_net1d import PlainNet1D
+
+class Net1D(torch.nn.Module):
+    def __init__(self, in_channels, base_filters, ratio, filter_list, m_blocks_list, kernel_size,
+                 stride, groups_width, n_classes, use_bn=True, use_do=True, return_features=False):
+        super().__init__()
+        assert not use_bn and not use_do and return_features and isinstance(filter_list, list)
+        self.plain = PlainNet1D(Net1DConfig(
+            base_filters, tuple(filter_list), tuple(m_blocks_list), kernel_size, stride,
+            groups_width, ratio, in_channels))
+
+    def load_state_dict(self, state):
+        assert state["dense.weight"].shape[0] == 1
+        self.plain.load_state_dict(ecgfounder_weights(Path("file"), state).state_dict)
+
+    def forward(self, signal):
+        embedding = FACTOR * self.plain(signal)
+        return embedding.sum(1), embedding
+"""
+
+
+def test_another_reference(tmp_path: Path) -> None:
+    file, found = tmp_path / "net1d.py", tmp_path / "figures.json"
+    file.write_text(REFERENCE.replace("FACTOR", "1.0"), encoding="utf-8")
+    arguments = ["--config", "small", "--batch", "2", "--samples", "300", "--rounds", "1"]
+    arguments += ["--reference", str(file), "--json", str(found)]
+    assert main(["benchmark", "step", *arguments]) == 0
+    figures = json.loads(found.read_text(encoding="utf-8"))
+    assert figures.keys() > RATIOS and figures["setting"]["reference"] == "net1d.py"
+
+
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("text", "message"),
     [
-        (["--batch", "0"], "--batch must be at least 1"),
-        (["--rounds", "0"], "--rounds must be at least 1"),
-        (["--threads", "0"], "--threads must be at least 1"),
+        (None, "is no Python file"),
+        ("import no_such_module", "cannot be run: No module named 'no_such_module'"),
+        ("x = 1", "has no Net1D as in ECGFounder"),
+        (REFERENCE.replace("FACTOR", "1.1"), "computes something else from the same weights"),
+        (REFERENCE.replace("return embedding.sum(1), ", "return "), "computes something else"),
+        (REFERENCE.replace("assert state", "raise RuntimeError; state"), "is another network"),
     ],
 )
-def test_options_that_measure_nothing_are_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+def test_what_is_no_reference_is_refused(
+    text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["benchmark", "step", *arguments]) == 1
-    assert message in capsys.readouterr().err
+    file = tmp_path / "net1d.py"
+    if text is not None:
+        file.write_text(text.replace("FACTOR", "1.0"), encoding="utf-8")
+    assert main(["benchmark", "step", "--reference", str(file)]) == 1
+    error = capsys.readouterr().err
+    assert message in error and "net1d.py" in error

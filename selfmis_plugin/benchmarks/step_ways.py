@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from selfmis_plugin.benchmarks.reference_net1d import ReferenceNet1D
 from selfmis_plugin.nn.net1d import Net1D
 from selfmis_plugin.nn.net1d_config import Net1DConfig
 from selfmis_plugin.nn.plain_net1d import PlainNet1D
@@ -47,6 +49,8 @@ class Setting:
         ``cpu`` or ``cuda``.
     threads
         Threads of PyTorch; None: as many as it takes by itself.
+    reference
+        File whose Net1D stands in for the plain encoder; None: the plugin's own plain one.
     """
 
     config: str
@@ -54,6 +58,7 @@ class Setting:
     samples: int
     device: str
     threads: int | None = None
+    reference: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,15 @@ def run_twice(way: Way, setting: Setting) -> None:
 
 
 def _encoder(way: Way, setting: Setting, leads: int) -> nn.Module:
-    kind = PlainNet1D if way.plain else Net1D
-    return kind(replace(CONFIGS[setting.config], in_leads=leads)).to(setting.device)
+    config = replace(CONFIGS[setting.config], in_leads=leads)
+    encoder: nn.Module
+    if not way.plain:
+        encoder = Net1D(config)
+    elif setting.reference is None:
+        encoder = PlainNet1D(config)
+    else:
+        encoder = ReferenceNet1D(setting.reference, config)
+    return encoder.to(setting.device)
 
 
 def _signal(setting: Setting, leads: int) -> Tensor:

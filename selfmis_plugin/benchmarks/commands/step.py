@@ -10,11 +10,13 @@ from typing import Any
 
 import torch
 
+from selfmis_plugin.arguments import whole
 from selfmis_plugin.benchmarks.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.benchmarks.machine import describe_machine
 from selfmis_plugin.benchmarks.macs import encoder_macs
 from selfmis_plugin.benchmarks.memory import peak_device_memory, peak_memory
 from selfmis_plugin.benchmarks.peak import matrix_product_peak
+from selfmis_plugin.benchmarks.reference_net1d import check_reference
 from selfmis_plugin.benchmarks.step_ways import (
     CONFIGS,
     LEADS,
@@ -68,10 +70,17 @@ class Row:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the benchmark."""
-    parser.add_argument("--batch", type=int, default=32, help="records of a batch (32)")
-    parser.add_argument("--samples", type=int, default=5000, help="samples of a record (5000)")
-    parser.add_argument("--rounds", type=int, default=5, help="timed turns (5)")
-    parser.add_argument("--threads", type=int, help="threads of PyTorch (its own choice)")
+    parser.add_argument("--batch", type=whole(1), default=32, help="records of a batch (32)")
+    parser.add_argument("--samples", type=whole(1), default=5000, help="samples of a record (5000)")
+    parser.add_argument("--rounds", type=whole(1), default=5, help="timed turns (5)")
+    parser.add_argument("--threads", type=whole(1), help="threads of PyTorch (its own choice)")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="NET1D.py",
+        help="compare with the code of ECGFounder's authors (their net1d.py, which is run), not "
+        "with the plugin's own plain encoder",
+    )
     parser.add_argument(
         "--device", choices=("cpu", "cuda"), help="default: cuda where there is one"
     )
@@ -83,15 +92,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table and the ratios, write them where asked."""
-    for name in ("batch", "samples", "rounds"):
-        if getattr(options, name) < 1:
-            raise BenchmarkError(f"--{name} must be at least 1, not {getattr(options, name)}")
-    if options.threads is not None and options.threads < 1:
-        raise BenchmarkError(f"--threads must be at least 1, not {options.threads}")
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if device == "cuda" and not torch.cuda.is_available():
         raise BenchmarkError("--device cuda: no CUDA GPU is found here; use --device cpu")
-    setting = Setting(options.config, options.batch, options.samples, device, options.threads)
+    if options.reference is not None:
+        check_reference(options.reference)
+    setting = Setting(
+        options.config,
+        options.batch,
+        options.samples,
+        device,
+        options.threads,
+        options.reference,
+    )
     with threads(options.threads):
         machine = describe_machine()
         for name, text in machine.items():
@@ -110,14 +123,15 @@ def run(options: argparse.Namespace) -> int:
             rows += found
             ratios |= its_ratios
         ratios["probe_passes"] = _probe_passes(setting, options.rounds)
-    _print_ratios(ratios)
+    _print_ratios(ratios, _reference(setting))
     if options.json is not None:
         write_json(
             options.json,
             {
                 **ratios,
                 "machine": machine,
-                "setting": vars(setting) | {"rounds": options.rounds},
+                "setting": vars(setting)
+                | {"rounds": options.rounds, "reference": _reference(setting)},
                 "matrix_product_gflop_per_s": {name: peak / 1e9 for name, peak in peaks.items()},
                 "ways": [row.to_dict() for row in rows],
             },
@@ -142,8 +156,9 @@ def _compare(setting: Setting, precision: str, rounds: int) -> tuple[list[Row], 
         rounds=rounds,
         synchronise=synchronise,
     )
+    highest = max(peaks)
     rows = [
-        Row(_title(way), way, speeds[way.name], _flop(way, setting), max(peaks), memory[way])
+        Row(_title(way, setting), way, speeds[way.name], _flop(way, setting), highest, memory[way])
         for way in ways
     ]
     ratios = {
@@ -170,9 +185,13 @@ def _probe_passes(setting: Setting, rounds: int) -> float:
     return 1 + ratio(speeds, ways[0].name, ways[1].name)
 
 
-def _title(way: Way) -> str:
+def _reference(setting: Setting) -> str:
+    return "plain" if setting.reference is None else setting.reference.name
+
+
+def _title(way: Way, setting: Setting) -> str:
     if way.plain:
-        who = "plain"
+        who = _reference(setting)
     else:
         who = "ours, 12-lead embeddings kept" if way.kind == "cached_step" else "ours"
     return f"{COMPARED[way.kind]}: {who}"
@@ -212,8 +231,8 @@ def _print_rows(rows: list[Row], precision: str, peak: float) -> None:
     print()
 
 
-def _print_ratios(ratios: Mapping[str, float]) -> None:
-    print("times as fast as the plain encoder in the same precision and turn:")
+def _print_ratios(ratios: Mapping[str, float], reference: str) -> None:
+    print(f"times as fast as the {reference} encoder in the same precision and turn:")
     for name, value in ratios.items():
         if name != "probe_passes":
             print(f"  {name:18}{value:.2f}")
