@@ -29,10 +29,10 @@ class BuildWithConfigs(build_py):
 
 def version() -> str:
     """Return the package's version, written in one place."""
-    text = (ROOT / "selfmis_plugin" / "__init__.py").read_text(encoding="utf-8")
+    text = (ROOT / "selfmis_plugin" / "_version.py").read_text(encoding="utf-8")
     found = re.search(r'__version__ = "([^"]+)"', text)
     if found is None:
-        raise RuntimeError("selfmis_plugin/__init__.py has no __version__")
+        raise RuntimeError("selfmis_plugin/_version.py has no __version__")
     return found.group(1)
 
 
@@ -52,7 +52,7 @@ setup(
         *find_namespace_packages(include=["hydra_plugins.*"]),
     ],
     # Compiled where it is first needed.
-    package_data={"selfmis_plugin.nn.native": ["*.cpp", "*.h"]},
+    package_data={"selfmis_plugin.nn.net1d.native": ["*.cpp", "*.h"]},
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
         "torch>=2.4",

@@ -23,7 +23,7 @@ from selfmis_plugin.methods.method import (
     Method,
     Stage,
 )
-from selfmis_plugin.methods.supervised import SINGLE_LEAD
+from selfmis_plugin.methods.supervised.rows import SINGLE_LEAD
 
 CHEST = ("V1", "V2", "V3", "V4", "V5", "V6")
 

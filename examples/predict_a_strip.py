@@ -15,8 +15,8 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from selfmis_plugin import load_model
-from selfmis_plugin.data.synthetic import simulate
-from selfmis_plugin.inference.picture import draw_prediction
+from selfmis_plugin.predict.picture import draw_prediction
+from selfmis_plugin.synthetic import simulate
 
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("model", type=Path)

@@ -13,18 +13,18 @@ from pathlib import Path
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
+from selfmis_plugin.checkpoints.loading import LoadedClassifier
 from selfmis_plugin.data.leads import STANDARD_LEADS as LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import StoreWriter
-from selfmis_plugin.data.synthetic import simulate
-from selfmis_plugin.evaluation.auc import auc_report
-from selfmis_plugin.inference.model_folder import SavedModel, write_model
-from selfmis_plugin.loading import LoadedClassifier
+from selfmis_plugin.methods.selfmis.towers import TwoTowers
+from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.losses.siglip import SigLIPLoss
 from selfmis_plugin.nn.net1d import Net1DConfig
-from selfmis_plugin.nn.siglip import SigLIPLoss
-from selfmis_plugin.nn.towers import TwoTowers
+from selfmis_plugin.predict.model_folder import SavedModel, write_model
+from selfmis_plugin.synthetic import simulate
 
 LABELS = ("NORM", "AMI", "IMI")
 SHAPE = Net1DConfig(base_filters=16, filters=(16, 32, 64), blocks=(1, 1, 1), in_leads=1)

@@ -1,22 +1,39 @@
-"""SelfMIS for fairseq-signals and fairseq."""
+"""SelfMIS for fairseq-signals and fairseq.
+
+The public face: ``load_encoder`` and ``save_encoder``, ``load_trained``, ``load_model``, and the
+class ``Encoder`` of what the first returns for a Net1D.
+"""
 
 from __future__ import annotations
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from selfmis_plugin._version import __version__
+
 if TYPE_CHECKING:
-    from selfmis_plugin.encoders import Encoder, load_encoder, save_encoder
-    from selfmis_plugin.inference.model import load_model
+    from selfmis_plugin.checkpoints.encoders import Encoder, load_encoder, save_encoder
+    from selfmis_plugin.checkpoints.loading import load_trained
+    from selfmis_plugin.predict.model import load_model
 
-__version__ = "0.1.0"
-__all__ = ["Encoder", "load_encoder", "load_model", "save_encoder"]
+__all__ = ["Encoder", "__version__", "load_encoder", "load_model", "load_trained", "save_encoder"]
 
-_MODULES = {"load_model": "selfmis_plugin.inference.model"}
+#: Where each public name lies. Hydra imports this package whenever a toolkit starts, so what needs
+#: PyTorch waits until it is used; this is the only such table of the package.
+_LAZY = {
+    "Encoder": "selfmis_plugin.checkpoints.encoders",
+    "load_encoder": "selfmis_plugin.checkpoints.encoders",
+    "load_model": "selfmis_plugin.predict.model",
+    "load_trained": "selfmis_plugin.checkpoints.loading",
+    "save_encoder": "selfmis_plugin.checkpoints.encoders",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Hydra imports this package whenever a toolkit starts: what needs torch waits until it is used.
-    if name in __all__:
-        return getattr(importlib.import_module(_MODULES.get(name, "selfmis_plugin.encoders")), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

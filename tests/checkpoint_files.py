@@ -11,10 +11,10 @@ import torch
 from selfmis_plugin.checkpoints import to_ecgfounder
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
+from selfmis_plugin.methods.selfmis.towers import TwoTowers
 from selfmis_plugin.nn.classifier import EncoderClassifier
-from selfmis_plugin.nn.modally_reduced import ModallyReduced, ModallyReducedConfig
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
-from selfmis_plugin.nn.towers import TwoTowers
 from tests.support import LABELS
 
 CONFIG = Net1DConfig(base_filters=8, filters=(8, 16), blocks=(1, 1), group_width=8, in_leads=1)

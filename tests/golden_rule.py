@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from selfmis_plugin.nn.net1d_config import Net1DConfig
+from selfmis_plugin.nn.net1d.config import Net1DConfig
 
 #: Shapes and lengths: ECGFounder's own size, then small networks that leave its defaults.
 CASES: dict[str, tuple[Net1DConfig, tuple[int, ...]]] = {

@@ -12,11 +12,12 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from selfmis_plugin import toolkit, training_plan
+from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import read_checkpoint
-from selfmis_plugin.criterions.split_criterion import SplitCriterion
 from selfmis_plugin.data.store import Store
-from selfmis_plugin.training import train_main
+from selfmis_plugin.training import plan as training_plan
+from selfmis_plugin.training.entry import train_main
+from selfmis_plugin.training.split_criterion import SplitCriterion
 
 
 class Training:

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.data.databases import wfdb_folder
-from selfmis_plugin.data.preparation import prepare_database
+from selfmis_plugin.preparation.databases import wfdb_folder
+from selfmis_plugin.preparation.run import prepare_database
 
 #: What changes something on the disk, or makes sure that it is there.
 CALLS = ("fsync", "pwrite", "rename", "replace", "link", "unlink", "mkdir", "truncate", "rmdir")

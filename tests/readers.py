@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from selfmis_plugin.data.recording import Recording
-from selfmis_plugin.data.wfdb_reader import read_recording
+from selfmis_plugin.preparation.wfdb.reader import read_recording
 
 
 def read_slowly(path: Path) -> Recording:

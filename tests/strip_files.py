@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import resample_poly
 
-from selfmis_plugin.data.synthetic import simulate
+from selfmis_plugin.synthetic import simulate
 
 ENGLISH = (
     "Name,Max III\nDate of Birth,1 Jan 1960\nRecorded Date,2024-01-02 10:11:12 +0100\n"

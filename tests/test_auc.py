@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfmis_plugin.evaluation.auc import auc_report
+from selfmis_plugin.metrics.auc import auc_report
 
 NAMES = ["AMI", "IMI", "NORM", "PMI"]
 INFARCTION = ["ALMI", "AMI", "IMI", "PMI"]

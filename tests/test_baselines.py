@@ -13,22 +13,23 @@ import scipy.io
 import torch
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.benchmark import infarction
+from selfmis_plugin.benchmark import timed_training as infarction_training
+from selfmis_plugin.benchmark.commands import Spent, last_checkpoint, run_logged
+from selfmis_plugin.benchmark.report import write_infarction_report
+from selfmis_plugin.benchmark.side_by_side import cost_points
+from selfmis_plugin.benchmark.tables import Measured
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.data.export_signals import ExportOptions, export_signals
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import Store
-from selfmis_plugin.experiments import infarction, infarction_training
-from selfmis_plugin.experiments.commands import Spent, last_checkpoint, run_logged
-from selfmis_plugin.experiments.infarction_report import write_infarction_report
-from selfmis_plugin.experiments.side_by_side import cost_points
-from selfmis_plugin.experiments.tables import Measured
-from selfmis_plugin.launch import config_name
-from selfmis_plugin.loading import load_trained
 from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.host.encoder import read_host_shape
+from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
 from selfmis_plugin.methods.method import PROBE, UNLABELLED
 from selfmis_plugin.nn.zero_masked import ZeroMaskedInput
-from selfmis_plugin.toolkit.recipes import read_host_shape
+from selfmis_plugin.training.launch import config_name
 from tests.checkpoint_files import write_classifier
 
 NAMES = ("simclr", "wav2vec2", "3kg", "clocs", "w2v_cmsc")

@@ -13,7 +13,7 @@ from wfdb import processing
 
 from selfmis_plugin.data.beats import find_beats, xqrs
 from selfmis_plugin.data.preprocessing import resample
-from selfmis_plugin.data.synthetic import simulate
+from selfmis_plugin.synthetic import simulate
 
 RATE = 250.0
 

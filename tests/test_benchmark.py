@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from selfmis_plugin.benchmarks import timing
-from selfmis_plugin.benchmarks.commands import known_benchmarks
+from selfmis_plugin.cli.benchmarks import known_benchmarks
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.profiling import timing
 
 
 def test_ratio_is_the_median_of_the_turns_ratios(monkeypatch: pytest.MonkeyPatch) -> None:

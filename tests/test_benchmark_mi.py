@@ -11,22 +11,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from selfmis_plugin.benchmarks.commands import mi
+from selfmis_plugin.benchmark import infarction
+from selfmis_plugin.benchmark import timed_training as infarction_training
+from selfmis_plugin.benchmark.commands import CommandError, Spent, best_checkpoint
+from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.paper import TABLE_1, TABLE_3, TABLE_5
+from selfmis_plugin.benchmark.report import write_infarction_report
+from selfmis_plugin.benchmark.tables import Measured, order_of_table_5, table_1, table_3, table_5
+from selfmis_plugin.cli.benchmarks import mi
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import open_split
-from selfmis_plugin.experiments import infarction, infarction_training
-from selfmis_plugin.experiments.commands import CommandError, Spent, best_checkpoint
-from selfmis_plugin.experiments.graph import Step, run_steps
-from selfmis_plugin.experiments.infarction_report import write_infarction_report
-from selfmis_plugin.experiments.paper import TABLE_1, TABLE_3, TABLE_5
-from selfmis_plugin.experiments.tables import (
-    Measured,
-    order_of_table_5,
-    table_1,
-    table_3,
-    table_5,
-)
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import LEAD_I, PROBE
 from selfmis_plugin.methods.ways import AS_IT_IS, ways

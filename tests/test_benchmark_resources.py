@@ -11,25 +11,25 @@ import torch
 from torch import Tensor, nn
 
 from selfmis_plugin import toolkit
-from selfmis_plugin.benchmarks.commands.resources import PAPER, UNUSED_NORM_PARAMETERS, measure
-from selfmis_plugin.benchmarks.macs import encoder_macs, forward_macs, with_plain_encoders
-from selfmis_plugin.benchmarks.step_ways import CONFIGS
-from selfmis_plugin.benchmarks.training_memory import (
+from selfmis_plugin.cli.benchmarks.resources import PAPER, UNUSED_NORM_PARAMETERS, measure
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.net1d import Net1D
+from selfmis_plugin.nn.net1d.config import Net1DConfig, count_parameters
+from selfmis_plugin.nn.net1d.plain import PlainNet1D
+from selfmis_plugin.profiling.macs import encoder_macs, forward_macs, with_plain_encoders
+from selfmis_plugin.profiling.step_ways import CONFIGS
+from selfmis_plugin.profiling.training_memory import (
     counted_training_memory,
     kept_for_each_record,
 )
-from selfmis_plugin.benchmarks.trainings.models import (
+from selfmis_plugin.profiling.trainings.models import (
     Recipe,
     Trained,
     models_without_config,
     recipes,
 )
-from selfmis_plugin.cli.main import main
-from selfmis_plugin.launch import configs_folder
-from selfmis_plugin.nn.classifier import EncoderClassifier
-from selfmis_plugin.nn.net1d import Net1D
-from selfmis_plugin.nn.net1d_config import Net1DConfig, count_parameters
-from selfmis_plugin.nn.plain_net1d import PlainNet1D
+from selfmis_plugin.training.configs import configs_folder
 
 LEADS = ["I", "II", "V1"]
 SMALL = CONFIGS["small"]

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from selfmis_plugin.benchmarks.macs import encoder_macs
-from selfmis_plugin.benchmarks.memory import peak_memory
-from selfmis_plugin.benchmarks.peak import _products, matrix_product_peak
-from selfmis_plugin.benchmarks.step_ways import CONFIGS
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.nn.net1d_config import Net1DConfig
+from selfmis_plugin.nn.net1d.config import Net1DConfig
+from selfmis_plugin.profiling.macs import encoder_macs
+from selfmis_plugin.profiling.memory import peak_memory
+from selfmis_plugin.profiling.peak import _products, matrix_product_peak
+from selfmis_plugin.profiling.step_ways import CONFIGS
 
 RATIOS = {
     *("train_f32", "train_bf16", "forward_f32", "forward_bf16"),
@@ -106,7 +106,7 @@ def test_both_ways_of_the_peak_are_the_same_product() -> None:
 
 def test_it_needs_no_training_toolkit() -> None:
     program = (
-        "import sys; from selfmis_plugin.benchmarks.commands import known_benchmarks; "
+        "import sys; from selfmis_plugin.cli.benchmarks import known_benchmarks; "
         "assert 'step' in known_benchmarks(); "
         "assert not {'fairseq', 'fairseq_signals'} & set(sys.modules)"
     )
@@ -138,8 +138,8 @@ REFERENCE = """
 import torch
 from pathlib import Path
 from selfmis_plugin.checkpoints import ecgfounder_weights
-from selfmis_plugin.nn.net1d_config import Net1DConfig
-from selfmis_plugin.nn.plain_net1d import PlainNet1D
+from selfmis_plugin.nn.net1d.config import Net1DConfig
+from selfmis_plugin.nn.net1d.plain import PlainNet1D
 
 class Net1D(torch.nn.Module):
     def __init__(self, in_channels, base_filters, ratio, filter_list, m_blocks_list, kernel_size,

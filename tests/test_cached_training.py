@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from selfmis_plugin.data.embedding_cache import EmbeddingCache, EmbeddingCacheError
-from selfmis_plugin.tasks import frozen_embeddings
+from selfmis_plugin.training import frozen_embeddings
+from selfmis_plugin.training.embedding_cache import EmbeddingCache, EmbeddingCacheError
 from tests.host_in_process import Training, last_checkpoint, same_weights
 from tests.support import TINY, train, write_store
 from tests.test_training import train_two_processes

@@ -21,9 +21,9 @@ from selfmis_plugin.checkpoints import (
     to_ecgfounder,
 )
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.methods.selfmis.towers import TwoTowers
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
-from selfmis_plugin.nn.towers import TwoTowers
 
 torch.set_num_threads(1)
 

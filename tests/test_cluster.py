@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 
 from selfmis_plugin.cli import prepare
-from selfmis_plugin.data.databases import wfdb_folder
-from selfmis_plugin.data.parts import parts_folder
-from selfmis_plugin.data.preparation import PreparationError, prepare_database
+from selfmis_plugin.preparation.databases import wfdb_folder
+from selfmis_plugin.preparation.parts import parts_folder
+from selfmis_plugin.preparation.run import PreparationError, prepare_database
 from tests.readers import read_slowly
 from tests.wfdb_files import random_record, write_record
 
 pytest.importorskip("distributed", reason="the extra 'cluster' is not installed")
 
-from selfmis_plugin.data.cluster import DaskWorkers
+from selfmis_plugin.preparation.cluster import DaskWorkers
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORDS = 30
@@ -146,7 +146,7 @@ def test_without_dask_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.delitem(sys.modules, "selfmis_plugin.data.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "selfmis_plugin.preparation.cluster", raising=False)
     monkeypatch.setitem(sys.modules, "distributed", None)
     command = ["wfdb-folder", str(database), "--dest", str(tmp_path / "s")]
     assert prepare.main([*command, "--scheduler", "tcp://h:1"]) == 1

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from selfmis_plugin.evaluation import collector as module
-from selfmis_plugin.evaluation.collector import SplitCollector
+from selfmis_plugin.training import collector as module
+from selfmis_plugin.training.collector import SplitCollector
 from tests.processes import run_processes
 
 

@@ -11,12 +11,12 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from selfmis_plugin.criterions.siglip import SigLIPConfig, SigLIPCriterion
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.models.selfmis import SelfMIS
-from selfmis_plugin.nn.net1d_config import Net1DConfig
-from selfmis_plugin.nn.towers import TwoTowers
-from selfmis_plugin.tasks.selfmis_pretraining import SelfMISPretrainingTask
+from selfmis_plugin.methods.selfmis.criterion import SigLIPConfig, SigLIPCriterion
+from selfmis_plugin.methods.selfmis.model import SelfMIS
+from selfmis_plugin.methods.selfmis.task import SelfMISPretrainingTask
+from selfmis_plugin.methods.selfmis.towers import TwoTowers
+from selfmis_plugin.nn.net1d.config import Net1DConfig
 from tests.processes import run_processes
 
 RECORDS, SPLIT = 8, 5

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from selfmis_plugin.benchmark.studies import correlation, identification, reconstruction
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.demo.known import known_demos
 from selfmis_plugin.demo.modally_reduced_report import write_report
-from selfmis_plugin.studies import correlation, identification, reconstruction
 
 TRAININGS = ("curriculum", "align alone", "reconstruct alone")
 

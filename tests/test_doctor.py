@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from selfmis_plugin import diagnosis
+from selfmis_plugin.cli import diagnosis
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.compat import contract, installed
 from tests.support import environment

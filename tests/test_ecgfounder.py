@@ -14,18 +14,19 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 import selfmis_plugin
+from selfmis_plugin.benchmark import infarction
+from selfmis_plugin.benchmark import timed_training as infarction_training
+from selfmis_plugin.benchmark.report import write_infarction_report
 from selfmis_plugin.checkpoints import to_ecgfounder
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.data.ecgfounder_classes import CLASSES, CLASSES_OF_STATEMENT
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.splits import open_split
-from selfmis_plugin.data.synthetic.statements import DIAGNOSTIC
-from selfmis_plugin.experiments import infarction, infarction_training
-from selfmis_plugin.experiments.infarction_report import write_infarction_report
 from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.supervised.ecgfounder_classes import CLASSES, CLASSES_OF_STATEMENT
 from selfmis_plugin.nn.any_class import any_logit
 from selfmis_plugin.nn.net1d import Net1D
+from selfmis_plugin.synthetic.statements import DIAGNOSTIC
 from tests.checkpoint_files import CONFIG, write_classifier, write_ecgfounder, write_towers
 from tests.support import TINY, write_store
 

@@ -9,11 +9,11 @@ import pytest
 import wfdb
 
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.data.databases.ecgid import list_records
-from selfmis_plugin.data.listing import DatabaseError
 from selfmis_plugin.data.store import Store, read_manifest
-from selfmis_plugin.data.synthetic import write_cohort
-from selfmis_plugin.evaluation.beats import average_beats
+from selfmis_plugin.metrics.beats import average_beats
+from selfmis_plugin.preparation.databases.ecgid import list_records
+from selfmis_plugin.preparation.listing import DatabaseError
+from selfmis_plugin.synthetic import write_cohort
 
 
 def write_recording(root: Path, name: str, digital: np.ndarray) -> None:

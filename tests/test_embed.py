@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import torch
 
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.evaluation.embeddings import TOWERS, embed_split
-from selfmis_plugin.loading import load_trained
 from tests.checkpoint_files import write_classifier, write_towers
 
 

@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfmis_plugin.data import embedding_cache
-from selfmis_plugin.data.embedding_cache import (
+from selfmis_plugin.data.store import Store
+from selfmis_plugin.training import embedding_cache
+from selfmis_plugin.training.embedding_cache import (
     HEADER_BYTES,
     EmbeddingCache,
     EmbeddingCacheError,
     cache_key,
     store_identity,
 )
-from selfmis_plugin.data.store import Store
 from tests.support import write_store
 
 KEY = cache_key(of="these tests")

@@ -14,11 +14,11 @@ import torch
 
 import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError, to_ecgfounder
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.loading import load_trained
+from selfmis_plugin.methods.selfmis.towers import TwoTowers
 from selfmis_plugin.nn.net1d import Net1D
-from selfmis_plugin.nn.towers import TwoTowers
 from tests.support import environment
 from tests.test_checkpoints import ONE_LEAD, SMALL, prefixed, training_payload
 
@@ -107,7 +107,7 @@ def test_importing_the_package_does_not_import_torch() -> None:
     program = (
         "import sys, selfmis_plugin\n"
         "assert 'torch' not in sys.modules\n"
-        "assert selfmis_plugin.load_encoder.__module__ == 'selfmis_plugin.encoders'\n"
+        "assert selfmis_plugin.load_encoder.__module__ == 'selfmis_plugin.checkpoints.encoders'\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, env=environment(), timeout=120)
     with pytest.raises(AttributeError, match="no_such_name"):

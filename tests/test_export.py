@@ -17,19 +17,19 @@ from hypothesis import strategies as st
 
 import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.loading import LoadedClassifier
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate, predict_split
-from selfmis_plugin.evaluation.predictions import Predictions
-from selfmis_plugin.evaluation.ranking import LabelScores
-from selfmis_plugin.inference.exporting import prepare_export
-from selfmis_plugin.inference.model import Model
-from selfmis_plugin.inference.model_folder import SavedModel, read_model, write_model
-from selfmis_plugin.inference.operating_points import choose_operating_points
-from selfmis_plugin.loading import LoadedClassifier
+from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.ranking import LabelScores
 from selfmis_plugin.nn.classifier import EncoderClassifier
-from selfmis_plugin.nn.net1d_config import Net1DConfig
+from selfmis_plugin.nn.net1d.config import Net1DConfig
+from selfmis_plugin.predict.model import Model
+from selfmis_plugin.predict.model_folder import SavedModel, read_model, write_model
+from selfmis_plugin.predict.operating_points import choose_operating_points
 from tests.checkpoint_files import write_classifier, write_towers
 from tests.strip_files import lead_one
 from tests.support import environment
@@ -194,7 +194,7 @@ def test_onnx_computes_the_same_without_torch(
         "import sys\n"
         "sys.modules['torch'] = None\n"  # importing it raises ImportError
         "import numpy as np\n"
-        "from selfmis_plugin.inference.onnx_runtime import OnnxClassifier\n"
+        "from selfmis_plugin.export.onnx_runtime import OnnxClassifier\n"
         "classifier = OnnxClassifier(sys.argv[1])\n"
         "signals = np.load(sys.argv[2])\n"
         "parts = [classifier.logits(part) for part in (signals[:1], signals[1:8], signals[8:])]\n"
@@ -220,7 +220,7 @@ def test_onnx_computes_the_same_without_torch(
 def test_what_was_measured_on_onnx_is_kept(
     onnx_folder: Path, checkpoint: Path, store: Path
 ) -> None:
-    from selfmis_plugin.inference.onnx_runtime import OnnxClassifier
+    from selfmis_plugin.export.onnx_runtime import OnnxClassifier
 
     facts = json.loads((onnx_folder / "config.json").read_text())["provenance"]["onnx"]
     whole, reduced = facts["model.onnx"], facts["model.int8.onnx"]
@@ -245,8 +245,8 @@ def test_what_was_measured_on_onnx_is_kept(
 def test_a_filter_is_applied_before_the_network(tmp_path: Path, checkpoint: Path) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
-    from selfmis_plugin.inference.onnx_files import make_onnx
-    from selfmis_plugin.inference.onnx_runtime import OnnxClassifier
+    from selfmis_plugin.export.onnx_files import make_onnx
+    from selfmis_plugin.export.onnx_runtime import OnnxClassifier
 
     saved = _filtered(prepare_export(checkpoint))
     made = make_onnx(saved, tmp_path, None, int8=False)
@@ -271,7 +271,7 @@ def test_an_odd_number_of_samples_is_pooled_with_zero(tmp_path: Path) -> None:
     """onnxruntime's own padding of a max-pool is no zero; the encoder's is."""
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
-    from selfmis_plugin.inference.onnx_files import make_onnx
+    from selfmis_plugin.export.onnx_files import make_onnx
 
     torch.manual_seed(3)
     config = Net1DConfig(

@@ -12,11 +12,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from selfmis_plugin.models.encoder_config import EncoderConfig, configure
-from selfmis_plugin.nn import grouped_convolution
-from selfmis_plugin.nn.block_function import BlockShape, residual_block
-from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
-from selfmis_plugin.nn.plain_net1d import PlainNet1D
+from selfmis_plugin.nn.net1d import Net1D, Net1DConfig, grouped_convolution
+from selfmis_plugin.nn.net1d.block_function import BlockShape, residual_block
+from selfmis_plugin.nn.net1d.plain import PlainNet1D
+from selfmis_plugin.training.encoder_config import EncoderConfig, configure
 
 torch.set_num_threads(1)
 

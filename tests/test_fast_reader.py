@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from selfmis_plugin.data.fast_reader import read_plain_record, read_record
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import digital_to_int16, to_int16, to_microvolts
-from selfmis_plugin.data.record_preparation import Prepared, Reader, prepare_recording
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
-from selfmis_plugin.data.wfdb_reader import read_recording
+from selfmis_plugin.preparation.record import Prepared, Reader, prepare_recording
+from selfmis_plugin.preparation.wfdb.fast_reader import read_plain_record, read_record
+from selfmis_plugin.preparation.wfdb.reader import read_recording
 from tests.wfdb_files import random_record, write_record
 
 

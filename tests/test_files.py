@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from selfmis_plugin.files import whole_file, write_json
+from selfmis_plugin.utils.files import whole_file, write_json
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:

@@ -20,12 +20,12 @@ from selfmis_plugin.data.filter_kernels import compiled, minus_running_median
 from selfmis_plugin.data.filters import ecgfounder_filter, ecgfounder_filter_reference
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
-from selfmis_plugin.data.record_preparation import prepare_recording
 from selfmis_plugin.data.recording import RecordError, Recording
 from selfmis_plugin.data.store import Store
-from selfmis_plugin.data.wfdb_reader import read_recording
-from selfmis_plugin.models.encoder_config import load_tower
 from selfmis_plugin.nn.net1d import Net1D
+from selfmis_plugin.preparation.record import prepare_recording
+from selfmis_plugin.preparation.wfdb.reader import read_recording
+from selfmis_plugin.training.encoder_config import load_tower
 from tests.test_checkpoints import SMALL, founder_state, prefixed, training_payload
 from tests.wfdb_files import random_record, write_record
 

@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate
-from selfmis_plugin.loading import load_trained
-from selfmis_plugin.models.selfmis_classifier import SelfMISClassifier
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.inputs import Preparation
-from selfmis_plugin.tasks.encoder_rate import encoder_learning_rate
+from selfmis_plugin.probe.encoder_rate import encoder_learning_rate
+from selfmis_plugin.probe.model import SelfMISClassifier
 from tests.checkpoint_files import CONFIG, write_classifier, write_towers
 from tests.host_in_process import Training, same_weights
 from tests.processes import run_processes

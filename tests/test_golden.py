@@ -11,7 +11,7 @@ import torch
 from selfmis_plugin import load_encoder
 from selfmis_plugin.checkpoints import to_ecgfounder
 from selfmis_plugin.nn.net1d import Net1D
-from selfmis_plugin.nn.plain_net1d import PlainNet1D
+from selfmis_plugin.nn.net1d.plain import PlainNet1D
 from tests.golden_rule import CASES, input_by_rule, weights_by_rule
 
 torch.set_num_threads(1)

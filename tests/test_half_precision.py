@@ -17,18 +17,18 @@ from omegaconf import OmegaConf
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from selfmis_plugin.benchmark.cohort import make_cohort
+from selfmis_plugin.benchmark.commands import best_checkpoint
+from selfmis_plugin.benchmark.commands import train as train_by_host
 from selfmis_plugin.checkpoints import read_checkpoint
-from selfmis_plugin.criterions.siglip import SigLIPConfig, SigLIPCriterion
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.evaluation.evaluate import evaluate
-from selfmis_plugin.evaluation.retrieval import retrieval
-from selfmis_plugin.experiments.cohort import make_cohort
-from selfmis_plugin.experiments.commands import best_checkpoint
-from selfmis_plugin.experiments.commands import train as train_by_host
-from selfmis_plugin.models.selfmis import SelfMIS
+from selfmis_plugin.methods.selfmis.criterion import SigLIPConfig, SigLIPCriterion
+from selfmis_plugin.methods.selfmis.model import SelfMIS
+from selfmis_plugin.methods.selfmis.towers import TwoTowers
+from selfmis_plugin.metrics.retrieval import retrieval
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
-from selfmis_plugin.nn.towers import TwoTowers
-from selfmis_plugin.training import train_main
+from selfmis_plugin.training.entry import train_main
 from tests.support import TINY, logged, train
 
 

@@ -14,8 +14,8 @@ from omegaconf import OmegaConf
 
 from selfmis_plugin import compat
 from selfmis_plugin.compat.contract import CONFIG_KEYS, NAMES, entries, mismatches
-from selfmis_plugin.launch import configs_folder
 from selfmis_plugin.toolkit import parts
+from selfmis_plugin.training.configs import configs_folder
 
 
 def test_the_embedded_host_keeps_it() -> None:

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from selfmis_plugin.launch import configs_folder, has_own_configs
-from selfmis_plugin.paths import LAUNCH_FOLDER, from_launch_folder
+from selfmis_plugin.training.configs import configs_folder
+from selfmis_plugin.training.launch import has_own_configs
+from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
 from tests.support import environment, train
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -98,7 +99,7 @@ def test_every_config_composes_and_names_registered_parts(tmp_path: Path) -> Non
         "import pathlib, sys\n"
         "import fairseq_cli.hydra_train\n"
         "from hydra import compose, initialize_config_dir\n"
-        "from selfmis_plugin.registration import register_all\n"
+        "from selfmis_plugin.training.registration import register_all\n"
         "from selfmis_plugin import toolkit\n"
         "from fairseq.registry import REGISTRIES\n"
         "from fairseq.tasks import TASK_REGISTRY\n"

@@ -12,9 +12,9 @@ from scipy import stats
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier
 
-from selfmis_plugin.evaluation.identification import identify, wilson_interval
-from selfmis_plugin.evaluation.lead_correlation import correlate_leads
-from selfmis_plugin.evaluation.lead_synthesis import (
+from selfmis_plugin.metrics.identification import identify, wilson_interval
+from selfmis_plugin.metrics.lead_correlation import correlate_leads
+from selfmis_plugin.metrics.lead_synthesis import (
     mean_beat_at_peaks,
     mean_ecg,
     nearest_ecg,

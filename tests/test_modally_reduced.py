@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from selfmis_plugin.nn.alignment import (
+from selfmis_plugin.methods.modally_reduced.lead_encoder import LeadEncoder
+from selfmis_plugin.methods.modally_reduced.lead_layers import LeadBlock, LeadLinear
+from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
+from selfmis_plugin.nn.inputs import Preparation
+from selfmis_plugin.nn.losses.alignment import (
     DISTANCES,
     MINING,
     TripletAlignmentLoss,
     curriculum_weights,
 )
-from selfmis_plugin.nn.inputs import Preparation
-from selfmis_plugin.nn.lead_encoder import LeadEncoder
-from selfmis_plugin.nn.lead_layers import LeadBlock, LeadLinear
-from selfmis_plugin.nn.modally_reduced import ModallyReduced, ModallyReducedConfig
+from selfmis_plugin.nn.losses.reconstruction import reconstruction_loss
 from selfmis_plugin.nn.patch_masks import PatchMask, random_masks
-from selfmis_plugin.nn.reconstruction import reconstruction_loss
 
 CONFIG = ModallyReducedConfig(
     patch_size=20, width=16, depth=2, heads=2, decoder_width=8, decoder_depth=1, decoder_heads=2

@@ -13,17 +13,17 @@ import pytest
 import torch
 
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.criterions.align_reconstruct import AlignReconstruct
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.evaluation.embeddings import embed_split
 from selfmis_plugin.evaluation.evaluate import evaluate
-from selfmis_plugin.inference.exporting import prepare_export
-from selfmis_plugin.inference.model import load_model
-from selfmis_plugin.loading import load_trained
+from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.methods.modally_reduced.criterion import AlignReconstruct
+from selfmis_plugin.methods.modally_reduced.reader import load_lead_encoder, load_modally_reduced
 from selfmis_plugin.nn.inputs import Preparation
-from selfmis_plugin.readers.modally_reduced import load_lead_encoder, load_modally_reduced
+from selfmis_plugin.predict.model import load_model
 from tests.host_in_process import Training, same_weights
 from tests.support import logged, train, write_store
 from tests.test_training import train_two_processes

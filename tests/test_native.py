@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from selfmis_plugin.nn import shortcut
-from selfmis_plugin.nn.channels_last import same_padding
-from selfmis_plugin.nn.native import build, ops
-from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
+from selfmis_plugin.nn.net1d import Net1D, Net1DConfig, shortcut
+from selfmis_plugin.nn.net1d.channels_last import same_padding
+from selfmis_plugin.nn.net1d.native import build, ops
 
 CPU = torch.device("cpu")
 TYPES = [

@@ -20,22 +20,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from selfmis_plugin.cli import prepare
-from selfmis_plugin.data import parts, preparation
-from selfmis_plugin.data.databases import wfdb_folder
-from selfmis_plugin.data.fast_reader import read_record
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.listing import ListedRecord, Listing
-from selfmis_plugin.data.parts import part_size, parts_folder
-from selfmis_plugin.data.preparation import (
+from selfmis_plugin.data.recording import RecordError, Recording
+from selfmis_plugin.data.store import Store, StoreError, StoreWriter
+from selfmis_plugin.preparation import parts
+from selfmis_plugin.preparation import run as preparation
+from selfmis_plugin.preparation.databases import wfdb_folder
+from selfmis_plugin.preparation.listing import ListedRecord, Listing
+from selfmis_plugin.preparation.parts import part_size, parts_folder
+from selfmis_plugin.preparation.run import (
     PreparationError,
     kept,
     merge,
     prepare_database,
     prepare_share,
 )
-from selfmis_plugin.data.recording import RecordError, Recording
-from selfmis_plugin.data.store import Store, StoreError, StoreWriter
-from selfmis_plugin.data.wfdb_reader import read_recording
+from selfmis_plugin.preparation.wfdb.fast_reader import read_record
+from selfmis_plugin.preparation.wfdb.reader import read_recording
 from tests.readers import read_slowly
 from tests.support import write_store
 from tests.wfdb_files import random_record, write_record
@@ -82,8 +83,8 @@ def start(
 ) -> subprocess.Popen[str]:
     code = (
         "import sys\n"
-        "from selfmis_plugin.data.databases import wfdb_folder\n"
-        "from selfmis_plugin.data.preparation import PreparationError, prepare_database\n"
+        "from selfmis_plugin.preparation.databases import wfdb_folder\n"
+        "from selfmis_plugin.preparation.run import PreparationError, prepare_database\n"
         f"from tests.readers import {reader} as reader\n"
         "listing = wfdb_folder.list_records(__import__('pathlib').Path(sys.argv[1]))\n"
         "try:\n"
@@ -452,8 +453,8 @@ def test_a_full_disk_keeps_what_is_finished(
 ) -> None:
     code = (
         "import sys, pathlib, resource\n"
-        "from selfmis_plugin.data.databases import wfdb_folder\n"
-        "from selfmis_plugin.data.preparation import prepare_database\n"
+        "from selfmis_plugin.preparation.databases import wfdb_folder\n"
+        "from selfmis_plugin.preparation.run import prepare_database\n"
         # Stands in for a full disk: writing beyond 10 records fails.
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000))\n"
         "prepare_database(wfdb_folder.list_records(pathlib.Path(sys.argv[1])), sys.argv[2],"
@@ -478,10 +479,10 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from selfmis_plugin.data import part_preparation
+from selfmis_plugin.preparation import worker as part_preparation
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.listing import ListedRecord, Listing
-from selfmis_plugin.data.preparation import prepare_database
+from selfmis_plugin.preparation.listing import ListedRecord, Listing
+from selfmis_plugin.preparation.run import prepare_database
 from selfmis_plugin.data.recording import Recording
 count = int(sys.argv[1])
 records = (ListedRecord(f"{k:08d}", f"p{k}", f"r{k}", "train", ("NORM",)) for k in range(count))
@@ -576,7 +577,7 @@ def test_a_merge_killed_while_it_moves_a_part_asks_for_that_part(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("selfmis_plugin.data.assembly.move", half)
+        patched.setattr("selfmis_plugin.preparation.assembly.move", half)
         with pytest.raises(KeyboardInterrupt):
             merge(dest)
     with pytest.raises(PreparationError, match=r"1 of 6 parts are missing \(2\). Run --part 1/2"):

@@ -13,14 +13,14 @@ import pytest
 import scipy.io
 
 from selfmis_plugin.cli import prepare
-from selfmis_plugin.data.databases.physionet2021 import (
+from selfmis_plugin.data.store import Store, read_manifest
+from selfmis_plugin.preparation.databases.physionet2021 import (
     INFARCTION,
     SCORED,
     list_records,
     parse_notes,
 )
-from selfmis_plugin.data.listing import DatabaseError
-from selfmis_plugin.data.store import Store, read_manifest
+from selfmis_plugin.preparation.listing import DatabaseError
 from tests.wfdb_files import random_record, write_record
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -14,11 +14,11 @@ from scipy.special import expit
 import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.data.record_preparation import prepare_recording
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.data.recordings.long_recording import ReadingOptions
-from selfmis_plugin.data.wfdb_reader import read_recording
-from selfmis_plugin.inference.opening import open_strip_file
+from selfmis_plugin.predict.opening import open_strip_file
+from selfmis_plugin.preparation.record import prepare_recording
+from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
+from selfmis_plugin.preparation.wfdb.reader import read_recording
 from tests.checkpoint_files import write_classifier, write_towers
 from tests.strip_files import ENGLISH, GERMAN, lead_one, write_watch
 from tests.wfdb_files import write_record

@@ -19,14 +19,19 @@ import pandas as pd
 import pytest
 
 from selfmis_plugin.cli import prepare
-from selfmis_plugin.data.databases import known_databases, mimic_iv_ecg, ptbxl, wfdb_folder
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.listing import DatabaseError
-from selfmis_plugin.data.parallel import ordered_map
-from selfmis_plugin.data.preparation import prepare_database
 from selfmis_plugin.data.store import Store, read_manifest
-from selfmis_plugin.data.wfdb_reader import read_recording
+from selfmis_plugin.preparation.databases import (
+    known_databases,
+    mimic_iv_ecg,
+    ptbxl,
+    wfdb_folder,
+)
+from selfmis_plugin.preparation.listing import DatabaseError
+from selfmis_plugin.preparation.run import prepare_database
+from selfmis_plugin.preparation.wfdb.reader import read_recording
+from selfmis_plugin.utils.parallel import ordered_map
 from tests.wfdb_files import random_record, write_record
 
 REPOSITORY = Path(__file__).resolve().parents[1]

@@ -19,7 +19,7 @@ from selfmis_plugin.data.quality import (
     interpolate_missing,
     signs,
 )
-from selfmis_plugin.data.synthetic import simulate
+from selfmis_plugin.synthetic import simulate
 
 RATE = 500
 TIME = np.arange(10 * RATE) / RATE

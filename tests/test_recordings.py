@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.listing import DatabaseError
 from selfmis_plugin.data.preprocessing import resample
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.data.recordings.channels import parse_channels
-from selfmis_plugin.data.recordings.long_recording import LongRecording, ReadingOptions
-from selfmis_plugin.data.recordings.opening import open_recording
-from selfmis_plugin.data.recordings.sources import find_sources
-from selfmis_plugin.data.recordings.subject_splits import SubjectSplits
-from selfmis_plugin.data.recordings.windows import cut_windows
 from selfmis_plugin.data.store import Store, read_manifest
+from selfmis_plugin.preparation.listing import DatabaseError
+from selfmis_plugin.preparation.recordings.channels import parse_channels
+from selfmis_plugin.preparation.recordings.long_recording import LongRecording, ReadingOptions
+from selfmis_plugin.preparation.recordings.opening import open_recording
+from selfmis_plugin.preparation.recordings.sources import find_sources
+from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
+from selfmis_plugin.preparation.recordings.windows import cut_windows
 from tests.wearables import (
     CHANNELS,
     MULTI,
@@ -179,7 +179,7 @@ class Ramp(LongRecording):
         self.seconds, self.cuts = seconds, cuts
 
     def blocks(self, names, seconds):  # type: ignore[no-untyped-def]
-        from selfmis_plugin.data.recordings.long_recording import Block
+        from selfmis_plugin.preparation.recordings.long_recording import Block
 
         edges = [0.0, *sorted(c * self.seconds for c in self.cuts), self.seconds]
         for start, stop in zip(edges, edges[1:], strict=False):

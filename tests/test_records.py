@@ -23,9 +23,9 @@ from selfmis_plugin.data.preprocessing import (
     to_int16,
     to_microvolts,
 )
-from selfmis_plugin.data.record_preparation import prepare_recording
 from selfmis_plugin.data.recording import RecordError, Recording
-from selfmis_plugin.data.wfdb_reader import read_recording
+from selfmis_plugin.preparation.record import prepare_recording
+from selfmis_plugin.preparation.wfdb.reader import read_recording
 from tests.wfdb_files import LIMITS, encode, random_record, write_record
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.evaluation.predictions import Predictions
+from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.report.page import Section, render
 from selfmis_plugin.report.run_log import learning_curves
 from tests.checkpoint_files import write_classifier, write_towers

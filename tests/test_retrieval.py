@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from selfmis_plugin.evaluation.retrieval import TIE_TOLERANCE, pairwise_siglip, retrieval
-from selfmis_plugin.nn.siglip import SigLIPLoss
+from selfmis_plugin.metrics.retrieval import TIE_TOLERANCE, pairwise_siglip, retrieval
+from selfmis_plugin.nn.losses.siglip import SigLIPLoss
 
 torch.set_num_threads(1)
 

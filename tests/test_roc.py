@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc, roc_auc_score, roc_curve
 
-from selfmis_plugin.evaluation.roc import roc_band
+from selfmis_plugin.metrics.roc import roc_band
 
 
 @settings(deadline=None, max_examples=40)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from selfmis_plugin import training_plan
+from selfmis_plugin.training import plan as training_plan
 
 
 @pytest.fixture(autouse=True)

@@ -14,15 +14,15 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
-from selfmis_plugin.arguments import PICTURES
 from selfmis_plugin.cli import prepare
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.fraction_manifests import apply_fraction
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.overview import overview_lines, summarise
 from selfmis_plugin.data.store import Store, read_manifest
-from selfmis_plugin.drawing.ecg import ROWS_3X4, draw_ecg
-from selfmis_plugin.drawing.overview import draw_overview
+from selfmis_plugin.utils.arguments import PICTURES
+from selfmis_plugin.visualization.ecg import ROWS_3X4, draw_ecg
+from selfmis_plugin.visualization.overview import draw_overview
 from tests.support import environment, write_store
 from tests.wfdb_files import random_record, write_record
 

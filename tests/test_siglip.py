@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from selfmis_plugin.nn import pair_loss
 from selfmis_plugin.nn.exchange import gather_rows
-from selfmis_plugin.nn.pair_loss import siglip_loss
-from selfmis_plugin.nn.siglip import SigLIPLoss
+from selfmis_plugin.nn.losses import pair_loss
+from selfmis_plugin.nn.losses.pair_loss import siglip_loss
+from selfmis_plugin.nn.losses.siglip import SigLIPLoss
 from tests.processes import run_processes
 
 torch.set_num_threads(1)

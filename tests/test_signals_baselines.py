@@ -13,10 +13,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.compat import installed
-from selfmis_plugin.launch import configs_folder
-from selfmis_plugin.loading import load_trained
+from selfmis_plugin.training.configs import configs_folder
 from tests.support import logged, train
 
 pytestmark = pytest.mark.signals

@@ -10,12 +10,15 @@ import pytest
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from selfmis_plugin.criterions.align_reconstruct import AlignReconstruct, AlignReconstructConfig
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.models.modally_reduced import ModallyReducedModel
-from selfmis_plugin.nn.modally_reduced import ModallyReduced, ModallyReducedConfig
-from selfmis_plugin.nn.spread_leads import lead_groups
-from selfmis_plugin.tasks.modally_reduced_pretraining import ModallyReducedPretrainingTask
+from selfmis_plugin.methods.modally_reduced.criterion import (
+    AlignReconstruct,
+    AlignReconstructConfig,
+)
+from selfmis_plugin.methods.modally_reduced.model import ModallyReducedModel
+from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
+from selfmis_plugin.methods.modally_reduced.spread_leads import lead_groups
+from selfmis_plugin.methods.modally_reduced.task import ModallyReducedPretrainingTask
 from tests.processes import run_processes
 
 FIRST, RECORDS = 5, 8

@@ -13,17 +13,17 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.evaluation.bootstrap import (
+from selfmis_plugin.evaluation.evaluate import figures_of
+from selfmis_plugin.metrics.bootstrap import (
     difference_p_value,
     draw_patients,
     draw_patients_apart,
     estimate,
 )
-from selfmis_plugin.evaluation.calibration import calibrate, probabilities
-from selfmis_plugin.evaluation.evaluate import figures_of
-from selfmis_plugin.evaluation.predictions import Predictions, PredictionsError
-from selfmis_plugin.evaluation.ranking import LabelScores
-from selfmis_plugin.evaluation.statistics import compare, judge
+from selfmis_plugin.metrics.calibration import calibrate, probabilities
+from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
+from selfmis_plugin.metrics.ranking import LabelScores
+from selfmis_plugin.metrics.statistics import compare, judge
 
 
 def cohort(

@@ -19,11 +19,8 @@ from torch.utils.data import DataLoader
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import Store
-from selfmis_plugin.tasks.selfmis_pretraining import (
-    SelfMISPretrainingConfig,
-    SelfMISPretrainingTask,
-)
-from selfmis_plugin.tasks.store_dataset import StoreDataset
+from selfmis_plugin.methods.selfmis.task import SelfMISPretrainingConfig, SelfMISPretrainingTask
+from selfmis_plugin.training.store_dataset import StoreDataset
 from tests.support import environment
 
 

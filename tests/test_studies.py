@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreWriter
-from selfmis_plugin.data.synthetic import simulate
-from selfmis_plugin.evaluation.beats import r_peaks
-from selfmis_plugin.evaluation.identification import identify
-from selfmis_plugin.evaluation.lead_correlation import correlate_leads
 from selfmis_plugin.evaluation.lead_models import embed_beats
-from selfmis_plugin.evaluation.lead_synthesis import score
-from selfmis_plugin.loading import load_trained
+from selfmis_plugin.metrics.beats import r_peaks
+from selfmis_plugin.metrics.identification import identify
+from selfmis_plugin.metrics.lead_correlation import correlate_leads
+from selfmis_plugin.metrics.lead_synthesis import score
+from selfmis_plugin.synthetic import simulate
 from tests.checkpoint_files import write_classifier, write_modally_reduced
 
 

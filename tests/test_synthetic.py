@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from selfmis_plugin.cli.synthetic import add_arguments, run
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.synthetic import CohortError, simulate, write_cohort
-from selfmis_plugin.data.synthetic.heart import REGIONS
-from selfmis_plugin.data.synthetic.leadfield import DOWER
-from selfmis_plugin.data.synthetic.statements import DIAGNOSTIC, STATEMENTS
-from selfmis_plugin.data.synthetic.wfdb16 import digitise, write_record
+from selfmis_plugin.synthetic import CohortError, simulate, write_cohort
+from selfmis_plugin.synthetic.heart import REGIONS
+from selfmis_plugin.synthetic.leadfield import DOWER
+from selfmis_plugin.synthetic.statements import DIAGNOSTIC, STATEMENTS
+from selfmis_plugin.synthetic.wfdb16 import digitise, write_record
 
 RECORDS = 420
 SEED = 3

@@ -14,8 +14,8 @@ from scipy.signal import resample_poly
 from sklearn.metrics import roc_auc_score
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.data.synthetic import write_cohort
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
+from selfmis_plugin.synthetic import write_cohort
 
 RECORDS = 4500
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from selfmis_plugin import compat, toolkit, training
+from selfmis_plugin import compat, toolkit
 from selfmis_plugin.compat import at_start, installed
+from selfmis_plugin.training import entry as training
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.evaluate import evaluate
-from selfmis_plugin.evaluation.predictions import Predictions
+from selfmis_plugin.metrics.predictions import Predictions
 from tests.support import (
     TINY,
     environment,

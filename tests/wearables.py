@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.signal import resample_poly
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.synthetic import simulate
+from selfmis_plugin.synthetic import simulate
 from tests.wfdb_files import write_record
 
 #: Channels of the files: the reference's, and the wearable's.

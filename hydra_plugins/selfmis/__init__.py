@@ -20,4 +20,4 @@ class SelfMISSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         # Both toolkits' command lines live in a package of this name.
         if "fairseq_cli" in sys.modules:
-            importlib.import_module("selfmis_plugin.launch").at_hydra_start(search_path)
+            importlib.import_module("selfmis_plugin.training.launch").at_hydra_start(search_path)

@@ -15,8 +15,8 @@ from selfmis_plugin.checkpoints.own_file import SUFFIX, read_own_file, write_own
 from selfmis_plugin.checkpoints.reading import CheckpointError, read_checkpoint, some
 from selfmis_plugin.checkpoints.training import from_training
 from selfmis_plugin.checkpoints.weights import EncoderWeights, Tower, check_leads, check_names
-from selfmis_plugin.files import whole_file
 from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.utils.files import whole_file
 
 __all__ = ["load_encoder_weights", "save_encoder_weights"]
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from selfmis_plugin.checkpoints.reading import CheckpointError, first_line, refuse_absent
 from selfmis_plugin.checkpoints.weights import EncoderWeights, checked
-from selfmis_plugin.files import whole_file
 from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.utils.files import whole_file
 
 __all__ = ["SUFFIX", "read_own_file", "write_own_file"]
 

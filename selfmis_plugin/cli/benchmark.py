@@ -6,10 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from selfmis_plugin.benchmarks.benchmark import BenchmarkError
-from selfmis_plugin.benchmarks.commands import known_benchmarks
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.cli.benchmarks import known_benchmarks
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.profiling.benchmark import BenchmarkError
 
 
 def main(argv: Sequence[str]) -> int:

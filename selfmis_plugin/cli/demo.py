@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmis_plugin.arguments import positive, whole, workers
 from selfmis_plugin.demo.known import known_demos
+from selfmis_plugin.utils.arguments import positive, whole, workers
 
 _DEFAULT = "selfmis"
 

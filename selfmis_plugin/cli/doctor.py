@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from selfmis_plugin.diagnosis import Diagnosis, examine
+from selfmis_plugin.cli.diagnosis import Diagnosis, examine
 
 
 def main(argv: Sequence[str]) -> int:

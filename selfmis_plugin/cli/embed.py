@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmis_plugin.arguments import whole
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.embeddings import SINGLE, TOWERS, embed_split
+from selfmis_plugin.utils.arguments import whole
 
 
 def main(argv: Sequence[str]) -> int:

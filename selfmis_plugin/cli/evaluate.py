@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.arguments import LABELS_HELP, labels, whole
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.loading import LoadedClassifier, load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import PreprocessingError
 from selfmis_plugin.data.store import StoreError
@@ -20,10 +20,10 @@ from selfmis_plugin.evaluation.evaluate import (
     figures_of,
     predict_split,
 )
-from selfmis_plugin.evaluation.predictions import Predictions, PredictionsError
-from selfmis_plugin.evaluation.statistics import DRAWS
-from selfmis_plugin.files import write_json
-from selfmis_plugin.loading import LoadedClassifier, load_trained
+from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
+from selfmis_plugin.metrics.statistics import DRAWS
+from selfmis_plugin.utils.arguments import LABELS_HELP, labels, whole
+from selfmis_plugin.utils.files import write_json
 
 #: With fewer positive patients the interval itself is a rough guess.
 _FEW = 10

@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.arguments import LABELS_HELP, labels
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.evaluation.statistics import DRAWS, SPECIFICITY
-from selfmis_plugin.inference.exporting import prepare_export
-from selfmis_plugin.inference.model import DISCLAIMER
-from selfmis_plugin.inference.model_card import model_card
-from selfmis_plugin.inference.model_folder import SavedModel, refuse_existing, write_model
+from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.export.model_card import model_card
+from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY
+from selfmis_plugin.predict.model import DISCLAIMER
+from selfmis_plugin.predict.model_folder import SavedModel, refuse_existing, write_model
+from selfmis_plugin.utils.arguments import LABELS_HELP, labels
 
 FORMATS = ("safetensors", "onnx")
 
@@ -84,7 +84,7 @@ def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]
     # Before the figures, which take longer: a package may be missing.
     onnx_files = None
     if options.format == "onnx":
-        onnx_files = importlib.import_module("selfmis_plugin.inference.onnx_files")
+        onnx_files = importlib.import_module("selfmis_plugin.export.onnx_files")
     model = prepare_export(
         options.checkpoint, options.data, options.specificity, DRAWS, options.labels
     )

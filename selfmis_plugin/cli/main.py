@@ -9,7 +9,8 @@ import select
 import sys
 from collections.abc import Sequence
 
-from selfmis_plugin import __version__, compat
+from selfmis_plugin import compat
+from selfmis_plugin._version import __version__
 
 # A worker that the host spawns imports the program it was started from before anything else. This
 # is the one moment at which the toolkit can still be prepared for this Python there.

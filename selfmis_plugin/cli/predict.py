@@ -9,23 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.arguments import LABELS_HELP, labels, picture, positive, probability
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.data.recordings.long_recording import ReadingOptions, plain_unit
-from selfmis_plugin.files import whole_file, write_json
-from selfmis_plugin.inference.model import (
-    DISCLAIMER,
-    PRECISIONS,
-    Model,
-    Prediction,
-    load_model,
-)
-from selfmis_plugin.inference.opening import open_strip_file
-from selfmis_plugin.inference.strips import Strip
+from selfmis_plugin.predict.model import DISCLAIMER, PRECISIONS, Model, Prediction, load_model
+from selfmis_plugin.predict.opening import open_strip_file
+from selfmis_plugin.predict.strips import Strip
+from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions, plain_unit
+from selfmis_plugin.utils.arguments import LABELS_HELP, labels, picture, positive, probability
+from selfmis_plugin.utils.files import whole_file, write_json
 
 #: Refused windows that are named one by one.
 _NAMED = 5
@@ -170,7 +164,7 @@ def _table(prediction: Prediction, all_labels: bool) -> list[str]:
 
 def _draw(path: Path, model: Model, predictions: Sequence[Prediction]) -> None:
     # Matplotlib takes a second to import, which most calls need not wait for.
-    drawing = importlib.import_module("selfmis_plugin.inference.picture")
+    drawing = importlib.import_module("selfmis_plugin.predict.picture")
     for number, prediction in enumerate(predictions, start=1):
         several = len(predictions) > 1
         file = path.with_stem(f"{path.stem}-{number}") if several else path

@@ -14,19 +14,14 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from selfmis_plugin import arguments
-from selfmis_plugin.cli import (
-    prepare_export,
-    prepare_fraction,
-    prepare_recordings,
-    synthetic,
-)
-from selfmis_plugin.data.databases import known_databases
+from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordings, synthetic
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.listing import DatabaseError
-from selfmis_plugin.data.parallel import Workers
-from selfmis_plugin.data.preparation import (
+from selfmis_plugin.data.preprocessing import NO_FILTER
+from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.preparation.databases import known_databases
+from selfmis_plugin.preparation.listing import DatabaseError
+from selfmis_plugin.preparation.run import (
     PreparationError,
     Share,
     Summary,
@@ -35,8 +30,8 @@ from selfmis_plugin.data.preparation import (
     prepare_database,
     prepare_share,
 )
-from selfmis_plugin.data.preprocessing import NO_FILTER
-from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.utils import arguments
+from selfmis_plugin.utils.parallel import Workers
 
 DATABASES = known_databases()
 MERGE = "merge"
@@ -187,7 +182,7 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
 def _cluster(address: str) -> Workers:
     try:
         # Dask is an optional extra: nobody without a cluster should need it.
-        module = importlib.import_module("selfmis_plugin.data.cluster")
+        module = importlib.import_module("selfmis_plugin.preparation.cluster")
     except ModuleNotFoundError as error:
         raise PreparationError(
             f"--scheduler needs {error.name}, which is not installed: pip install "

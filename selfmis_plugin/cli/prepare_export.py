@@ -6,16 +6,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfmis_plugin import arguments
-from selfmis_plugin.data.export_signals import (
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.methods.host.export_signals import (
     FORMAT,
     KINDS,
     SCALES,
     ExportOptions,
     export_signals,
 )
-from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.utils import arguments
 
 TITLE = "a store's records as files for the recipes of fairseq-signals"
 

@@ -6,9 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfmis_plugin import arguments
 from selfmis_plugin.data.fraction_manifests import ALL_TRAINING, apply_fraction, write_fraction
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.utils import arguments
 
 TITLE = "manifests that list a fraction of a store's training records"
 

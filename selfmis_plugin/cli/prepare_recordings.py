@@ -7,15 +7,19 @@ import importlib
 import sys
 from pathlib import Path
 
-from selfmis_plugin import arguments
-from selfmis_plugin.data.listing import DatabaseError
-from selfmis_plugin.data.preparation import PreparationError
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
-from selfmis_plugin.data.recordings.channels import REFERENCE_SHARE, WEARABLE, parse_channels
-from selfmis_plugin.data.recordings.long_recording import ReadingOptions, plain_unit
-from selfmis_plugin.data.recordings.subject_splits import SubjectSplits
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.preparation.listing import DatabaseError
+from selfmis_plugin.preparation.recordings.channels import (
+    REFERENCE_SHARE,
+    WEARABLE,
+    parse_channels,
+)
+from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions, plain_unit
+from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
+from selfmis_plugin.preparation.run import PreparationError
+from selfmis_plugin.utils import arguments
 
 TITLE = "own recordings: one channel of a wearable beside a reference of several, CSV, WFDB or EDF"
 
@@ -119,7 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare what the arguments say; return the exit status."""
     # Draws pictures, for which the preparation of other databases should not wait.
-    preparation = importlib.import_module("selfmis_plugin.data.recordings.preparation")
+    preparation = importlib.import_module("selfmis_plugin.preparation.recordings.run")
     try:
         options = preparation.RecordingsOptions(
             channels=parse_channels(args.single, args.multi, args.name),

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmis_plugin.arguments import whole
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.evaluation.statistics import DRAWS
+from selfmis_plugin.metrics.statistics import DRAWS
 from selfmis_plugin.report.build import Request, write_report
+from selfmis_plugin.utils.arguments import whole
 
 
 def main(argv: Sequence[str]) -> int:

@@ -11,21 +11,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from selfmis_plugin.arguments import picture
-from selfmis_plugin.data.overview import (
-    Overview,
-    overview_lines,
-    summarise,
-    summarise_manifests,
-)
+from selfmis_plugin.data.overview import Overview, overview_lines, summarise, summarise_manifests
 from selfmis_plugin.data.preprocessing import centre
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.data.splits import open_splits
 from selfmis_plugin.data.store import INFO_FILE, SPLITS, Store, StoreError
-from selfmis_plugin.data.wfdb_reader import read_recording
-from selfmis_plugin.drawing.ecg import LAYOUTS, Panel, draw_panels
-from selfmis_plugin.drawing.overview import draw_overview
-from selfmis_plugin.files import whole_file
+from selfmis_plugin.preparation.wfdb.reader import read_recording
+from selfmis_plugin.utils.arguments import picture
+from selfmis_plugin.utils.files import whole_file
+from selfmis_plugin.visualization.ecg import LAYOUTS, Panel, draw_panels
+from selfmis_plugin.visualization.overview import draw_overview
 
 #: Characters of labels that fit above the paper.
 _LONGEST_LABELS = 110

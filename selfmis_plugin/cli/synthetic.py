@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfmis_plugin.arguments import whole, workers
-from selfmis_plugin.data.synthetic import LAYOUTS, CohortError, write_cohort
+from selfmis_plugin.synthetic import LAYOUTS, CohortError, write_cohort
+from selfmis_plugin.utils.arguments import whole, workers
 
 __all__ = ["TITLE", "add_arguments", "run"]
 

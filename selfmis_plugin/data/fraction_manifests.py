@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from selfmis_plugin.data.fractions import label_fraction
 from selfmis_plugin.data.store import SPLITS, Store, StoreError, read_manifest, write_manifest
-from selfmis_plugin.data.store_format import ALL_TRAINING
-from selfmis_plugin.files import whole_file, write_json
+from selfmis_plugin.data.store.format import ALL_TRAINING
+from selfmis_plugin.utils.files import whole_file, write_json
 
 #: What a folder of such manifests says about itself.
 FRACTION_FILE = "fraction.json"

@@ -84,3 +84,22 @@ def lead_mask(leads: Iterable[str]) -> int:
     """Return the number whose bit k is set if the k-th standard lead is among *leads*."""
     present = set(leads)
     return sum(1 << k for k, lead in enumerate(STANDARD_LEADS) if lead in present)
+
+
+def lead_rows(leads: Sequence[str], wanted: Sequence[str]) -> list[int]:
+    """Positions of the wanted leads among ``leads``.
+
+    Raises
+    ------
+    ValueError
+        If a lead is not there, or named twice.
+    """
+    missing = [lead for lead in wanted if lead not in leads]
+    if missing:
+        raise ValueError(
+            f"no lead {', '.join(missing)} among the leads of the signals ({', '.join(leads)}): "
+            "lead names are written as there"
+        )
+    if not wanted or len(set(wanted)) != len(wanted):
+        raise ValueError(f"leads must be named, each once: {list(wanted)}")
+    return [list(leads).index(lead) for lead in wanted]

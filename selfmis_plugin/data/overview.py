@@ -13,7 +13,7 @@ import pandas as pd
 
 from selfmis_plugin.data.splits import open_splits
 from selfmis_plugin.data.store import REFUSED_FILE, SPLITS, Store, StoreInfo, read_manifest
-from selfmis_plugin.data.store_format import ALL_TRAINING
+from selfmis_plugin.data.store.format import ALL_TRAINING
 
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.files import write_json
+from selfmis_plugin.utils.files import write_json
 
 __all__ = ["Demo", "DemoError", "claim"]
 

@@ -10,10 +10,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin import __version__, toolkit
-from selfmis_plugin.demo.demo import DemoError, claim
-from selfmis_plugin.demo.modally_reduced_report import write_report
-from selfmis_plugin.experiments.cohort import (
+from selfmis_plugin import toolkit
+from selfmis_plugin._version import __version__
+from selfmis_plugin.benchmark.cohort import (
     ARCHIVE,
     COHORT_SEED,
     STUDY,
@@ -22,18 +21,20 @@ from selfmis_plugin.experiments.cohort import (
     make_identification_set,
     write_study,
 )
-from selfmis_plugin.experiments.commands import CommandError, run_selfmis
-from selfmis_plugin.experiments.graph import Step, run_steps
-from selfmis_plugin.experiments.infarction import (
+from selfmis_plugin.benchmark.commands import CommandError, run_selfmis
+from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.infarction import (
     InfarctionError,
     Settings,
     run_infarction,
     stage_checkpoint,
 )
-from selfmis_plugin.experiments.infarction_report import write_infarction_report
-from selfmis_plugin.files import write_json
+from selfmis_plugin.benchmark.report import write_infarction_report
+from selfmis_plugin.demo.demo import DemoError, claim
+from selfmis_plugin.demo.modally_reduced_report import write_report
 from selfmis_plugin.methods import known_methods, method
-from selfmis_plugin.methods.modally_reduced import LEAD_PROBES
+from selfmis_plugin.methods.modally_reduced.rows import LEAD_PROBES
+from selfmis_plugin.utils.files import write_json
 
 __all__ = ["CommandError", "DemoError", "Sizes", "run_demo"]
 

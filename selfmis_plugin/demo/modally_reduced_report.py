@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.benchmark.studies import correlation, identification, reconstruction
+from selfmis_plugin.benchmark.studies.study import markdown_table
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.files import whole_file, write_json
 from selfmis_plugin.methods.method import PROBE
-from selfmis_plugin.studies import correlation, identification, reconstruction
-from selfmis_plugin.studies.study import markdown_table
+from selfmis_plugin.utils.files import whole_file, write_json
 
 __all__ = ["write_report"]
 
@@ -50,7 +50,7 @@ def write_report(
     about
         What the demo was made of, JSON-ready.
     infarction
-        What :func:`~selfmis_plugin.experiments.infarction.run_infarction` returned.
+        What :func:`~selfmis_plugin.benchmark.infarction.run_infarction` returned.
     answers
         What the studies found, by name, for each seed.
 

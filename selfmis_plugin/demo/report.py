@@ -13,10 +13,11 @@ from typing import Any
 import matplotlib
 import numpy as np
 
-from selfmis_plugin import __version__, toolkit
+from selfmis_plugin import toolkit
+from selfmis_plugin._version import __version__
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, Sizes
-from selfmis_plugin.files import whole_file, write_json
+from selfmis_plugin.utils.files import whole_file, write_json
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt

@@ -12,13 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from selfmis_plugin import __version__, toolkit
-from selfmis_plugin.data.store import Store
-from selfmis_plugin.demo.demo import DemoError, claim
-from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, TRAININGS, Sizes, Training
-from selfmis_plugin.demo.report import write_report
-from selfmis_plugin.evaluation.evaluate import evaluate
-from selfmis_plugin.experiments.cohort import (
+from selfmis_plugin import toolkit
+from selfmis_plugin._version import __version__
+from selfmis_plugin.benchmark.cohort import (
     COHORT_SEED,
     POOL_FOLDS,
     STUDY,
@@ -26,9 +22,14 @@ from selfmis_plugin.experiments.cohort import (
     rows_of_folds,
     write_study,
 )
-from selfmis_plugin.experiments.commands import CommandError, best_checkpoint, train
-from selfmis_plugin.experiments.graph import Step, run_steps
-from selfmis_plugin.files import write_json
+from selfmis_plugin.benchmark.commands import CommandError, best_checkpoint, train
+from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.data.store import Store
+from selfmis_plugin.demo.demo import DemoError, claim
+from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, TRAININGS, Sizes, Training
+from selfmis_plugin.demo.report import write_report
+from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.utils.files import write_json
 
 __all__ = ["CommandError", "DemoError", "run_demo"]
 

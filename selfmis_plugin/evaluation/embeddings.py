@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import torch
 
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.loading import LoadedClassifier, load_trained
 from selfmis_plugin.evaluation.evaluate import fitting_split, outputs
-from selfmis_plugin.files import whole_file
-from selfmis_plugin.loading import LoadedClassifier, load_trained
+from selfmis_plugin.utils.files import whole_file
 
 __all__ = ["SINGLE", "TOWERS", "Embeddings", "embed_split"]
 

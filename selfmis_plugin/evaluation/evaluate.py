@@ -11,14 +11,14 @@ from torch import nn
 from tqdm import tqdm
 
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.loading import LoadedClassifier, LoadedTowers, load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import Split, open_split
-from selfmis_plugin.evaluation.auc import auc_report
-from selfmis_plugin.evaluation.predictions import Predictions
-from selfmis_plugin.evaluation.retrieval import retrieval
-from selfmis_plugin.evaluation.statistics import DRAWS, compare, judge
-from selfmis_plugin.loading import LoadedClassifier, LoadedTowers, load_trained
+from selfmis_plugin.metrics.auc import auc_report
+from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.retrieval import retrieval
+from selfmis_plugin.metrics.statistics import DRAWS, compare, judge
 
 
 def evaluate(
@@ -47,7 +47,7 @@ def evaluate(
     draws
         Bootstrap draws of the intervals; 0 leaves them out.
     labels
-        Of a fine-tuned ECGFounder file: see :func:`~selfmis_plugin.loading.load_trained`.
+        Of a fine-tuned ECGFounder file: see :func:`selfmis_plugin.load_trained`.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def figures_of(predictions: Predictions, draws: int = DRAWS) -> dict[str, Any]:
     dict
         JSON-ready: ``macro_auc``, ``mi_auc``, ``per_label``, ``positives``, ``undefined``; and,
         with *draws*, ``record`` and ``patient``: every figure with its interval
-        (:func:`~selfmis_plugin.evaluation.statistics.judge`) by record and by patient.
+        (:func:`~selfmis_plugin.metrics.statistics.judge`) by record and by patient.
     """
     report = auc_report(
         predictions.targets, predictions.logits, predictions.labels, INFARCTION_TYPES

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.splits import Split
-from selfmis_plugin.evaluation.beats import r_peaks, shift_peaks
 from selfmis_plugin.evaluation.evaluate import fitting_split, outputs, refuse_other_data
-from selfmis_plugin.loading import load_trained
+from selfmis_plugin.metrics.beats import r_peaks, shift_peaks
 
 __all__ = [
     "LeadModel",
@@ -38,7 +38,7 @@ class LeadNetwork(Protocol):
     """What a network must do to be asked about its leads.
 
     Signals are raw microvolts of a store. A method whose networks do adds what reads its
-    checkpoints to :mod:`selfmis_plugin.readers`: with ``leads``, and with ``model`` and
+    checkpoints to :mod:`selfmis_plugin.checkpoints.readers`: with ``leads``, and with ``model`` and
     ``untrained``, which return the network for a store's rate.
     """
 
@@ -59,7 +59,7 @@ class LeadModel:
     Attributes
     ----------
     trained
-        What :func:`~selfmis_plugin.loading.load_trained` read.
+        What :func:`~selfmis_plugin.checkpoints.loading.load_trained` read.
     leads
         Names of the leads, in the network's order.
     sample_rate

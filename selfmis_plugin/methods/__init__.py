@@ -1,23 +1,28 @@
-"""Methods that the benchmark compares, one subject a module.
+"""Methods that the benchmark compares, a folder each.
 
-A module here that defines ``METHODS`` adds rows to ``selfmis benchmark mi``: to add a method, add
-a file. A file of your own elsewhere is such a module too (``--methods-from FILE.py``). A package of
-your own adds some through the entry-point group ``selfmis.methods``, whose entries name modules.
+A folder holds all that a method is: its network, what the training toolkit registers (``model``,
+``criterion``, ``task``), the reader of its checkpoints and its ``rows``, a module that defines
+``METHODS``. What the modules are called, and how a package elsewhere adds a method, says
+:mod:`selfmis_plugin.utils.plugins`. A file of your own with ``METHODS`` adds rows over what is
+there (``--methods-from FILE.py``).
 """
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import importlib.util
-import pkgutil
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
 from selfmis_plugin.methods.method import Method
+from selfmis_plugin.utils import plugins
 
-GROUP = "selfmis.methods"
+__all__ = ["known_methods"]
+
+#: The entry-point group of version 0.1, whose entries name modules with ``METHODS``.
+_FORMER_GROUP = "selfmis.methods"
 
 
 def known_methods(files: Sequence[Path] = ()) -> dict[str, Method]:
@@ -32,13 +37,10 @@ def known_methods(files: Sequence[Path] = ()) -> dict[str, Method]:
     ------
     ValueError
         If two have one name, or a file is missing, cannot be run or defines none.
+    PluginError
+        If a package elsewhere cannot be imported.
     """
-    modules: list[ModuleType] = [
-        importlib.import_module(f"{__name__}.{module.name}")
-        for module in pkgutil.iter_modules(__path__)
-    ]
-    modules += [entry.load() for entry in importlib.metadata.entry_points(group=GROUP)]
-    modules += [_module_of(path) for path in files]
+    modules = [*plugins.modules("rows"), *_former_modules(), *map(_module_of, files)]
     methods: dict[str, Method] = {}
     for module in modules:
         for method in getattr(module, "METHODS", ()):
@@ -46,6 +48,19 @@ def known_methods(files: Sequence[Path] = ()) -> dict[str, Method]:
                 raise ValueError(f"{module.__name__}: a method {method.name!r} is there already")
             methods[method.name] = method
     return dict(sorted(methods.items(), key=lambda item: item[1].paper is None))
+
+
+def _former_modules() -> list[ModuleType]:
+    entries = importlib.metadata.entry_points(group=_FORMER_GROUP)
+    for entry in entries:
+        warnings.warn(
+            f"the entry point {entry.name} ({entry.value}) is of the group {_FORMER_GROUP}, which "
+            f"goes with version 0.3: name its package in the group {plugins.GROUP}, and its module "
+            "rows.py",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+    return [entry.load() for entry in entries]
 
 
 def _module_of(path: Path) -> ModuleType:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from selfmis_plugin.data.leads import lead_rows
 from selfmis_plugin.nn.encoder import build_encoder, build_input
-from selfmis_plugin.nn.towers import lead_rows
 
 __all__ = ["EncoderClassifier"]
 

@@ -8,9 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.leads import STANDARD_LEADS, lead_rows
 from selfmis_plugin.nn.inputs import Preparation, zscore
-from selfmis_plugin.nn.towers import lead_rows
 
 __all__ = ["Scale", "ZeroMaskedInput"]
 
@@ -21,8 +20,7 @@ class ZeroMaskedInput(nn.Module):
     """Raw signals of some leads to the twelve standard ones, the others zero (SelfMIS paper,
     section 4.2: how methods of twelve leads are probed on lead I).
 
-    What it gives equals what :func:`selfmis_plugin.data.export_signals.export_signals` writes with
-    the same leads, scale and rate.
+    What it gives equals what ``selfmis prepare export`` writes with the same leads, scale and rate.
 
     Parameters
     ----------

@@ -12,18 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from selfmis_plugin import __version__
+from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
-from selfmis_plugin.drawing.ecg import draw_ecg
-from selfmis_plugin.evaluation.bootstrap import Estimate
-from selfmis_plugin.evaluation.calibration import probabilities
 from selfmis_plugin.evaluation.embeddings import TOWERS, embed_split
 from selfmis_plugin.evaluation.evaluate import evaluate, figures_of, predict_split
-from selfmis_plugin.evaluation.predictions import Predictions
-from selfmis_plugin.evaluation.statistics import DRAWS, Report, judge
-from selfmis_plugin.files import require_folder, whole_file, write_json
+from selfmis_plugin.metrics.bootstrap import Estimate
+from selfmis_plugin.metrics.calibration import probabilities
+from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.statistics import DRAWS, Report, judge
 from selfmis_plugin.report.figures import (
     draw_calibration,
     draw_intervals,
@@ -34,6 +32,8 @@ from selfmis_plugin.report.figures import (
 )
 from selfmis_plugin.report.page import PICTURE_DPI, Picture, Section, render
 from selfmis_plugin.report.run_log import learning_curves
+from selfmis_plugin.utils.files import require_folder, whole_file, write_json
+from selfmis_plugin.visualization.ecg import draw_ecg
 
 __all__ = ["Request", "write_report"]
 

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.manifold import TSNE
 
-from selfmis_plugin.evaluation.predictions import Predictions
-from selfmis_plugin.evaluation.roc import roc_band
-from selfmis_plugin.evaluation.statistics import Report
+from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.roc import roc_band
+from selfmis_plugin.metrics.statistics import Report
 from selfmis_plugin.report.run_log import Curve
 
 _ORANGE, _BLUE, _GREY = "#d94801", "#3182bd", "#8c8c8c"

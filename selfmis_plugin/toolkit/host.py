@@ -10,7 +10,7 @@ from typing import Any
 
 from selfmis_plugin import compat
 from selfmis_plugin.compat import installed
-from selfmis_plugin.messages import without_messages
+from selfmis_plugin.utils.messages import without_messages
 
 __all__ = [
     "ADAPTATIONS",

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
 from selfmis_plugin.demo.demo import Demo
+from selfmis_plugin.utils import plugins
 
 
 def known_demos() -> dict[str, Demo]:
     """Return the demos by name."""
-    demos = [
-        importlib.import_module(f"{__name__}.{module.name}").DEMO
-        for module in pkgutil.iter_modules(__path__)
-    ]
+    demos = [module.DEMO for module in plugins.modules_of(__name__)]
     return {demo.name: demo for demo in demos}

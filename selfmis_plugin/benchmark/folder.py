@@ -1,0 +1,78 @@
+"""What a folder of the infarction benchmark was measured on: other data need another folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from selfmis_plugin import toolkit
+from selfmis_plugin._version import __version__
+from selfmis_plugin.benchmark.settings import InfarctionError, Settings
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.store import SPLITS
+from selfmis_plugin.utils.files import write_json
+
+__all__ = ["about_run", "claim_folder", "read_json"]
+
+
+def about_run(settings: Settings) -> dict[str, Any]:
+    """Return what the figures are measured on, JSON-ready."""
+    return {
+        "data": {role: _describe_data(path) for role, path in settings.data.items()},
+        "given": {name: str(path) for name, path in settings.given.items()},
+        "size": settings.size,
+        "overrides": {name: dict(keys) for name, keys in settings.overrides.items()},
+        "host": toolkit.host_version(),
+        "selfmis_plugin": __version__,
+    }
+
+
+def claim_folder(settings: Settings) -> None:
+    """Refuse a folder in which something else was measured: its cells would pass for these."""
+    path = settings.dest / "benchmark.json"
+    about = about_run(settings)
+    if not path.is_file():
+        settings.dest.mkdir(parents=True, exist_ok=True)
+        write_json(path, about)
+        return
+    before = read_json(path)
+    other = [key for key in about if _identity(key, before.get(key)) != _identity(key, about[key])]
+    if other:
+        raise InfarctionError(
+            f"{settings.dest} holds a benchmark with other {', '.join(other)} ({path}). Choose "
+            "another folder with --dest, or delete this one"
+        )
+
+
+def _describe_data(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    records: dict[str, int] = {}
+    database = ""
+    for split in SPLITS:
+        manifest = path / f"{split}.tsv"
+        if manifest.is_file():
+            part = open_split(path, split)
+            records[split] = len(part.rows)
+            database = part.store.info.database
+            digest.update(json.dumps(part.store.info.to_dict(), sort_keys=True).encode())
+            digest.update("\n".join(part.store.records["record_id"].iloc[part.rows]).encode())
+    return {
+        "folder": str(path),
+        "database": database,
+        "records": records,
+        "digest": digest.hexdigest()[:16],
+    }
+
+
+def _identity(key: str, value: Any) -> Any:
+    # A moved folder of the same records is the same data.
+    if key == "data" and isinstance(value, dict):
+        return {role: described["digest"] for role, described in value.items()}
+    return value
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the dictionary in a JSON file."""
+    return dict(json.loads(path.read_text(encoding="utf-8")))

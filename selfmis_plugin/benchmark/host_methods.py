@@ -1,0 +1,95 @@
+"""What the host's own methods need of a benchmark: a host that has them, and files to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.methods.host.encoder import HOW_TO_GET_SIGNALS
+from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
+from selfmis_plugin.methods.method import Export, Method
+from selfmis_plugin.training.configs import configs_folder
+from selfmis_plugin.training.registration import register_all
+from selfmis_plugin.utils.arguments import default_workers
+
+_FEW = 20_000
+
+__all__ = ["export_name", "lacking", "write_export"]
+
+
+def lacking(methods: Iterable[Method], suffix: str) -> dict[str, str]:
+    """Say of each method that the host cannot train why not, and what would bring it.
+
+    Parameters
+    ----------
+    methods
+        The methods.
+    suffix
+        What the configs' names end with at this size.
+    """
+    register_all()
+    reasons = {}
+    for method in methods:
+        missing = {
+            part: None
+            for stage in method.stages()
+            for part in toolkit.missing_parts(_config(stage.config + suffix))
+        }
+        if missing:
+            reasons[method.name] = (
+                f"{toolkit.host_version()} lacks {', '.join(missing)}. To get it, "
+                f"{HOW_TO_GET_SIGNALS}"
+            )
+    return reasons
+
+
+def export_name(export: Export, config: str, overrides: Mapping[str, object]) -> str:
+    """Return the name of the files that a training reads, the same for all that can share them."""
+    return f"{export.kind}-{export.scale}-{_sample_rate(config, overrides):g}"
+
+
+def write_export(
+    data: Path, dest: Path, export: Export, config: str, overrides: Mapping[str, object]
+) -> None:
+    """Write records as the files that a training of the host's own reads; done ones stay.
+
+    Parameters
+    ----------
+    data
+        Folder of a store, or of manifests of one.
+    dest
+        Folder of the files.
+    export
+        Which kind.
+    config, overrides
+        The training's config and further keys: they say the sample rate.
+
+    Raises
+    ------
+    StoreError
+        If the records cannot be written so.
+    """
+    rate = _sample_rate(config, overrides)
+    options = ExportOptions(kind=export.kind, scale=export.scale, sample_rate=rate)
+    # Processes take seconds to start, in which one writes a thousand records.
+    workers = default_workers() if len(open_split(data, "train").rows) > _FEW else 1
+    try:
+        print(export_signals(data, dest, options, workers=workers), flush=True)
+    except StoreError as error:
+        raise StoreError(f"{config}: {error}") from error
+
+
+def _sample_rate(config: str, overrides: Mapping[str, object]) -> float:
+    found = overrides.get("task.sample_rate", _config(config)["task"]["sample_rate"])
+    return float(str(found))
+
+
+def _config(name: str) -> dict[str, Any]:
+    values = OmegaConf.to_container(OmegaConf.load(configs_folder() / f"{name}.yaml"))
+    return dict(values)  # type: ignore[arg-type]

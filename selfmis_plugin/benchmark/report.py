@@ -1,0 +1,160 @@
+"""The infarction benchmark's report: tables, every cell as CSV, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from selfmis_plugin.benchmark.side_by_side import cost_points, cost_table, draw_costs
+from selfmis_plugin.benchmark.tables import (
+    Measured,
+    covered_types,
+    order_of_table_5,
+    table_1,
+    table_3,
+    table_5,
+    table_of_modes,
+    tables_of_zero_shot,
+    what_modes_are,
+)
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.methods.method import PROBE, Method
+from selfmis_plugin.utils.files import whole_file, write_json
+
+#: Methods of table 3, the first being what the others are compared with.
+_TABLE_3 = ("ecgfounder", "selfmis")
+
+
+def write_infarction_report(
+    dest: Path, report: Mapping[str, Any], methods: Sequence[Method]
+) -> str:
+    """Write ``report.json``, ``report.md``, ``cells.csv``, ``report.png`` and ``costs.png``.
+
+    The pictures are there if they have something to show.
+
+    Returns
+    -------
+    str
+        What ``report.md`` holds.
+    """
+    measured = Measured(report, methods)
+    text = _markdown(report, measured)
+    write_json(dest / "report.json", report)
+    with whole_file(dest / "report.md") as path:
+        path.write_text(text, encoding="utf-8")
+    with whole_file(dest / "cells.csv") as path:
+        _table(measured).to_csv(path, index=False)
+    if measured.cells:
+        with whole_file(dest / "report.png") as path:
+            _draw(measured, path)
+    if points := cost_points(measured, report):
+        with whole_file(dest / "costs.png") as path:
+            draw_costs(points, path)
+    return text
+
+
+def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
+    seeds = sorted({cell["seed"] for cell in measured.cells})
+    parts = [
+        f"# Infarction benchmark\n\n{_measured_on(report)} {len(seeds)} seed"
+        f"{'' if len(seeds) == 1 else 's'}; AUC in percent, mean ± standard deviation over seeds. "
+        "**Best**, _second_."
+    ]
+    probed = [
+        method
+        for method in measured.methods
+        if any(measured.chosen(method.name, PROBE, fraction) for fraction in measured.fractions)
+    ]
+    if probed or measured.lacking:
+        parts.append(f"## Linear probing (the paper's table 1)\n\n{table_1(measured)}")
+        if {"selfmis"} <= {method.name for method in probed}:
+            parts.append(f"## Fractions of the labels (table 3)\n\n{table_3(measured, _TABLE_3)}")
+    if zero_shot := tables_of_zero_shot(measured):
+        parts.append("\n\n".join(["## Own heads, nothing trained (zero-shot)", *zero_shot]))
+    if any(m.ablation for m in measured.methods) and measured.cells:
+        parts.append(f"## Ablation (table 5)\n\n{table_5(measured)}")
+        parts[-1] += "".join(f"\n\n- {line}" for line in order_of_table_5(measured))
+    if len(measured.modes) > 1:
+        parts.append(f"## Ways to train on labels\n\n{table_of_modes(measured)}")
+        parts[-1] += "".join(f"\n\n- {line}" for line in what_modes_are(measured))
+    if costs := cost_table(measured, report):
+        parts.append(f"## AUC and cost, side by side\n\n{costs}")
+    if measured.lacking:
+        lines = [f"- {name}: {reason}" for name, reason in measured.lacking.items()]
+        parts.append("## Not in this host\n\n" + "\n".join(lines))
+    if report.get("left_out"):
+        lines = [f"- {name}: {reason}" for name, reason in report["left_out"].items()]
+        parts.append("## Left out\n\n" + "\n".join(lines))
+    if report["failed"]:
+        lines = [f"- {name}: {error.splitlines()[0]}" for name, error in report["failed"].items()]
+        parts.append("## Failed\n\n" + "\n".join(lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def _measured_on(report: Mapping[str, Any]) -> str:
+    data = "; ".join(
+        f"{role}: {about['database']} "
+        f"({', '.join(f'{split} {count:,}' for split, count in about['records'].items())})"
+        for role, about in report["data"].items()
+    )
+    return f"Measured on {data}; {report['size']} size, {report['host']}."
+
+
+def _table(measured: Measured) -> pd.DataFrame:
+    return pd.DataFrame(
+        [
+            {
+                **{key: cell[key] for key in ("method", "mode", "fraction", "seed")},
+                **{key: cell[key] for key in ("train_records", "records", "seconds")},
+                "mi_auc": cell["mi_auc"],
+                "mi_types": len(covered_types([cell])),
+                "mi_auc_low": cell["record"]["mi_auc"]["low"],
+                "mi_auc_high": cell["record"]["mi_auc"]["high"],
+                "macro_auc": cell["macro_auc"],
+                "macro_labels": sum(value is not None for value in cell["per_label"].values()),
+                **{name: cell["per_label"].get(name) for name in INFARCTION_TYPES},
+                **{f"positives_{name}": cell["positives"].get(name) for name in INFARCTION_TYPES},
+            }
+            for cell in measured.cells
+        ]
+    )
+
+
+def _draw(measured: Measured, path: Path) -> None:
+    """Mean AUC by method: a bar a fraction or, for one fraction, a way of training."""
+    rows = [(m, mode) for m in measured.methods for mode in measured.modes
+            if measured.best_trained(m.name, mode)]  # fmt: skip
+    figure = Figure(figsize=(9, 1 + 0.3 * len(rows)))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    labels: list[str] = []
+    most = max(len(covered_types([cell])) for cell in measured.cells)
+    for method, mode in rows:
+        best = measured.best_trained(method.name, mode)
+        trained = best[0]["fraction"] == measured.fractions[-1]
+        fractions = measured.fractions if trained else [best[0]["fraction"]]
+        for index, fraction in enumerate(fractions):
+            values = [c["mi_auc"] for c in measured.chosen(method.name, mode, fraction)]
+            known = [value for value in values if value is not None]
+            height = len(labels) + 0.18 * (index - (len(fractions) - 1) / 2)
+            shade = 0.3 + 0.7 * (index + 1) / len(fractions)
+            axes.plot(known, [height] * len(known), ".", color="0.5", markersize=4)
+            if known:
+                axes.plot(np.mean(known), height, "o", color=(0.85, 0.28, 0.0, shade))
+        types = len(covered_types(best))
+        labels.append(
+            f"{method.title}, {mode}" + (f" ({types} types only)" if types < most else "")
+        )
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.grid(axis="x", alpha=0.4)
+    shown = ", ".join(f"{100 * fraction:g}" for fraction in measured.fractions)
+    order = "light to dark: " if len(measured.fractions) > 1 else ""
+    axes.set_xlabel(f"AUC, mean of the nine infarction types ({order}{shown} % of the labels)")
+    figure.savefig(path, dpi=130, bbox_inches="tight")

@@ -1,0 +1,84 @@
+"""The infarction benchmark's pre-trainings, and the files that the host's own ones read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from selfmis_plugin.benchmark.commands import best_checkpoint, last_checkpoint
+from selfmis_plugin.benchmark.host_methods import export_name, write_export
+from selfmis_plugin.benchmark.settings import (
+    SIZES,
+    Settings,
+    further_keys,
+    stage_checkpoint,
+    stage_file,
+    stage_name,
+    stage_run,
+)
+from selfmis_plugin.benchmark.timed_training import train_timed
+from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.methods.method import UNLABELLED, Stage
+from selfmis_plugin.utils.files import write_json
+
+__all__ = ["export_folder", "run_stage", "write_stage_export"]
+
+
+def run_stage(settings: Settings, stage: Stage, seed: int) -> None:
+    """Pre-train, and write down what it took; a stage that is done stays."""
+    done = stage_file(settings, stage, seed)
+    if done.exists():
+        return
+    run = stage_run(settings, stage, seed)
+    data = settings.data[stage.data]
+    overrides = {
+        "task.data": data if stage.export is None else export_folder(settings, stage),
+        "common.seed": seed,
+        **{key: stage_checkpoint(settings, s, seed) for key, s in stage.starts_from.items()},
+        **stage.overrides,
+        **further_keys(settings, stage.name),
+    }
+    spent = train_timed(settings, run, stage.config, overrides, stage_name(stage, seed))
+    about: dict[str, Any] = {
+        "stage": stage.name,
+        "seed": seed,
+        "seconds": round(spent.seconds, 1),
+        "peak_memory": spent.peak_memory,
+        "checkpoint": last_checkpoint(run).relative_to(settings.dest).as_posix(),
+        "records_seen": _records_seen(last_checkpoint(run), len(open_split(data, "train").rows)),
+    }
+    # The host's own validate nothing.
+    if stage.data == UNLABELLED and stage.export is None:
+        best = best_checkpoint(run)
+        about["retrieval"] = evaluate(best, data, "valid")
+        about["valid_loss"] = read_checkpoint(best)["extra_state"].get("best")
+    write_json(done, about)
+
+
+def write_stage_export(settings: Settings, stage: Stage) -> None:
+    """Write the files that a stage of the host's own reads, if it is one."""
+    if stage.export is not None:
+        config, extra = stage.config + SIZES[settings.size], further_keys(settings, stage.name)
+        folder = export_folder(settings, stage)
+        write_export(settings.data[stage.data], folder, stage.export, config, extra)
+
+
+def export_folder(settings: Settings, stage: Stage) -> Path:
+    """Return the folder of the files that a stage of the host's own reads."""
+    export, config = stage.export, stage.config + SIZES[settings.size]
+    if export is None:
+        raise ValueError(f"{stage.name} reads the store itself")
+    name = export_name(export, config, further_keys(settings, stage.name))
+    return settings.dest / "exports" / f"{stage.data}-{name}"
+
+
+def _records_seen(checkpoint: Path, records: int) -> int:
+    """Return how many records a training has read, those of all epochs together."""
+    trained = read_checkpoint(checkpoint)
+    cfg, place = trained["cfg"], trained["extra_state"]["train_iterator"]
+    processes = cfg["distributed_training"]["distributed_world_size"]
+    batch = (cfg["dataset"]["batch_size"] or records) * processes
+    in_epoch = min(records, place["iterations_in_epoch"] * batch)
+    return int((place["epoch"] - 1) * records + in_epoch)

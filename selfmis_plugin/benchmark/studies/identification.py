@@ -1,0 +1,185 @@
+"""Whose heart is it? Nearest neighbours of embeddings, without fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from selfmis_plugin.benchmark.studies.study import Answer, markdown_table
+from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.encoders import load_encoder
+from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.evaluation.evaluate import outputs
+from selfmis_plugin.evaluation.lead_models import embed_beats, embed_leads, open_lead_model
+from selfmis_plugin.metrics.beats import average_beats
+from selfmis_plugin.metrics.identification import OTHERS, RULES, Identification, identify
+from selfmis_plugin.nn.inputs import Preparation
+
+__all__ = ["BEAT", "MODEL", "RANDOM", "WHOLE", "identification_study"]
+
+#: What is compared: embeddings of beats, of whole recordings, of beats by a network with the
+#: weights that a training starts from, and the beats themselves.
+MODEL, WHOLE = "embedding of beats", "embedding of the whole recording"
+RANDOM, BEAT = "untrained embedding of beats", "average beat"
+
+#: Accuracy that the paper's abstract states for ECG-ID, without saying how gallery and probes were
+#: parted. 309 of the 310 recordings are 99.68 %, and one person has a single recording: it may be
+#: every recording against all others.
+PAPER = 0.9968
+
+_RULES = {
+    "first": "gallery: each person's first recording, probes: the others",
+    OTHERS: "every recording against all others",
+}
+
+
+def identification_study(
+    checkpoint: str | Path,
+    data: str | Path,
+    split: str = "test",
+    lead: str = "I",
+    against: Mapping[str, Path] | None = None,
+) -> Answer:
+    """Identify persons by the nearest neighbour of one lead's embedding.
+
+    A model that embeds every lead is asked about beats, one window a beat
+    (:func:`~selfmis_plugin.evaluation.lead_models.embed_beats`), and about whole recordings; an
+    encoder of one lead about whole recordings, which are what it was trained on.
+
+    Parameters
+    ----------
+    checkpoint
+        Of a model that embeds every lead, or any encoder of that lead alone.
+    data, split
+        Recordings of persons who have several: folder of a store, or of manifests, and the name
+        of the manifest. Of ECG-ID all recordings are ``test``.
+    lead
+        The lead.
+    against
+        Checkpoints to compare with, by what to call them.
+
+    Raises
+    ------
+    CheckpointError
+        If a checkpoint has no encoder of that lead.
+    StoreError
+        If the data cannot be read, or lack the lead.
+    ValueError
+        If fewer than two persons have two recordings.
+    """
+    part = open_split(data, split)
+    part.require_leads([lead])
+    info = part.store.info
+    vectors = _embeddings(checkpoint, part, lead)
+    for name, path in (against or {}).items():
+        of_other = _embeddings(path, part, lead)
+        vectors[name] = of_other.get(MODEL, of_other[WHOLE])
+    vectors[BEAT] = average_beats(part.store.read(part.rows, [lead])[:, 0], info.sample_rate)
+    persons = part.store.records["patient_id"].iloc[part.rows].tolist()
+    found = {
+        name: {rule: identify(values, persons, rule) for rule in RULES}
+        for name, values in vectors.items()
+    }
+    return Answer(
+        "identification",
+        {
+            "checkpoint": str(checkpoint),
+            "data": str(data),
+            "database": info.database,
+            "split": split,
+            "lead": lead,
+            "recordings": len(persons),
+            "rules": _RULES,
+            "paper": PAPER,
+            "found": {
+                name: {rule: of.to_dict() for rule, of in rules.items()}
+                for name, rules in found.items()
+            },
+        },
+        _text(found, info.database, lead),
+        _csv(found),
+    )
+
+
+def _embeddings(
+    checkpoint: str | Path, part: Split, lead: str
+) -> dict[str, npt.NDArray[np.floating[Any]]]:
+    """Return embeddings by what made them."""
+    rate = part.store.info.sample_rate
+    try:
+        model = open_lead_model(checkpoint)
+    except CheckpointError:
+        encoder = _SingleLead(checkpoint, part, lead)
+        rows = list(outputs(encoder, encoder, part, [lead], 128))
+        return {WHOLE: torch.cat([row.float().cpu() for row in rows]).numpy()}
+    position = model.position(lead)
+    model.check(part, [lead])
+    network = model.network(rate)
+    return {
+        MODEL: embed_beats(network, part, lead, position),
+        WHOLE: embed_leads(network, part, [lead], [position])[:, 0],
+        RANDOM: embed_beats(model.untrained(rate), part, lead, position),
+    }
+
+
+class _SingleLead(nn.Module):
+    """An encoder of one lead, from the signals of a store."""
+
+    def __init__(self, checkpoint: str | Path, part: Split, lead: str) -> None:
+        super().__init__()
+        self.encoder = load_encoder(checkpoint)
+        how = self.encoder.preprocessing
+        if how is None or how.leads != (lead,):
+            known = "unknown leads" if how is None else f"leads {', '.join(how.leads)}"
+            raise CheckpointError(f"{checkpoint}: its encoder reads {known}, not lead {lead} alone")
+        info = part.store.info
+        if (info.filter, info.seconds) != (how.filter, how.seconds):
+            raise CheckpointError(
+                f"{checkpoint} reads {how.seconds:g} s with the filter {how.filter!r}, and "
+                f"{part.store.path} holds {info.seconds:g} s with {info.filter!r}"
+            )
+        self.input = Preparation(info.sample_rate, how.sample_rate)
+
+    def forward(self, signals: torch.Tensor) -> torch.Tensor:
+        """Embed raw microvolts, (batch, 1, samples)."""
+        embedding: torch.Tensor = self.encoder(self.input(signals))
+        return embedding
+
+
+def _text(found: Mapping[str, Mapping[str, Identification]], database: str, lead: str) -> str:
+    parts = [
+        f"Persons of {database} by the nearest neighbour of lead {lead}: rank-1 accuracy with its "
+        "95 % interval. Cosine of embeddings less their mean, no fine-tuning. The paper's figure "
+        f"on ECG-ID itself is {PAPER:.2%}.\n"
+    ]
+    for rule in RULES:
+        of_rule = {name: rules[rule] for name, rules in found.items()}
+        any_of = next(iter(of_rule.values()))
+        rows = [
+            [name, f"{of.rank1:.2%} ({of.low:.1%} to {of.high:.1%})", f"{of.rank5:.2%}"]
+            for name, of in of_rule.items()
+        ]
+        rows.append(["chance", f"{any_of.chance:.2%}", f"{min(1.0, 5 * any_of.chance):.2%}"])
+        parts.append(
+            f"{_RULES[rule]}; {any_of.probes} probes, {any_of.persons} persons, "
+            f"{any_of.left_out} with one recording left out\n\n"
+            + markdown_table(["nearest neighbour of", "rank 1", "rank 5"], rows)
+        )
+    return "\n".join(parts)
+
+
+def _csv(found: Mapping[str, Mapping[str, Identification]]) -> str:
+    columns = list(next(iter(next(iter(found.values())).values())).to_dict())
+    lines = ["vectors," + ",".join(columns)]
+    lines += [
+        f"{name}," + ",".join(str(of.to_dict()[column]) for column in columns)
+        for name, rules in found.items()
+        for of in rules.values()
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,318 @@
+"""Tables 1, 3 and 5 of the SelfMIS paper from measured cells, the paper's figures beside them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from selfmis_plugin.benchmark.paper import DATA, TABLE_1, TABLE_3, TABLE_5
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.methods.method import PROBE, ZERO_SHOT, Method
+
+#: Mean and standard deviation over seeds, the deviation None for one seed.
+Spread = tuple[float, float | None]
+
+
+class Measured:
+    """Figures of a benchmark, by method, mode and fraction, over seeds.
+
+    Parameters
+    ----------
+    report
+        What :func:`~selfmis_plugin.benchmark.infarction.run_infarction` returned.
+    methods
+        Its methods, in the order of the rows.
+    """
+
+    def __init__(self, report: Mapping[str, Any], methods: Sequence[Method]) -> None:
+        self.methods = list(methods)
+        self.cells: list[dict[str, Any]] = report["cells"]
+        self.stages: list[dict[str, Any]] = report["stages"]
+        # Where nothing is trained the fraction is 0; it is none to compare the others by.
+        self.fractions = sorted({cell["fraction"] for cell in self.cells} - {0.0}) or [0.0]
+        self.lacking: Mapping[str, str] = report.get("lacking", {})
+        self.modes = list(dict.fromkeys(cell["mode"] for cell in self.cells))
+        labelled = report["data"]["labelled"]
+        self.data = f"{labelled['database']}, {labelled['records'].get('train', 0):,} labelled"
+
+    def chosen(self, method: str, mode: str, fraction: float) -> list[dict[str, Any]]:
+        """Return the cells of all seeds."""
+        wanted = (method, mode, fraction)
+        return [c for c in self.cells if (c["method"], c["mode"], c["fraction"]) == wanted]
+
+    def best_trained(self, method: str, mode: str) -> list[dict[str, Any]]:
+        """Return the cells of all seeds at the largest fraction, or of a mode without training."""
+        return self.chosen(method, mode, self.fractions[-1]) or self.chosen(method, mode, 0.0)
+
+    def types(self, method: str, mode: str, fraction: float) -> list[Spread | None]:
+        """Return the AUC of each infarction type, then of their mean; None where undefined."""
+        cells = self.chosen(method, mode, fraction)
+        columns = [[cell["per_label"].get(name) for cell in cells] for name in INFARCTION_TYPES]
+        columns.append([cell["mi_auc"] for cell in cells])
+        return [spread(column) for column in columns]
+
+    def difference(
+        self, first: tuple[str, str], second: tuple[str, str], fraction: float
+    ) -> list[float]:
+        """Return the mean AUC of the first minus the second's, each a method and mode, by seed."""
+        sides = [
+            {cell["seed"]: cell["mi_auc"] for cell in self.chosen(*side, fraction)}
+            for side in (first, second)
+        ]
+        shared = sorted(sides[0].keys() & sides[1].keys())
+        pairs = [(sides[0][seed], sides[1][seed]) for seed in shared]
+        return [one - other for one, other in pairs if one is not None and other is not None]
+
+
+def spread(values: Iterable[float | None]) -> Spread | None:
+    """Return mean and standard deviation of what is defined."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return statistics.mean(known), statistics.stdev(known) if len(known) > 1 else None
+
+
+def covered_types(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return the infarction types of which every one of *cells* has a figure."""
+    return tuple(
+        name
+        for name in INFARCTION_TYPES
+        if cells and all(cell["per_label"].get(name) is not None for cell in cells)
+    )
+
+
+def table_1(measured: Measured, mode: str = PROBE) -> str:
+    """Return the nine types and their mean by method, at the largest fraction.
+
+    A method that the host lacks has a row too, which names what it needs.
+    """
+    fraction = measured.fractions[-1] if measured.fractions else 1.0
+    rows = [
+        (method, measured.types(method.name, mode, fraction))
+        for method in measured.methods
+        if measured.chosen(method.name, mode, fraction) or method.name in measured.lacking
+    ]
+    marks = [_ranks([values[column] for _, values in rows]) for column in range(10)]
+    lines = [_row(["Method", *INFARCTION_TYPES, "Avg", "measured on"]), _rule(12)]
+    for index, (method, values) in enumerate(rows):
+        cells = [
+            _mark(_percent(value, with_spread=column == 9), marks[column][index])
+            for column, value in enumerate(values)
+        ]
+        lines.append(_row([method.title, *cells, measured.lacking.get(method.name, measured.data)]))
+        if mode == PROBE and method.paper is not None and method.paper in TABLE_1:
+            lines.append(_row(["", *map(_plain, TABLE_1[method.paper]), DATA]))
+    chosen = [cell for method, _ in rows for cell in measured.chosen(method.name, mode, fraction)]
+    if chosen:
+        counts = [str(chosen[0]["positives"].get(name, 0)) for name in INFARCTION_TYPES]
+        lines.append(_row(["positives in the test split", *counts, "", ""]))
+    return "\n".join(lines)
+
+
+def table_3(measured: Measured, names: Sequence[str], mode: str = PROBE) -> str:
+    """Return the nine types by fraction of the labels and method, and the gain over the first."""
+    by_name = {method.name: method for method in measured.methods}
+    methods = [by_name[name] for name in names if name in by_name]
+    pairs = [(fraction, method) for fraction in measured.fractions for method in methods]
+    columns = [measured.types(method.name, mode, fraction) for fraction, method in pairs]
+    header = [f"{100 * fraction:g} % {method.title}" for fraction, method in pairs]
+    lines = [_row(["AUC", *header, "measured on"]), _rule(len(pairs) + 2)]
+    for row, name in enumerate((*INFARCTION_TYPES, "Avg")):
+        cells = [_percent(column[row], with_spread=name == "Avg") for column in columns]
+        best = [
+            _mark(cell, int(rank == 1))
+            for fraction in measured.fractions
+            for cell, rank in _of_fraction(pairs, fraction, cells, columns, row)
+        ]
+        lines.append(_row([name, *best, measured.data]))
+    paper = [TABLE_3.get((method.paper or "", fraction)) for fraction, method in pairs]
+    if any(paper):
+        cells = ["-" if figures is None else _plain(figures[-1]) for figures in paper]
+        lines.append(_row(["Avg", *cells, DATA]))
+    for method in methods[1:]:
+        gains = []
+        for fraction, other in pairs:
+            shown = "-"
+            if other is method:
+                first = (methods[0].name, mode)
+                shown = _signed(measured.difference((method.name, mode), first, fraction))
+            gains.append(shown)
+        lines.append(_row([f"{method.title} minus {methods[0].title}", *gains, measured.data]))
+    return "\n".join(lines)
+
+
+def table_5(measured: Measured) -> str:
+    """Return retrieval, loss and mean AUC of SelfMIS without its parts."""
+    fraction = measured.fractions[-1]
+    header = ["Ablation", "R@1", "R@5", "R@10", "Loss", "Avg AUC", "measured on"]
+    lines = [_row(header), _rule(len(header))]
+    for method in measured.methods:
+        if method.ablation is None or not measured.chosen(method.name, method.ablation, fraction):
+            continue
+        auc = measured.types(method.name, method.ablation, fraction)[-1]
+        stages = [
+            stage
+            for stage in measured.stages
+            if method.encoder is not None and stage["stage"] == method.encoder.name
+        ]
+        ranks = [
+            _percent(spread(stage["retrieval"][key] for stage in stages), with_spread=True)
+            for key in ("r1", "r5", "r10")
+        ]
+        loss = spread(stage["valid_loss"] for stage in stages)
+        shown = "-" if loss is None else f"{loss[0]:.4f}"
+        lines.append(
+            _row([method.title, *ranks, shown, _percent(auc, with_spread=True), measured.data])
+        )
+        if method.paper is not None and method.paper in TABLE_5:
+            figures = TABLE_5[method.paper]
+            cells = ["-" if f is None else f"{f:.4f}" if k == 3 else _plain(f)
+                     for k, f in enumerate(figures)]  # fmt: skip
+            lines.append(_row(["", *cells, DATA]))
+    return "\n".join(lines)
+
+
+def table_of_modes(measured: Measured) -> str:
+    """Return the mean over the types by method and by how it was judged.
+
+    A mean over fewer types than others says so: it cannot be compared with them.
+    """
+    lines = [_row(["Method", *measured.modes, "measured on"]), _rule(len(measured.modes) + 2)]
+    most = max((len(covered_types([cell])) for cell in measured.cells), default=0)
+    for method in measured.methods:
+        cells = []
+        for mode in measured.modes:
+            chosen = measured.best_trained(method.name, mode)
+            types = len(covered_types(chosen))
+            fewer = f" (of {types} types only)" if chosen and types < most else ""
+            cells.append(_percent(spread(cell["mi_auc"] for cell in chosen), True) + fewer)
+        if set(cells) != {"-"}:
+            lines.append(_row([method.title, *cells, measured.data]))
+    return "\n".join(lines)
+
+
+def tables_of_zero_shot(measured: Measured) -> list[str]:
+    """Return what encoders' own heads reach on the types that they name, a table a set of types.
+
+    Below each set stand the linear probes' figures on the same types, which are what its mean can
+    be compared with.
+    """
+    sets: dict[tuple[str, ...], list[Method]] = {}
+    for method in measured.methods:
+        if types := covered_types(measured.best_trained(method.name, ZERO_SHOT)):
+            sets.setdefault(types, []).append(method)
+    tables = []
+    for types, own in sets.items():
+        rest = [name for name in INFARCTION_TYPES if name not in types]
+        rows = [(method, ZERO_SHOT) for method in own]
+        rows += [(m, PROBE) for m in measured.methods if measured.best_trained(m.name, PROBE)]
+        header = ["Method", "labels", *types, f"Avg of these {len(types)}", "measured on"]
+        lines = [_row(header), _rule(len(header))]
+        for method, mode in rows:
+            cells = measured.best_trained(method.name, mode)
+            columns = [[cell["per_label"].get(name) for cell in cells] for name in types]
+            of_seeds = [_mean_of_known(values) for values in zip(*columns, strict=True)]
+            shown = [_percent(spread(values)) for values in columns]
+            labels = "none" if mode == ZERO_SHOT else f"{100 * cells[0]['fraction']:g} %, {mode}"
+            row = [method.title, labels, *shown, _percent(spread(of_seeds), True), measured.data]
+            lines.append(_row(row))
+        cells = measured.best_trained(own[0].name, ZERO_SHOT)
+        for why, absent in (
+            ("no output of the head names it", [n for n in rest if n not in cells[0]["per_label"]]),
+            ("undefined in the test split", [n for n in rest if n in cells[0]["per_label"]]),
+        ):
+            if absent:
+                lines.append(f"\nIn no mean of this table, {why}: {', '.join(absent)}.")
+        tables.append("\n".join(lines))
+    return tables
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if len(known) == len(values) else None
+
+
+def what_modes_are(measured: Measured) -> list[str]:
+    """Say what each mode that was measured is, as the first method that has it describes it."""
+    about = {
+        mode: method.modes[mode].about
+        for method in reversed(measured.methods)
+        for mode in method.modes
+    }
+    return [f"{mode}: {about[mode]}" for mode in measured.modes if about.get(mode)]
+
+
+def order_of_table_5(measured: Measured) -> list[str]:
+    """Say whether the order of the paper's table 5 holds here, with the differences by seed."""
+    fraction = measured.fractions[-1]
+    claims = (
+        ("alignment helps", ("selfmis", PROBE), ("without_alignment", "finetune")),
+        ("a pre-trained 12-lead encoder helps", ("selfmis", PROBE), ("selfmis_without_m", PROBE)),
+        ("a pre-trained lead-I encoder helps", ("selfmis", PROBE), ("selfmis_without_s", PROBE)),
+        (
+            "the 12-lead encoder's pre-training helps more than the lead-I encoder's",
+            ("selfmis_without_s", PROBE),
+            ("selfmis_without_m", PROBE),
+        ),
+    )
+    lines = []
+    for text, first, second in claims:
+        values = measured.difference(first, second, fraction)
+        if values:
+            holds = "yes" if min(values) > 0 else "no" if max(values) < 0 else "not in every seed"
+            each = ", ".join(f"{100 * value:+.2f}" for value in values)
+            lines.append(f"{text}: {holds} ({_signed(values)}; by seed {each})")
+    return lines
+
+
+def _of_fraction(
+    pairs: Sequence[tuple[float, Method]],
+    fraction: float,
+    cells: Sequence[str],
+    columns: Sequence[Sequence[Spread | None]],
+    row: int,
+) -> list[tuple[str, int]]:
+    own = [k for k, (other, _) in enumerate(pairs) if other == fraction]
+    ranks = _ranks([columns[k][row] for k in own])
+    return [(cells[k], ranks[position]) for position, k in enumerate(own)]
+
+
+def _ranks(values: Sequence[Spread | None]) -> list[int]:
+    """Return 1 for the best, 2 for the second, 0 for the others."""
+    order = sorted({value[0] for value in values if value is not None}, reverse=True)[:2]
+    return [0 if v is None or v[0] not in order else order.index(v[0]) + 1 for v in values]
+
+
+def _mark(text: str, rank: int) -> str:
+    marks: dict[int, Callable[[str], str]] = {1: "**{}**".format, 2: "_{}_".format}
+    return marks.get(rank, str)(text)
+
+
+def _percent(value: Spread | None, with_spread: bool = False) -> str:
+    if value is None:
+        return "-"
+    mean, deviation = value
+    if deviation is None or not with_spread:
+        return f"{100 * mean:.2f}"
+    return f"{100 * mean:.2f} ± {100 * deviation:.2f}"
+
+
+def _signed(differences: Sequence[float]) -> str:
+    value = spread(differences)
+    if value is None:
+        return "-"
+    mean, deviation = value
+    return f"{100 * mean:+.2f}" + ("" if deviation is None else f" ± {100 * deviation:.2f}")
+
+
+def _plain(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _rule(columns: int) -> str:
+    return "|" + " --- |" * columns

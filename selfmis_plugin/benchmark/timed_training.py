@@ -1,0 +1,32 @@
+"""One training of the infarction benchmark, and the time that all its attempts took."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from selfmis_plugin.benchmark.commands import Spent, train
+from selfmis_plugin.benchmark.folder import read_json
+from selfmis_plugin.benchmark.settings import SIZES, Settings
+from selfmis_plugin.utils.files import write_json
+
+__all__ = ["train_timed"]
+
+
+def train_timed(
+    settings: Settings, run: Path, config: str, overrides: Mapping[str, object], name: str
+) -> Spent:
+    """Train; return the seconds of all attempts together, interrupted ones too."""
+    log = settings.dest / "logs" / f"{name.replace('/', '-')}.log"
+    threads = max(1, (os.cpu_count() or 1) // settings.workers)
+    file = run.parent / f"{run.name}-seconds.json"
+    before = read_json(file)["seconds"] if file.exists() else 0.0
+    began = time.monotonic()
+    try:
+        spent = train(run, config + SIZES[settings.size], overrides, log, threads)
+    finally:
+        seconds = before + time.monotonic() - began
+        write_json(file, {"seconds": seconds})
+    return Spent(seconds, spent.peak_memory)

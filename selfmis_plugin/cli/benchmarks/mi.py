@@ -1,0 +1,211 @@
+"""``selfmis benchmark mi``: methods compared on the nine infarction types."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.method import (
+    ARCHIVE,
+    FINETUNE,
+    LABELLED,
+    PROBE,
+    UNLABELLED,
+    ZERO_SHOT,
+    Method,
+)
+from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
+from selfmis_plugin.utils.arguments import known_names, share, workers
+
+#: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
+SYNTHETIC = (3000, 6300, 300, 2400)
+#: How encoders are judged unless it is said: where a method has these.
+DEFAULT_MODES = (PROBE, FINETUNE, ZERO_SHOT)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the benchmark's options."""
+    methods = known_methods()
+    modes = dict.fromkeys(mode for method in methods.values() for mode in method.modes)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        help="labelled records: a store such as PTB-XL's, or manifests of one",
+    )
+    parser.add_argument("--unlabelled", type=Path, help="records to pre-train on, such as MIMIC's")
+    parser.add_argument(
+        "--archive",
+        type=Path,
+        help="labelled records of other patients, to train stand-ins for ECGFounder's weights on",
+    )
+    parser.add_argument(
+        "--synthetic",
+        action="store_true",
+        help="make a synthetic cohort in DEST and use it for all three",
+    )
+    for name, stage in _replaceable(methods.values()).items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path,
+            help=f"a file that takes the place of training {stage}",
+        )
+    parser.add_argument(
+        "--methods",
+        help=f"comma-separated: {', '.join(methods)} (default: all)",
+    )
+    parser.add_argument(
+        "--methods-from",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE.py",
+        help="a file of your own that defines METHODS; repeatable",
+    )
+    parser.add_argument(
+        "--modes",
+        help="how encoders are judged, comma-separated, where a method has it: all, or some of "
+        f"{', '.join(modes)} (default: {', '.join(DEFAULT_MODES)})",
+    )
+    parser.add_argument(
+        "--fractions",
+        type=_fractions,
+        default=(0.25, 0.5, 1.0),
+        help="shares of the labelled training records (default: 0.25,0.5,1.0)",
+    )
+    parser.add_argument("--seeds", type=_seeds, default=(1,), help="number of seeds (default: 1)")
+    parser.add_argument(
+        "--size", choices=("full", "small"), default="full", help="which configs (default: full)"
+    )
+    parser.add_argument(
+        "--set",
+        dest="overrides",
+        type=_override,
+        action="append",
+        default=[],
+        metavar="[WHERE:]KEY=VALUE",
+        help="a config key for every training, or for one stage or mode, such as "
+        "selfmis:optimization.max_epoch=5 or probe:dataset.batch_size=32; repeatable",
+    )
+    parser.add_argument(
+        "--workers", type=workers, default=1, help="trainings at a time (default: %(default)s)"
+    )
+    parser.add_argument("--dest", type=Path, default=Path("outputs/benchmark-mi"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run what is not done yet, and write the report; return the exit status."""
+    methods = _methods(options.methods, options.methods_from)
+    modes = chosen_modes(options.modes, methods)
+    # The host is only needed, and only looked for, here.
+    try:
+        infarction = importlib.import_module("selfmis_plugin.benchmark.infarction")
+        cohort = importlib.import_module("selfmis_plugin.benchmark.cohort")
+        costs = importlib.import_module("selfmis_plugin.profiling.trainings.stage_costs")
+        reports = importlib.import_module("selfmis_plugin.benchmark.report")
+    except RuntimeError as error:
+        raise BenchmarkError(str(error)) from error
+    dest = options.dest.resolve()
+    data = {LABELLED: options.data, UNLABELLED: options.unlabelled, ARCHIVE: options.archive}
+    if options.synthetic:
+        if any(data.values()):
+            raise BenchmarkError("--synthetic brings all data: leave out the folders")
+        workers = max(1, os.cpu_count() or 1)
+        stores = cohort.make_cohort(dest, *SYNTHETIC, workers)
+        data = {
+            LABELLED: cohort.write_study(dest / "study", stores[cohort.STUDY]),
+            UNLABELLED: stores[cohort.UNLABELLED],
+            ARCHIVE: stores[cohort.ARCHIVE],
+        }
+    if data[LABELLED] is None:
+        raise BenchmarkError("give labelled records with --data, or --synthetic to make some")
+    overrides: dict[str, dict[str, object]] = {}
+    for where, key, value in options.overrides:
+        overrides.setdefault(where, {})[key] = value
+    given = {
+        name: path.resolve()
+        for name in _replaceable(known_methods().values())
+        if (path := getattr(options, name)) is not None
+    }
+    settings = infarction.Settings(
+        dest=dest,
+        methods=methods,
+        data={role: path.resolve() for role, path in data.items() if path is not None},
+        fractions=options.fractions,
+        seeds=options.seeds,
+        modes=modes,
+        size=options.size,
+        given=given,
+        overrides=overrides,
+        workers=options.workers,
+    )
+    try:
+        report = infarction.run_infarction(settings)
+    except (infarction.InfarctionError, infarction.CommandError) as error:
+        raise BenchmarkError(str(error)) from error
+    report["costs"] = costs.costs_of_stages(dest, report["stages"], methods)
+    print(reports.write_infarction_report(dest, report, methods))
+    print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'cells.csv'}")
+    if report["failed"]:
+        raise BenchmarkError(
+            "\n\n".join(report["failed"].values())
+            + "\n\nWhat is done stays done: the same command goes on"
+        )
+    return 0
+
+
+def _methods(text: str | None, files: Sequence[Path]) -> list[Method]:
+    """Methods by their names, which are only known once the user's files were run."""
+    try:
+        methods = known_methods(files)
+        names = tuple(methods) if text is None else known_names(tuple(methods))(text)
+    except argparse.ArgumentTypeError as error:
+        raise BenchmarkError(f"--methods: {error}") from error
+    except ValueError as error:
+        raise BenchmarkError(str(error)) from error
+    return [method for name, method in methods.items() if name in names]
+
+
+def chosen_modes(text: str | None, methods: Sequence[Method]) -> tuple[str, ...]:
+    """Return modes by what was typed, of which the chosen methods have some each."""
+    if text is None:
+        return DEFAULT_MODES
+    known = tuple(dict.fromkeys(mode for method in methods for mode in method.modes))
+    if text == "all":
+        return known
+    try:
+        return known_names(known)(text)
+    except argparse.ArgumentTypeError as error:
+        raise BenchmarkError(f"--modes: {error}") from error
+
+
+def _replaceable(methods: Iterable[Method]) -> dict[str, str]:
+    """Return the stages that a file can take the place of, by the option that names it."""
+    stages = [stage for method in methods for stage in method.stages()]
+    return {stage.given_by: stage.name for stage in stages if stage.given_by}
+
+
+def _fractions(text: str) -> tuple[float, ...]:
+    return tuple(sorted({share(part) for part in text.split(",")}))
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seeds, at least 1")
+    return tuple(range(1, int(text) + 1))
+
+
+def _override(text: str) -> tuple[str, str, str]:
+    name, equals, value = text.partition("=")
+    where, _, key = name.rpartition(":")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE or WHERE:KEY=VALUE")
+    return where, key, value
+
+
+BENCHMARK = Benchmark(
+    "mi", "methods on the nine infarction types: the paper's tables 1, 3 and 5", add_arguments, run
+)

@@ -1,1 +1,0 @@
-"""Criteria that the plugin registers."""

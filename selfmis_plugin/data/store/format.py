@@ -1,0 +1,178 @@
+"""What a store's files are called, and what ``store.json`` says."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from selfmis_plugin._version import __version__
+
+STORE_FORMAT = "selfmis-store"
+STORE_VERSION = 1
+SPLITS: tuple[str, ...] = ("train", "valid", "test")
+#: Filters that a store's signals may have gone through.
+FILTERS: tuple[str, ...] = ("none", "ecgfounder")
+UNITS = "uV"
+
+INFO_FILE = "store.json"
+SIGNALS_FILE = "signals.i16"
+RECORDS_FILE = "records.parquet"
+REFUSED_FILE = "refused.tsv"
+
+#: Manifest of all training records, beside a ``train.tsv`` that lists a fraction of them.
+ALL_TRAINING = "train_all"
+#: Folder of embeddings kept of the store's records.
+EMBEDDINGS_FOLDER = "embeddings"
+
+#: What belongs to a store itself; whatever else lies in its folder is the user's.
+OWN_FILES: frozenset[str] = frozenset(
+    {INFO_FILE, SIGNALS_FILE, RECORDS_FILE, REFUSED_FILE, EMBEDDINGS_FOLDER}
+    | {f"{split}.tsv" for split in (*SPLITS, ALL_TRAINING)}
+)
+
+#: On disk the samples are little-endian whatever the machine.
+SAMPLE_DTYPE = np.dtype("<i2")
+
+#: Columns of records.parquet.
+SCHEMA = pa.schema(
+    [
+        ("record_id", pa.string()),
+        ("patient_id", pa.string()),
+        ("source", pa.string()),
+        ("split", pa.string()),
+        ("repaired", pa.string()),
+        ("lead_mask", pa.int64()),
+        ("labels", pa.list_(pa.string())),
+        ("strat_fold", pa.int64()),
+    ]
+)
+
+
+class StoreError(ValueError):
+    """A store, or a manifest, cannot be read or written; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class StoreInfo:
+    """What ``store.json`` says about the signals.
+
+    Attributes
+    ----------
+    version
+        Version of the store's format.
+    units
+        Unit of one digital step, ``"uV"``.
+    dtype
+        Type of a sample, ``"int16"``.
+    sample_rate
+        Samples a second.
+    seconds, samples
+        Length of every record, in seconds and in samples.
+    leads
+        Names of the leads, in the order of the signals' second axis.
+    filter
+        Filter that was applied before storing, ``"none"`` for none.
+    records
+        Number of records.
+    database
+        Name of the database that the records come from.
+    label_sets
+        Names of label sets and their labels, in order.
+    created_with
+        Version of the plugin that wrote the store.
+    """
+
+    version: int
+    units: str
+    dtype: str
+    sample_rate: float
+    seconds: float
+    samples: int
+    leads: tuple[str, ...]
+    filter: str
+    records: int
+    database: str
+    label_sets: dict[str, tuple[str, ...]]
+    created_with: str
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """Names of all labels that a record may have, of any set."""
+        return frozenset(label for names in self.label_sets.values() for label in names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the content of ``store.json``."""
+        return {"format": STORE_FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: object, path: Path) -> StoreInfo:
+        """Check the content of ``store.json``, read from *path*.
+
+        Raises
+        ------
+        StoreError
+            If it is not a store's, is of another version or lacks something.
+        """
+        if not isinstance(values, dict) or values.get("format") != STORE_FORMAT:
+            raise StoreError(f"{path}: not a store's description (format is not {STORE_FORMAT!r})")
+        version = values.get("version")
+        if version != STORE_VERSION:
+            raise StoreError(
+                f"{path}: store version {version!r}, but this plugin ({__version__}) understands "
+                f"version {STORE_VERSION}; {again(values.get('database'))}"
+            )
+        missing = sorted(set(cls.__dataclass_fields__) - set(values))
+        if missing:
+            raise StoreError(f"{path}: lacks {', '.join(missing)}; {again(values.get('database'))}")
+        try:
+            info = cls(
+                version=STORE_VERSION,
+                units=str(values["units"]),
+                dtype=str(values["dtype"]),
+                sample_rate=float(values["sample_rate"]),
+                seconds=float(values["seconds"]),
+                samples=int(values["samples"]),
+                leads=tuple(str(lead) for lead in values["leads"]),
+                filter=str(values["filter"]),
+                records=int(values["records"]),
+                database=str(values["database"]),
+                label_sets={
+                    str(name): tuple(str(label) for label in labels)
+                    for name, labels in values["label_sets"].items()
+                },
+                created_with=str(values["created_with"]),
+            )
+        except (TypeError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{path}: a value is of the wrong kind ({error}); {again(values.get('database'))}"
+            ) from error
+        if info.dtype != "int16" or info.units != UNITS:
+            raise StoreError(
+                f"{path}: samples are {info.dtype} in {info.units}, expected int16 in uV; "
+                f"{again(info.database)}"
+            )
+        if info.filter not in FILTERS:
+            raise StoreError(
+                f"{path}: filter {info.filter!r}, but this plugin ({__version__}) understands "
+                f"{', '.join(FILTERS)}; {again(info.database)}"
+            )
+        if len({lead.casefold() for lead in info.leads}) != len(info.leads):
+            raise StoreError(
+                f"{path}: a lead is named twice in {', '.join(info.leads)}; {again(info.database)}"
+            )
+        if info.samples < 1 or info.records < 0 or not info.leads:
+            raise StoreError(
+                f"{path}: {info.records} records of {len(info.leads)} leads and {info.samples} "
+                f"samples cannot be; {again(info.database)}"
+            )
+        return info
+
+
+def again(database: object) -> str:
+    """Return the advice to prepare a store anew, naming its database where it is known."""
+    name = database if isinstance(database, str) and database else "NAME"
+    return f"prepare it again with `selfmis prepare {name} ... --overwrite`"

@@ -1,0 +1,286 @@
+"""The record store: signals of a whole database in one memory-mapped file.
+
+A store is a folder::
+
+    store.json       what the signals are: rate, units, leads, filter, version, label sets
+    signals.i16      little-endian int16 microvolts, (records, leads, samples), C order
+    records.parquet  one row per record, in the order of signals.i16
+    train.tsv ...    one manifest per split that has records
+    refused.tsv      source and reason of every record that could not be used
+
+One lead of one record is contiguous, so that reading lead I alone costs a twelfth.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from selfmis_plugin.data.store.format import (
+    INFO_FILE,
+    RECORDS_FILE,
+    REFUSED_FILE,
+    SAMPLE_DTYPE,
+    SCHEMA,
+    SIGNALS_FILE,
+    SPLITS,
+    STORE_FORMAT,
+    STORE_VERSION,
+    StoreError,
+    StoreInfo,
+    again,
+)
+from selfmis_plugin.data.store.manifest import Manifest, read_manifest, write_manifest
+from selfmis_plugin.data.store.signal_file import SignalFile
+from selfmis_plugin.data.store.writer import StoreWriter
+
+__all__ = [
+    "INFO_FILE", "RECORDS_FILE", "REFUSED_FILE", "SAMPLE_DTYPE", "SIGNALS_FILE", "SPLITS",
+    "STORE_FORMAT", "STORE_VERSION", "Manifest", "Store", "StoreError", "StoreInfo", "StoreWriter",
+    "read_manifest", "write_manifest",
+]  # fmt: skip
+
+
+class Store:
+    """Records of one database, memory-mapped and read-only.
+
+    A store can be pickled; the copy opens the files anew when it first needs them.
+
+    Parameters
+    ----------
+    path
+        The store's folder.
+    info
+        What its ``store.json`` says. Use :meth:`Store.open`, which reads and checks it.
+    """
+
+    def __init__(self, path: Path, info: StoreInfo) -> None:
+        self.path = path
+        self.info = info
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Store:
+        """Open the store in the folder *path* and check that its files fit together.
+
+        Raises
+        ------
+        StoreError
+            If there is no store, its version is not understood or a file is damaged.
+        """
+        # Absolute, because the toolkits change the working folder when a run starts.
+        folder = Path(path).absolute()
+        info_path = folder / INFO_FILE
+        if not folder.is_dir():
+            raise StoreError(f"{folder}: no such folder; prepare a store with `selfmis prepare`")
+        try:
+            values = json.loads(info_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise StoreError(
+                f"{folder}: not a store (no {INFO_FILE}); prepare one with `selfmis prepare`"
+            ) from None
+        except ValueError as error:
+            raise StoreError(f"{info_path}: not valid JSON ({error}); {again(None)}") from error
+        info = StoreInfo.from_dict(values, info_path)
+        _check_sizes(folder, info)
+        return cls(folder, info)
+
+    def __len__(self) -> int:
+        return self.info.records
+
+    def __repr__(self) -> str:
+        return f"Store({str(self.path)!r}, {self.info.records} records of {self.info.database})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Not the memory map nor the table: they are large, and cheap to open again.
+        return {"path": self.path, "info": self.info}
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """The table of records, row k for record k of :attr:`signals`.
+
+        Columns: record_id, patient_id, source, split, repaired (str), lead_mask (int; bit k set
+        if lead k is present), labels (list of str) and strat_fold (nullable integer).
+        """
+        path = self.path / RECORDS_FILE
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(
+                f"{path}: cannot be read ({error}); {again(self.info.database)}"
+            ) from error
+        missing = [name for name in SCHEMA.names if name not in table.column_names]
+        if missing:
+            raise StoreError(
+                f"{path}: lacks the columns {', '.join(missing)}; {again(self.info.database)}"
+            )
+        labels = table.column("labels").to_pylist()
+        frame = table.drop_columns(["labels", "strat_fold"]).to_pandas()
+        frame["labels"] = pd.Series(labels, index=frame.index, dtype=object)
+        folds = table.column("strat_fold")
+        frame["strat_fold"] = pd.array(folds.to_pylist(), dtype="Int64")
+        return frame[SCHEMA.names]
+
+    @cached_property
+    def signals(self) -> npt.NDArray[np.int16]:
+        """All signals: read-only memory map, int16 microvolts, (records, leads, samples)."""
+        return np.memmap(self.path / SIGNALS_FILE, dtype=SAMPLE_DTYPE, mode="r", shape=self._shape)
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return self.info.records, len(self.info.leads), self.info.samples
+
+    @cached_property
+    def _signal_file(self) -> SignalFile:
+        return SignalFile(self.path / SIGNALS_FILE, self._shape, SAMPLE_DTYPE)
+
+    def read(
+        self, rows: npt.ArrayLike, leads: Sequence[str] | None = None
+    ) -> npt.NDArray[np.int16]:
+        """Copy records into memory, reading only the bytes of the leads asked for.
+
+        Parameters
+        ----------
+        rows
+            Row numbers, in any order; repeated ones are allowed.
+        leads
+            Names of the leads, in the order wanted; all when None.
+
+        Returns
+        -------
+        numpy.ndarray
+            int16 microvolts, (len(rows), len(leads), samples).
+
+        Raises
+        ------
+        StoreError
+            If a row or a lead is not in the store.
+        """
+        index = self._check_rows(rows)
+        columns = None
+        if leads is not None:
+            wanted = [self._lead_column(lead) for lead in leads]
+            if wanted != list(range(len(self.info.leads))):
+                columns = np.array(wanted, dtype=np.int64)
+        return self._signal_file.gather(index, columns)
+
+    def rows_of(self, record_ids: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Return the row numbers of records.
+
+        Raises
+        ------
+        StoreError
+            If an id is unknown; the message names the first ones.
+        """
+        rows = self._index.get_indexer(pd.Index(list(record_ids), dtype=object))
+        unknown = np.flatnonzero(rows < 0)
+        if len(unknown):
+            names = ", ".join(repr(record_ids[int(k)]) for k in unknown[:5])
+            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            raise StoreError(
+                f"{self.path}: has no record {names}{more}; is this manifest another store's?"
+            )
+        return rows.astype(np.int64)
+
+    def targets(self, rows: npt.ArrayLike, labels: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return labels as a multi-hot table.
+
+        Parameters
+        ----------
+        rows
+            Row numbers.
+        labels
+            Names of labels, one column each; such as ``info.label_sets["diagnostic"]``.
+
+        Returns
+        -------
+        numpy.ndarray
+            float32 zeros and ones, (len(rows), len(labels)).
+
+        Raises
+        ------
+        StoreError
+            If a row is not in the store or a label is in none of its label sets.
+        """
+        index = self._check_rows(rows)
+        known = self.info.labels
+        unknown = [label for label in labels if label not in known]
+        if unknown:
+            sets = ", ".join(f"{k} ({len(v)})" for k, v in self.info.label_sets.items()) or "none"
+            raise StoreError(
+                f"{self.path}: unknown labels {', '.join(map(repr, unknown[:5]))}; "
+                f"label sets of this store: {sets}"
+            )
+        column = {label: k for k, label in enumerate(labels)}
+        if len(column) != len(labels):
+            raise StoreError("a label is asked for twice")
+        targets = np.zeros((len(index), len(labels)), dtype=np.float32)
+        listed = self.records["labels"].to_numpy()
+        for row, record in enumerate(index):
+            for label in listed[record]:
+                if label in column:
+                    targets[row, column[label]] = 1.0
+        return targets
+
+    @cached_property
+    def _index(self) -> pd.Index:
+        index = pd.Index(self.records["record_id"].to_numpy(), dtype=object)
+        if not index.is_unique:
+            twice = index[index.duplicated()][0]
+            raise StoreError(
+                f"{self.path / RECORDS_FILE}: record {twice!r} twice; {again(self.info.database)}"
+            )
+        return index
+
+    @cached_property
+    def _lead_columns(self) -> dict[str, int]:
+        return {lead.casefold(): k for k, lead in enumerate(self.info.leads)}
+
+    def _lead_column(self, lead: str) -> int:
+        try:
+            return self._lead_columns[lead.casefold()]
+        except KeyError:
+            raise StoreError(
+                f"{self.path}: has no lead {lead!r}; it has {', '.join(self.info.leads)}"
+            ) from None
+
+    def _check_rows(self, rows: npt.ArrayLike) -> npt.NDArray[np.int64]:
+        index = np.asarray(rows)
+        if index.size == 0:
+            index = index.astype(np.int64)
+        if index.ndim != 1 or not np.issubdtype(index.dtype, np.integer):
+            raise StoreError(f"rows must be a list of whole numbers, not {index.dtype}")
+        if index.size and (index.min() < 0 or index.max() >= self.info.records):
+            bad = index.min() if index.min() < 0 else index.max()
+            raise StoreError(f"{self.path}: no row {bad}; it has {self.info.records} records")
+        return index.astype(np.int64, copy=False)
+
+
+def _check_sizes(folder: Path, info: StoreInfo) -> None:
+    signals = folder / SIGNALS_FILE
+    expected = info.records * len(info.leads) * info.samples * SAMPLE_DTYPE.itemsize
+    try:
+        found = signals.stat().st_size
+    except FileNotFoundError:
+        raise StoreError(f"{signals}: is missing; {again(info.database)}") from None
+    if found != expected:
+        raise StoreError(
+            f"{signals}: {found} bytes, expected {expected} ({info.records} records of "
+            f"{len(info.leads)} leads and {info.samples} samples); {again(info.database)}"
+        )
+    table = folder / RECORDS_FILE
+    try:
+        rows = pq.read_metadata(table).num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{table}: cannot be read ({error}); {again(info.database)}") from error
+    if rows != info.records:
+        raise StoreError(f"{table}: {rows} rows, expected {info.records}; {again(info.database)}")

@@ -1,0 +1,120 @@
+"""The README.md of a model folder, filled from the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.predict.model import DISCLAIMER
+from selfmis_plugin.predict.model_folder import SavedModel
+
+
+def model_card(model: SavedModel) -> str:
+    """Return the model card, Markdown with the Hugging Face hub's front matter."""
+    classifier, preprocessing = model.classifier, model.classifier.preprocessing
+    lead = "lead" if len(preprocessing.leads) == 1 else "leads"
+    test = model.provenance.get("test")
+    parts = [
+        "---\nlibrary_name: selfmis-plugin\ntags:\n- ecg\n- selfmis\n- myocardial-infarction\n---",
+        f"# {len(classifier.labels)} ECG statements from {lead} {', '.join(preprocessing.leads)}",
+        f"**{DISCLAIMER}** An ECG classifier (Net1D encoder and a linear head) trained with the "
+        f"SelfMIS plugin, version {model.provenance['plugin_version']}.",
+        "## Use\n\n```python\nfrom selfmis_plugin import load_model\n\n"
+        'model = load_model("this/folder")\n'
+        'print(model.predict(millivolts, rate=512, unit="mV", '
+        f"lead={_lead_argument(preprocessing.leads)}).results)\n```\n\n"
+        "or `selfmis predict --model this/folder FILE...`.",
+        "## Input\n\n"
+        f"- {lead.capitalize()} {', '.join(preprocessing.leads)}, windows of "
+        f"{preprocessing.seconds:g} s, microvolts at {model.input_rate:g} Hz; the encoder reads "
+        f"{preprocessing.sample_rate:g} Hz.\n"
+        f"- Filter before the network: {preprocessing.filter}. The network's own first step is the "
+        "z-score over all leads and samples of a window.",
+        "## Data and protocol\n\n"
+        f"- Weights: `{model.provenance['checkpoint']}`, SHA-256 "
+        f"`{model.provenance['checkpoint_sha256']}`.\n" + _data(model, test),
+        "## Figures\n\n"
+        + (
+            _figures(model, test)
+            if test
+            else "None were measured: the model was exported without data."
+        ),
+        *([_onnx(model.provenance["onnx"])] if "onnx" in model.provenance else []),
+        "## Limits\n\n"
+        "- The figures hold for the population, the recorders and the labels of the data named "
+        "above; nobody has looked at others.\n"
+        "- A probability is the network's output and not the chance that somebody has an "
+        "infarction.\n"
+        "- A threshold was chosen for one window a record; the mean over several windows has a "
+        "specificity of its own.\n"
+        f"- {DISCLAIMER}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _lead_argument(leads: tuple[str, ...]) -> str:
+    return f'"{leads[0]}"' if len(leads) == 1 else repr(leads)
+
+
+def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
+    if test is None:
+        return "- No data were given at export: no thresholds and no figures."
+    valid = model.provenance["valid"]
+    return (
+        f"- Thresholds: {valid['records']:,} records of the validation split of {valid['data']} "
+        f"({valid['database']}), at a specificity of {model.specificity:g} or more.\n"
+        f"- Figures: {test['records']:,} records of {test['patients']:,} patients in the test "
+        f"split of the same data. Intervals: 95 %, {test['draws']:,} bootstrap draws by patient."
+    )
+
+
+def _figures(model: SavedModel, test: Mapping[str, Any]) -> str:
+    rows = [
+        f"Macro AUC over {test['macro_auc']['labels']} labels: {_interval(test['macro_auc'])}; "
+        f"mean over {test['mi_auc']['labels']} infarction types: {_interval(test['mi_auc'])}.",
+        "",
+        "| label | positives | AUC | threshold | sensitivity | specificity |",
+        "|---|---|---|---|---|---|",
+    ]
+    names = [label for label in INFARCTION_TYPES if label in test["labels"]]
+    names += [label for label in test["labels"] if label not in names]
+    for name in names:
+        label = test["labels"][name]
+        point = model.points.get(name)
+        threshold = None if point is None else point.probability
+        rows.append(
+            f"| {name} | {label['positives']} | {_interval(label['auc'])} | "
+            f"{_number(threshold)} | {_number(label['sensitivity'])} | "
+            f"{_number(label['specificity'])} |"
+        )
+    return "\n".join([*rows, "", "Sensitivity and specificity are those of the threshold."])
+
+
+def _onnx(files: Mapping[str, Any]) -> str:
+    rows = [
+        "## ONNX",
+        "",
+        "| file | MB | ms a window, one thread | largest difference of a logit | macro AUC |",
+        "|---|---|---|---|---|",
+    ]
+    for name, facts in files.items():
+        difference = facts.get("largest_logit_difference")
+        said = "-" if difference is None else f"{difference:.1e} ({facts['compared_on']})"
+        rows.append(
+            f"| {name} | {facts['bytes'] / 1e6:.1f} | {facts['latency_ms_one_thread']:.1f} | "
+            f"{said} | {_number(facts.get('macro_auc'))} |"
+        )
+    return "\n".join(rows)
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["value"] is None:
+        return "-"
+    if row["low"] is None:
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} ({row['low']:.3f}, {row['high']:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

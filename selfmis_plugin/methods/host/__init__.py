@@ -1,0 +1,1 @@
+"""The methods that fairseq-signals itself brings, and what judges their encoders."""

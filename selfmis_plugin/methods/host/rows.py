@@ -1,0 +1,21 @@
+"""What fairseq-signals brings: the self-supervised methods of the paper's first five rows."""
+
+from __future__ import annotations
+
+from selfmis_plugin.methods.method import LAST, LEAD_I, UNLABELLED, Export, Method, Stage
+from selfmis_plugin.methods.ways import ways
+
+
+def _baseline(name: str, title: str, paper: str, export: Export) -> Method:
+    stage = Stage(name, f"baselines/{name}", UNLABELLED, export=export, checkpoint=LAST)
+    # The encoder reads twelve leads; all but lead I are zero.
+    return Method(name, title, stage, ways(LEAD_I), paper=paper)
+
+
+METHODS = (
+    _baseline("simclr", "SimCLR", "SimCLR", Export("plain")),
+    _baseline("wav2vec2", "wav2vec 2.0", "Wav2Vec 2", Export("plain")),
+    _baseline("3kg", "3KG", "3KG", Export("plain", "mV")),
+    _baseline("clocs", "CLOCS (CMSC)", "CLOCS", Export("cmsc")),
+    _baseline("w2v_cmsc", "W2V-CMSC", "W2V-CMSC", Export("cmsc")),
+)

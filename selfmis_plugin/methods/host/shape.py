@@ -1,0 +1,38 @@
+"""The shape of an encoder that a training toolkit brings, in plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from selfmis_plugin.nn.encoder import build_input
+from selfmis_plugin.nn.zero_masked import Scale, ZeroMaskedInput
+
+__all__ = ["HostShape"]
+
+
+@dataclass(frozen=True)
+class HostShape:
+    """An encoder of the toolkit's own; :mod:`selfmis_plugin.methods.host.encoder` builds it.
+
+    Attributes
+    ----------
+    model
+        Its config, as its checkpoint holds it.
+    scale
+        How each lead is scaled: ``zscore`` or ``mV``.
+    sample_rate
+        Hz that it was trained on; None for any.
+    """
+
+    model: Mapping[str, Any]
+    scale: Scale
+    sample_rate: float | None
+
+
+@build_input.register
+def _(shape: HostShape, leads: Sequence[str], store_rate: float, sample_rate: float) -> nn.Module:
+    return ZeroMaskedInput(leads, store_rate, sample_rate, shape.scale)

@@ -1,0 +1,205 @@
+"""Checkpoints of modally reduced representations: all leads' autoencoders, and classifiers on
+them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from selfmis_plugin.checkpoints import (
+    CheckpointError,
+    fill,
+    model_name,
+    part_of,
+    read_checkpoint,
+)
+from selfmis_plugin.checkpoints.trained import LoadedClassifier, not_whole
+from selfmis_plugin.data.leads import reference_leads
+from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.methods.modally_reduced.lead_encoder import LeadEncoder
+from selfmis_plugin.methods.modally_reduced.lead_views import LeadViews
+from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
+
+__all__ = [
+    "LoadedModallyReduced",
+    "lead_encoder_weights",
+    "load_lead_encoder",
+    "load_modally_reduced",
+]
+
+MODEL, CLASSIFIER = "modally_reduced", "modally_reduced_classifier"
+
+
+@dataclass(frozen=True)
+class LoadedModallyReduced:
+    """Trained autoencoders: their shape and leads, the preprocessing and the weights."""
+
+    kind: ClassVar[str] = "modally_reduced"
+    path: Path
+    config: ModallyReducedConfig
+    preprocessing: Preprocessing
+    weights: dict[str, torch.Tensor]
+    #: Towers may have a centre that retrieval subtracts; here there is none.
+    center: None = None
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the leads that are embedded, in their order."""
+        return self.config.leads
+
+    @property
+    def required_leads(self) -> tuple[str, ...]:
+        """Leads that a record must have."""
+        return self.config.leads
+
+    def model(self, store_rate: float) -> ModallyReduced:
+        """Return the autoencoders, float32, in evaluation mode, for signals of *store_rate* Hz
+        with exactly :attr:`leads`."""
+        model = ModallyReduced(self.config, store_rate, self.preprocessing.sample_rate)
+        fill(model, self.weights, self.path)
+        return model.eval()
+
+    def untrained(self, store_rate: float) -> ModallyReduced:
+        """Return the autoencoders with new weights, as a training starts from."""
+        return ModallyReduced(self.config, store_rate, self.preprocessing.sample_rate).eval()
+
+    def network(self, store_rate: float) -> LeadViews:
+        """Return the first lead's embedding beside the mean of the others, as two towers have."""
+        return LeadViews(self.model(store_rate), self.preprocessing.leads)
+
+    def encoder(self, leads: Sequence[str]) -> tuple[ModallyReducedConfig, dict[str, torch.Tensor]]:
+        """Return shape and weights of the encoders of some leads, to fill a :class:`LeadEncoder`.
+
+        Raises
+        ------
+        CheckpointError
+            If a lead is none of those that were trained.
+        """
+        missing = [lead for lead in leads if lead not in self.leads]
+        if missing:
+            raise CheckpointError(
+                f"{self.path} has no encoder of lead {', '.join(missing)}: it embeds "
+                f"{', '.join(self.leads)}"
+            )
+        rows = [self.leads.index(lead) for lead in leads]
+        state = part_of(self.weights, "encoders.")
+        return replace(self.config, leads=tuple(leads)), {k: v[rows] for k, v in state.items()}
+
+
+def load_modally_reduced(path: str | Path) -> LoadedModallyReduced:
+    """Read a pre-training checkpoint of modally reduced representations, of either host.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or is not such a checkpoint.
+
+    Examples
+    --------
+    >>> trained = load_modally_reduced("checkpoint_best.pt")  # doctest: +SKIP
+    >>> model = trained.model(store_rate=500)  # doctest: +SKIP
+    >>> with torch.no_grad():  # doctest: +SKIP
+    ...     twelve = model.decode_from(microvolts_of_lead_one, trained.leads.index("I"))
+    """
+    file = Path(path)
+    state = read_checkpoint(file)
+    if model_name(state) != MODEL:
+        raise CheckpointError(
+            f"{file} is no checkpoint of {MODEL} (its model is {model_name(state)!r}): give the "
+            "checkpoint_best.pt of a run of modally_reduced or modally_reduced_small"
+        )
+    return _read_model(file, state)
+
+
+def load_lead_encoder(path: str | Path, lead: str = "I") -> LeadEncoder:
+    """Load the encoder of one lead.
+
+    Parameters
+    ----------
+    path
+        Checkpoint of pre-training, or of a classifier on that lead.
+    lead
+        Name of the lead.
+
+    Returns
+    -------
+    LeadEncoder
+        In evaluation mode, float32: ``(batch, 1, samples)`` of prepared signals (at the
+        checkpoint's sample rate) to ``(batch, width)``.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or has no encoder of that lead.
+    """
+    config, weights, _ = lead_encoder_weights(path, [lead])
+    encoder = LeadEncoder(config)
+    fill(encoder, weights, Path(path))
+    return encoder.eval()
+
+
+def lead_encoder_weights(
+    path: str | Path, leads: Sequence[str]
+) -> tuple[ModallyReducedConfig, dict[str, torch.Tensor], Preprocessing]:
+    """Return shape, weights and preprocessing of the encoders of some leads.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or has no encoder of one of the leads.
+    """
+    file = Path(path)
+    state = read_checkpoint(file)
+    if model_name(state) == CLASSIFIER:
+        classifier = _read_classifier(file, state)
+        if tuple(leads) != classifier.preprocessing.leads:
+            raise CheckpointError(
+                f"{file} has the encoder of lead {', '.join(classifier.preprocessing.leads)}, not "
+                f"of {', '.join(leads)}: give the pre-training's checkpoint, which has all"
+            )
+        return (
+            classifier.config,
+            part_of(classifier.weights, "encoder."),
+            classifier.preprocessing,
+        )
+    trained = load_modally_reduced(file)
+    config, weights = trained.encoder(leads)
+    return config, weights, replace(trained.preprocessing, leads=tuple(leads))
+
+
+def _read_model(file: Path, state: Mapping[str, Any]) -> LoadedModallyReduced:
+    try:
+        model, preprocessing = _described(state)
+        config = ModallyReducedConfig.from_mapping(
+            model, reference_leads(preprocessing.leads, model.get("leads"))
+        )
+        weights = part_of(state["model"], "network.")
+    except (KeyError, TypeError, ValueError) as error:
+        raise not_whole(file, error) from error
+    return LoadedModallyReduced(file, config, preprocessing, weights)
+
+
+def _read_classifier(file: Path, state: Mapping[str, Any]) -> LoadedClassifier:
+    try:
+        model, preprocessing = _described(state)
+        return LoadedClassifier(
+            file,
+            ModallyReducedConfig.from_mapping(model, preprocessing.leads),
+            tuple(state["task_state"]["labels"]),
+            preprocessing,
+            bool(model["standardize_embeddings"]),
+            part_of(state["model"], "network."),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise not_whole(file, error) from error
+
+
+def _described(state: Mapping[str, Any]) -> tuple[dict[str, Any], Preprocessing]:
+    return state["cfg"]["model"], Preprocessing.from_dict(state["task_state"]["preprocessing"])
+
+
+READERS = {MODEL: _read_model, CLASSIFIER: _read_classifier}

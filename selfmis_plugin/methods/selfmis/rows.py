@@ -1,0 +1,63 @@
+"""SelfMIS, and what is left of it without its parts (the paper's table 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from selfmis_plugin.methods.method import FINETUNE, LEAD_I, PROBE, UNLABELLED, Method, Stage
+from selfmis_plugin.methods.supervised.rows import MULTI_LEAD, SINGLE_LEAD
+from selfmis_plugin.methods.ways import finetune, probe, ways
+
+#: Table 5 is about probing.
+_ABLATED = {PROBE: probe(LEAD_I)}
+
+
+def _aligned(name: str, starts_from: Mapping[str, Stage]) -> Stage:
+    return Stage(name, "selfmis_pretrain", UNLABELLED, starts_from)
+
+
+_SINGLE = {"model.single_lead_checkpoint": SINGLE_LEAD}
+_MULTI = {"model.multi_lead_checkpoint": MULTI_LEAD}
+
+METHODS = (
+    Method(
+        "selfmis",
+        "SelfMIS",
+        _aligned("selfmis", {**_SINGLE, **_MULTI}),
+        ways(LEAD_I),
+        paper="SelfMIS (Ours)",
+        ablation=PROBE,
+    ),
+    Method(
+        "selfmis_without_s",
+        "w/o S pre-trained checkpoint",
+        _aligned("selfmis_without_s", _MULTI),
+        _ABLATED,
+        paper="w/o S Pre-trained Checkpoint",
+        ablation=PROBE,
+    ),
+    Method(
+        "selfmis_without_m",
+        "w/o M pre-trained checkpoint",
+        _aligned("selfmis_without_m", _SINGLE),
+        _ABLATED,
+        paper="w/o M Pre-trained Checkpoint",
+        ablation=PROBE,
+    ),
+    Method(
+        "selfmis_without_sm",
+        "w/o S-M pre-trained checkpoint",
+        _aligned("selfmis_without_sm", {}),
+        _ABLATED,
+        paper="w/o S-M Pre-trained Checkpoint",
+        ablation=PROBE,
+    ),
+    Method(
+        "without_alignment",
+        "w/o alignment: trained on the labels alone",
+        None,
+        {FINETUNE: finetune(LEAD_I)},
+        paper="w/o Alignment",
+        ablation=FINETUNE,
+    ),
+)

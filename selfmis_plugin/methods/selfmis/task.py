@@ -1,0 +1,76 @@
+"""Pre-training by aligning one lead with the whole record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.training.store_task import StoreTask, StoreTaskConfig
+
+
+@dataclass
+class SelfMISPretrainingConfig(StoreTaskConfig):
+    """Keys of ``task: {_name: selfmis_pretraining}``."""
+
+    allow_absent_leads: bool = field(
+        default=False,
+        metadata={"help": "take records that lack a lead of the reference; the tower sees zeros"},
+    )
+
+
+@toolkit.register_task("selfmis_pretraining", dataclass=SelfMISPretrainingConfig)
+class SelfMISPretrainingTask(StoreTask):
+    """Pairs of a whole record and its own lead (SelfMIS paper, equation 1).
+
+    A batch holds all leads of its records; the model cuts the single lead out of them, so the two
+    members of a pair are the same recording by construction.
+    """
+
+    def __init__(self, cfg: Any, **kwargs: Any) -> None:
+        super().__init__(cfg, **kwargs)
+        self._single_lead: str | None = None
+
+    def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the model; its single lead must be there in every record."""
+        self._single_lead = cfg.lead
+        return super().build_model(cfg, from_checkpoint)
+
+    def required_leads(self) -> Sequence[str]:
+        """Return the leads that no record may lack: with ``allow_absent_leads`` the single one."""
+        if self.cfg.allow_absent_leads and self._single_lead is not None:
+            return (self._single_lead,)
+        return super().required_leads()
+
+    def train_step(
+        self,
+        sample: dict[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Train on a batch; tell the criterion if it is one that the host repeats and drops.
+
+        The hosts do that on processes that are out of data while others are not.
+        """
+        if ignore_grad:
+            sample = {**sample, "ignored": True}
+        return super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
+        )
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        """Give the criterion the mean frozen embedding, if it centres and has none yet."""
+        super().begin_epoch(epoch, model)
+        if self._criterion.needs_center():
+            embeddings = self.embed_training_records(model, model.embed_frozen)
+            self._criterion.set_center(embeddings.mean(0))
+
+    def extra_state(self) -> dict[str, Any]:
+        """Return the mean frozen embedding, if the criterion subtracts it: evaluation must too."""
+        center = self._criterion.center_mean() if self._criterion is not None else None
+        return {} if center is None else {"center": center}

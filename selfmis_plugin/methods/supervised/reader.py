@@ -1,0 +1,106 @@
+"""ECGFounder's files as classifiers, by the head that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from selfmis_plugin.checkpoints import CheckpointError, EncoderWeights
+from selfmis_plugin.checkpoints.trained import LoadedClassifier
+from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.methods.supervised.ecgfounder_classes import CLASSES, CLASSES_OF_STATEMENT
+
+__all__ = ["ecgfounder_classifier"]
+
+
+def ecgfounder_classifier(
+    path: Path, founder: EncoderWeights, labels: Sequence[str] | None, named: bool
+) -> LoadedClassifier:
+    """Return the classifier that an ECGFounder file holds.
+
+    Parameters
+    ----------
+    path, founder
+        The file, and what :func:`~selfmis_plugin.checkpoints.ecgfounder_weights` found in it.
+    labels, named
+        See :func:`selfmis_plugin.checkpoints.loading.load_trained`.
+
+    Raises
+    ------
+    CheckpointError
+        If it holds no whole head, or the labels of its outputs are not known.
+    """
+    if founder.preprocessing is None or "leads" not in founder.preprocessing:
+        raise CheckpointError(
+            f"{path}: its encoder reads {founder.config.in_leads} leads, and only of 1 or 12 it is "
+            "known which: it can be an encoder to train on, not a classifier as it is"
+        )
+    weight, bias = _dense(path, founder)
+    classes = None
+    if labels is None and len(bias) == CLASSES:
+        names = tuple(CLASSES_OF_STATEMENT)
+        used = sorted({number for members in CLASSES_OF_STATEMENT.values() for number in members})
+        weight, bias = weight[used], bias[used]
+        classes = tuple(
+            tuple(used.index(number) for number in members)
+            for members in CLASSES_OF_STATEMENT.values()
+        )
+        if named and not weight.any():
+            raise CheckpointError(
+                f"{path}: its head is all zeros, as in an encoder that this plugin saved in "
+                "ECGFounder's layout: train one on it (selfmis_linear_probe)"
+            )
+    elif labels is None and not named:
+        names = tuple(f"output {number}" for number in range(len(bias)))
+    else:
+        names = _checked_labels(path, tuple(labels or ()), len(bias))
+    weights = {f"encoder.{name}": value for name, value in founder.state_dict.items()}
+    return LoadedClassifier(
+        path,
+        founder.config,
+        names,
+        Preprocessing.from_dict(founder.preprocessing),
+        standardize=False,
+        weights={**weights, "head.weight": weight, "head.bias": bias},
+        classes=classes,
+    )
+
+
+def _dense(path: Path, founder: EncoderWeights) -> tuple[torch.Tensor, torch.Tensor]:
+    """The head of an ECGFounder file, float32 and independent of the file."""
+    weight, bias = (founder.head.get(name) for name in ("weight", "bias"))
+    if not isinstance(weight, torch.Tensor) or not isinstance(bias, torch.Tensor):
+        raise CheckpointError(
+            f"{path}: ECGFounder weights without a head (dense.weight, dense.bias): they are an "
+            "encoder to train on, not a classifier; give the file as its authors publish it"
+        )
+    wanted = (len(bias) if bias.dim() == 1 else 0, founder.config.embedding_dim)
+    if tuple(weight.shape) != wanted or not wanted[0]:
+        raise CheckpointError(
+            f"{path}: a head of shapes {tuple(weight.shape)} and {tuple(bias.shape)} does not fit "
+            f"embeddings of {wanted[1]} values: copy or download it again"
+        )
+    head = weight.to(torch.float32, copy=True), bias.to(torch.float32, copy=True)
+    if not all(bool(torch.isfinite(value).all()) for value in head):
+        raise CheckpointError(
+            f"{path}: NaN or Inf in its head: the training diverged; take an earlier checkpoint"
+        )
+    return head
+
+
+def _checked_labels(path: Path, labels: tuple[str, ...], outputs: int) -> tuple[str, ...]:
+    if len(labels) == outputs and len(set(labels)) == outputs:
+        return labels
+    if not labels:
+        found = "the file does not name them"
+    elif len(labels) != outputs:
+        found = f"{len(labels)} were given ({', '.join(labels[:3])}{', ...' * (len(labels) > 3)})"
+    else:
+        twice = sorted({label for label in labels if labels.count(label) > 1})
+        found = f"{', '.join(twice)} is given twice"
+    raise CheckpointError(
+        f"{path}: its head has {outputs} outputs, and {found}: give the {outputs} labels in the "
+        "order of the outputs, as --labels NORM,IMI,... or --labels FILE with one a line"
+    )

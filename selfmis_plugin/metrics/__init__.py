@@ -1,0 +1,1 @@
+"""Figures of arrays: arrays in, numbers with intervals out."""

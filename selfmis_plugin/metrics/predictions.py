@@ -1,0 +1,130 @@
+"""What a classifier said of every record of a split, kept with the records' names."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from selfmis_plugin.utils.files import whole_file
+
+__all__ = ["Predictions", "PredictionsError"]
+
+_LABELS = b"selfmis_labels"
+
+
+class PredictionsError(ValueError):
+    """Predictions cannot be read, or do not fit together; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Logits of a classifier beside the truth.
+
+    Attributes
+    ----------
+    record_ids, patient_ids
+        Names of the records and of their patients.
+    labels
+        Names of the statements, in the order of the columns.
+    targets
+        bool, (records, labels).
+    logits
+        float32, (records, labels). Logits and not probabilities: a float32 sigmoid makes ties.
+    """
+
+    record_ids: tuple[str, ...]
+    patient_ids: tuple[str, ...]
+    labels: tuple[str, ...]
+    targets: npt.NDArray[np.bool_]
+    logits: npt.NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        shape = (len(self.record_ids), len(self.labels))
+        if not (
+            self.targets.shape == self.logits.shape == shape
+            and len(self.patient_ids) == len(self.record_ids)
+        ):
+            raise PredictionsError(
+                f"{len(self.record_ids)} records, {len(self.patient_ids)} patients and "
+                f"{len(self.labels)} labels do not fit targets {self.targets.shape} and logits "
+                f"{self.logits.shape}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.record_ids)
+
+    def by_patient(self) -> Predictions:
+        """Return one row a patient, in the order of first appearance.
+
+        A patient has a statement if any record has it, and the patient's logit is the largest of
+        the records': somebody whose infarction shows once has had it.
+        """
+        index, patients = self.patient_index()
+        targets = np.zeros((len(patients), len(self.labels)), dtype=bool)
+        logits = np.full((len(patients), len(self.labels)), -np.inf, dtype=np.float32)
+        np.logical_or.at(targets, index, self.targets)
+        np.maximum.at(logits, index, self.logits)
+        return Predictions(patients, patients, self.labels, targets, logits)
+
+    def patient_index(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
+        """Return each record's patient as a number, and the patients' names in that order."""
+        numbers: dict[str, int] = {}
+        index = [numbers.setdefault(patient, len(numbers)) for patient in self.patient_ids]
+        return np.asarray(index, dtype=np.int64), tuple(numbers)
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write Parquet: record_id, patient_id, and ``true_LABEL`` and ``logit_LABEL`` columns."""
+        columns: dict[str, object] = {
+            "record_id": pa.array(self.record_ids, pa.string()),
+            "patient_id": pa.array(self.patient_ids, pa.string()),
+        }
+        for column, label in enumerate(self.labels):
+            columns[f"true_{label}"] = pa.array(self.targets[:, column])
+            columns[f"logit_{label}"] = pa.array(self.logits[:, column])
+        table = pa.table(columns).replace_schema_metadata(
+            {_LABELS: json.dumps(list(self.labels)).encode()}
+        )
+        with whole_file(path) as temporary:
+            pq.write_table(table, temporary)
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Predictions:
+        """Read what :meth:`write` wrote.
+
+        Raises
+        ------
+        PredictionsError
+            If the file is no such table.
+        """
+        file = Path(path)
+        try:
+            table = pq.read_table(file)
+            labels = tuple(json.loads((table.schema.metadata or {})[_LABELS]))
+            return cls(
+                tuple(table["record_id"].to_pylist()),
+                tuple(table["patient_id"].to_pylist()),
+                labels,
+                _matrix(table, "true", labels, np.dtype(bool)),
+                _matrix(table, "logit", labels, np.dtype(np.float32)),
+            )
+        except FileNotFoundError:
+            raise PredictionsError(f"{file}: no such file") from None
+        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+            raise PredictionsError(
+                f"{file}: not a table of predictions ({error}); write one with "
+                "`selfmis evaluate --predictions`"
+            ) from error
+
+
+def _matrix(table: pa.Table, kind: str, labels: tuple[str, ...], dtype: np.dtype) -> npt.NDArray:
+    matrix = np.empty((len(table), len(labels)), dtype=dtype)
+    for column, label in enumerate(labels):
+        matrix[:, column] = table[f"{kind}_{label}"].to_numpy()
+    return matrix

@@ -1,0 +1,90 @@
+"""ROC curves with bands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmis_plugin.metrics.bootstrap import CONFIDENCE, draw_patients_apart
+
+__all__ = ["ROCBand", "roc_band"]
+
+#: False positive rates at which a band is given.
+GRID = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True)
+class ROCBand:
+    """A ROC curve and the 95 % band of its sensitivities.
+
+    Attributes
+    ----------
+    false_positive_rate, sensitivity
+        Points of the curve itself, from (0, 0) to (1, 1).
+    grid, low, high
+        The band: bootstrap percentiles of the sensitivity at each false positive rate.
+    """
+
+    false_positive_rate: npt.NDArray[np.float64]
+    sensitivity: npt.NDArray[np.float64]
+    grid: npt.NDArray[np.float64]
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+
+
+def roc_band(
+    target: npt.NDArray[np.bool_],
+    score: npt.NDArray[np.floating],
+    patient: npt.NDArray[np.int64],
+    draws: int = 1000,
+    seed: int = 0,
+) -> ROCBand:
+    """Return the ROC curve of one label, with a band by patient.
+
+    Positive and negative patients are resampled apart, as for the AUC's interval.
+
+    Parameters
+    ----------
+    target
+        bool, (records,); at least one True and one False.
+    score
+        (records,), larger for more likely.
+    patient
+        Number of each record's patient, from 0 without gaps.
+    draws, seed
+        Number and seed of the draws.
+
+    Raises
+    ------
+    ValueError
+        If the target is all True or all False: there is no curve.
+    """
+    if target.all() or not target.any():
+        raise ValueError("a ROC curve needs a positive and a negative record")
+    order = np.argsort(-score.astype(np.float64), kind="stable")
+    truth = target[order]
+    # A threshold lies between different scores only: tied records pass it together.
+    sorted_score = score[order]
+    ends = np.flatnonzero(np.append(sorted_score[1:] != sorted_score[:-1], True))
+    weights = np.concatenate(
+        [
+            np.ones((1, len(target)), dtype=np.float32),
+            draw_patients_apart(patient, target, draws, np.random.default_rng(seed))[:, order],
+        ]
+    )
+    hits = _rates(weights * truth, ends)
+    false = _rates(weights * ~truth, ends)
+    curves = np.stack([np.interp(GRID, f, h) for f, h in zip(false[1:], hits[1:], strict=True)])
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
+    return ROCBand(false[0], hits[0], GRID, low, high)
+
+
+def _rates(
+    weights: npt.NDArray[np.float32], ends: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """Share of the weight above each threshold, from 0 to 1, by draw."""
+    passed = np.cumsum(weights, axis=1, dtype=np.float64)[:, ends]
+    return np.concatenate([np.zeros((len(passed), 1)), passed / passed[:, -1:]], axis=1)

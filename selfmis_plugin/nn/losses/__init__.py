@@ -1,0 +1,1 @@
+"""Losses in plain PyTorch, one a file."""

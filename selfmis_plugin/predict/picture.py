@@ -1,0 +1,58 @@
+"""A strip on millimetre paper, with what a classifier says of it."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.predict.model import DISCLAIMER, Prediction
+from selfmis_plugin.visualization.ecg import Panel, draw_panels
+
+#: Windows that are drawn: a page of two minutes.
+MOST_WINDOWS = 12
+
+_LABELS = 6
+
+
+def draw_prediction(prediction: Prediction, leads: tuple[str, ...], rate: float) -> Figure:
+    """Draw the windows of a recording as the encoder was shown them, one below the other.
+
+    Parameters
+    ----------
+    prediction
+        What to draw; of a longer recording its first :data:`MOST_WINDOWS` windows.
+    leads
+        The classifier's leads.
+    rate
+        Samples a second of its input.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        25 mm/s and 10 mm/mV at its own size.
+    """
+    windows = prediction.strip.windows
+    shown = windows[:MOST_WINDOWS]
+    panels = []
+    for number, (window, values) in enumerate(
+        zip(shown, prediction.probabilities, strict=False), start=1
+    ):
+        title = f"{prediction.strip.name}   from {window.start:g} s, {number} of {len(windows)}"
+        if window.problem:
+            text = f"not scored: {window.problem}"
+        else:
+            said = dict(zip(prediction.labels, values.tolist(), strict=True))
+            named = [label for label in said if label in INFARCTION_TYPES] or list(said)
+            largest = sorted(named, key=said.__getitem__, reverse=True)[:_LABELS]
+            text = "   ".join(f"{label} {said[label]:.3f}" for label in largest)
+        panels.append(
+            Panel(
+                signal=window.signal[:, : round(window.seconds * rate)],
+                rate=rate,
+                # A standard lead's name would bring rows for the eleven others.
+                leads=tuple(f"lead {lead}" for lead in leads),
+                title=title,
+                subtitle=f"{text}   {DISCLAIMER}",
+            )
+        )
+    return draw_panels(panels, layout="12x1")

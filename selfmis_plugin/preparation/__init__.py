@@ -1,0 +1,1 @@
+"""From the files of databases and devices to a store of prepared records."""

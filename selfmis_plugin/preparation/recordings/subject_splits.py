@@ -1,0 +1,85 @@
+"""Splits by subject: nobody is on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from selfmis_plugin.preparation.listing import DatabaseError
+
+
+@dataclass(frozen=True)
+class SubjectSplits:
+    """How subjects are divided.
+
+    Attributes
+    ----------
+    valid_fraction, test_fraction
+        Shares of the subjects, used where no subjects are named.
+    valid_subjects, test_subjects
+        Named subjects.
+    seed
+        Draws which subjects the shares are.
+    """
+
+    valid_fraction: float = 0.1
+    test_fraction: float = 0.1
+    valid_subjects: Sequence[str] = ()
+    test_subjects: Sequence[str] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("valid_fraction", "test_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DatabaseError(f"{name} {getattr(self, name)} is not at least 0 and below 1")
+        both = sorted(set(self.valid_subjects) & set(self.test_subjects))
+        if both:
+            raise DatabaseError(
+                f"subject {', '.join(both)} is given for validation and for test: choose one"
+            )
+
+    def assign(self, subjects: Iterable[str], known: Iterable[str] | None = None) -> dict[str, str]:
+        """Return the split of each subject.
+
+        A subject that is named and among *known* (by default *subjects*) but not among *subjects*
+        has nothing to be divided. The others are ordered by a hash of seed and name; the first are
+        test subjects, the next validation subjects, the rest train. A share above zero gives at
+        least one subject.
+
+        Raises
+        ------
+        DatabaseError
+            If a named subject is unknown, or nobody is left to train on.
+        """
+        present = set(subjects)
+        known = present if known is None else set(known)
+        named = {
+            **dict.fromkeys(self.test_subjects, "test"),
+            **dict.fromkeys(self.valid_subjects, "valid"),
+        }
+        unknown = sorted(set(named) - known)
+        if unknown:
+            raise DatabaseError(
+                f"there is no recording of subject {', '.join(unknown)}; there are those of "
+                f"{', '.join(sorted(known)) or 'nobody'}"
+            )
+        splits = {subject: split for subject, split in named.items() if subject in present}
+        free = sorted(present - set(named), key=self._order)
+        for split, given, share in (
+            ("test", self.test_subjects, self.test_fraction),
+            ("valid", self.valid_subjects, self.valid_fraction),
+        ):
+            count = 0 if given or not share else max(1, round(share * len(present)))
+            splits.update(dict.fromkeys(free[:count], split))
+            free = free[count:]
+        splits.update(dict.fromkeys(free, "train"))
+        if not free:
+            raise DatabaseError(
+                f"{len(present)} subjects leave none to train on: lower --valid-fraction and "
+                "--test-fraction (0 for none)"
+            )
+        return splits
+
+    def _order(self, subject: str) -> str:
+        return hashlib.sha256(f"{self.seed}:{subject}".encode()).hexdigest()

@@ -1,0 +1,413 @@
+"""Turn the records of a database into a store."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.preprocessing import NO_FILTER
+from selfmis_plugin.data.recording import Reader, RecordError
+from selfmis_plugin.data.store.writer import StoreLayout, check_dest, warn_of_disk
+from selfmis_plugin.preparation.assembly import assemble
+from selfmis_plugin.preparation.input_files import InputFiles, wfdb_files
+from selfmis_plugin.preparation.listing import ListedRecord, Listing
+from selfmis_plugin.preparation.parts import (
+    DiskFullError,
+    Job,
+    PartsFolder,
+    Plan,
+    PreparationError,
+    StoppedError,
+    jobs,
+    part_size,
+)
+from selfmis_plugin.preparation.record import SAMPLE_RATE, SECONDS, RecordPreparer
+from selfmis_plugin.preparation.summary import Summary
+from selfmis_plugin.preparation.wfdb.fast_reader import read_record
+from selfmis_plugin.preparation.worker import PartPreparer
+from selfmis_plugin.utils.parallel import Processes, Workers
+
+__all__ = [
+    "PreparationError", "Share", "Summary", "kept", "merge", "prepare_database", "prepare_share",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+#: Changed files that a warning names.
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a run did that prepares a share of a database.
+
+    Attributes
+    ----------
+    dest
+        Folder of the store to be.
+    number, shares
+        Which of how many.
+    parts, records
+        Parts of the share, all finished now, and listed records in them.
+    found
+        How many of the parts were finished before.
+    missing
+        How many parts of all shares are not finished.
+    """
+
+    dest: Path
+    number: int
+    shares: int
+    parts: int
+    records: int
+    found: int
+    missing: int
+
+    def __str__(self) -> str:
+        before = f", {self.found:,} of them before" if self.found else ""
+        rest = f"{self.missing:,} parts of other shares are not" if self.missing else "so are all"
+        when = "When all shares are, make" if self.missing else "Now make"
+        return (
+            f"share {self.number} of {self.shares}: {self.parts:,} parts with {self.records:,} "
+            f"records are finished{before}; {rest}.\n"
+            f"{when} the store: selfmis prepare merge --dest {self.dest}"
+        )
+
+
+def prepare_database(
+    listing: Listing,
+    dest: str | os.PathLike[str],
+    *,
+    workers: int | Workers = 1,
+    required: Sequence[str] = STANDARD_LEADS,
+    overwrite: bool = False,
+    restart: bool = False,
+    reader: Reader | None = None,
+    filter: str = NO_FILTER,
+    input_files: InputFiles = wfdb_files,
+    part_records: int | None = None,
+) -> Summary:
+    """Read, repair and store every record of a database; refuse those that cannot be used.
+
+    Work is cut into parts, which are finished or absent, in a folder ``DEST.parts``. Stopped at any
+    moment and called again with the same arguments, this goes on from the finished parts; the store
+    is the same to the byte as that of a run that was never stopped, with however many workers.
+
+    Parameters
+    ----------
+    listing
+        The records.
+    dest
+        Folder of the store to make.
+    workers
+        Number of processes, or other workers. The store does not depend on them.
+    required
+        Leads that a record must have; a record without one of them is refused.
+    overwrite
+        Whether to replace a store at *dest*, when the new one is whole. Files in its folder that
+        are not the store's own are kept.
+    restart
+        Whether to throw away the finished parts of a run that was stopped.
+    reader
+        What reads a record; None: the listing's own reader, or that of plain WFDB records. An
+        OSError that is not the record's fault (a disk or network that fails, a lack of
+        permission), or that it was caused by, stops the run.
+    filter
+        Name of the filter that the records pass, see :mod:`selfmis_plugin.data.filters`.
+    input_files
+        Names the files of a record, by its path, so that one that changes is noticed.
+    part_records
+        Number of records of a part, by default chosen by the number of records.
+
+    Returns
+    -------
+    Summary
+        What was read, repaired and refused.
+
+    Raises
+    ------
+    StoreError
+        If *dest* is there already.
+    PreparationError
+        If no record could be used (their reasons are then in ``DEST.refused.tsv``), finished parts
+        were prepared with other options or from another listing, or the run had to stop: the disk
+        is full, a file cannot be read or changes meanwhile, a worker died.
+    """
+    folder = PartsFolder(Path(dest).absolute())
+    reader = reader or listing.reader or read_record
+    plan = _plan(listing, required, reader, filter, part_records)
+    _make_way(folder, plan, overwrite, restart)
+    with folder.held(alone=True):
+        plan = folder.begin(plan)
+        layout = _layout(plan)
+        if not folder.is_published:
+            folder.forget_half_moved()
+            _prepare(folder, plan, layout, listing, required, reader, input_files, workers)
+        return assemble(folder, plan, layout, overwrite)
+
+
+def prepare_share(
+    listing: Listing,
+    dest: str | os.PathLike[str],
+    number: int,
+    shares: int,
+    *,
+    workers: int | Workers = 1,
+    required: Sequence[str] = STANDARD_LEADS,
+    overwrite: bool = False,
+    reader: Reader | None = None,
+    filter: str = NO_FILTER,
+    input_files: InputFiles = wfdb_files,
+    part_records: int | None = None,
+) -> Share:
+    """Prepare one of several shares of a database's parts, such as a task of a job array.
+
+    Shares may be prepared at the same time, on machines that see the same file system. When all
+    are finished, :func:`merge` makes the store.
+
+    Parameters
+    ----------
+    number, shares
+        Which share, from 1, of how many.
+    listing, dest, workers, required, overwrite, reader, filter, input_files, part_records
+        As for :func:`prepare_database`.
+
+    Raises
+    ------
+    StoreError, PreparationError
+        As :func:`prepare_database`.
+    ValueError
+        If there is no such share.
+    """
+    if not 1 <= number <= shares:
+        raise ValueError(f"share {number} of {shares}: must be from 1 to {shares}")
+    folder = PartsFolder(Path(dest).absolute())
+    reader = reader or listing.reader or read_record
+    plan = replace(_plan(listing, required, reader, filter, part_records), shares=shares)
+    _make_way(folder, plan, overwrite, restart=False)
+    with folder.held(alone=False):
+        plan = folder.begin(plan)
+
+        def mine(part: int) -> bool:
+            return part % shares == number - 1
+
+        found = _prepare(
+            folder, plan, _layout(plan), listing, required, reader, input_files, workers, mine
+        )
+        wanted = [part for part in range(plan.parts) if mine(part)]
+        return Share(
+            dest=folder.dest,
+            number=number,
+            shares=shares,
+            parts=len(wanted),
+            records=sum(_records(plan, part) for part in wanted),
+            found=found,
+            missing=plan.parts - len(folder.finished()),
+        )
+
+
+def merge(dest: str | os.PathLike[str], *, overwrite: bool = False) -> Summary:
+    """Make the store of parts that are all finished.
+
+    Parameters
+    ----------
+    dest
+        Folder of the store to make.
+    overwrite
+        Whether to replace a store at *dest*.
+
+    Raises
+    ------
+    StoreError
+        If *dest* is there already.
+    PreparationError
+        If there are no parts, or some are missing; the message says which.
+    """
+    folder = PartsFolder(Path(dest).absolute())
+    if folder.read_plan() is None:
+        raise PreparationError(
+            f"{folder.path}: no parts there; prepare them with selfmis prepare DATABASE ... --part"
+        )
+    with folder.held(alone=True):
+        found = folder.read_plan()
+        if found is None:
+            raise PreparationError(f"{folder.path}: another run has just made the store")
+        plan = folder.begin(found[0])
+        if not folder.is_published:
+            check_dest(folder.dest, overwrite)
+            folder.forget_half_moved()
+        return assemble(folder, plan, _layout(plan), overwrite)
+
+
+def kept(dest: str | os.PathLike[str]) -> str:
+    """Say what a run that was stopped has left, and how to go on."""
+    folder = PartsFolder(Path(dest).absolute())
+    found = folder.read_plan()
+    if found is None:
+        return "nothing was prepared yet"
+    plan = found[0]
+    records = sum(_records(plan, part) for part in folder.finished())
+    return (
+        f"{records:,} of {plan.total:,} records are prepared and kept in {folder.path}; "
+        "the same command goes on from there"
+    )
+
+
+def _plan(
+    listing: Listing,
+    required: Sequence[str],
+    reader: Reader,
+    filter: str,
+    part_records: int | None,
+) -> Plan:
+    named = reader if hasattr(reader, "__qualname__") else type(reader)
+    options = {
+        "leads": list(required),
+        "sample rate": SAMPLE_RATE,
+        "seconds": SECONDS,
+        "filter": filter,
+        "reader": f"{named.__module__}.{named.__qualname__}",
+    }
+    database = {
+        "database": listing.database,
+        "records": listing.total,
+        "label sets": {name: list(labels) for name, labels in listing.label_sets.items()},
+        "left out": dict(listing.left_out),
+        "notes": list(listing.notes),
+    }
+    return Plan(options, database, part_records or part_size(listing.total))
+
+
+def _layout(plan: Plan) -> StoreLayout:
+    sets = plan.database["label sets"]
+    return StoreLayout(
+        database=plan.database["database"],
+        label_sets={name: tuple(labels) for name, labels in sets.items()},
+        sample_rate=plan.options["sample rate"],
+        seconds=plan.options["seconds"],
+        filter=plan.options["filter"],
+    )
+
+
+def _make_way(folder: PartsFolder, plan: Plan, overwrite: bool, restart: bool) -> None:
+    """Check the store's place; remove a folder of parts that is of no use any more."""
+    folder.sweep()
+    found = folder.read_plan() if not restart else None
+    done = found is not None and folder.is_published and found[1] == plan.described()
+    if not done:
+        if folder.path.is_dir() and (restart or folder.is_published):
+            with folder.held(alone=True):
+                folder.remove()
+        check_dest(folder.dest, overwrite)
+
+
+def _records(plan: Plan, part: int) -> int:
+    return max(0, min(plan.part_records, plan.total - part * plan.part_records))
+
+
+def _prepare(
+    folder: PartsFolder,
+    plan: Plan,
+    layout: StoreLayout,
+    listing: Listing,
+    required: Sequence[str],
+    reader: Reader,
+    input_files: InputFiles,
+    workers: int | Workers,
+    wanted: Callable[[int], bool] = lambda part: True,
+) -> int:
+    """Prepare the parts that are wanted; return how many of them were finished before."""
+    parts = [part for part in range(plan.parts) if wanted(part)]
+    there = folder.signals.stat().st_blocks * 512
+    warn_of_disk(folder.dest, sum(_records(plan, p) for p in parts) * layout.record_bytes - there)
+    if isinstance(workers, int):
+        # More than there are parts would only cost time to start.
+        workers = Processes(min(workers, max(1, len(parts))))
+    preparer = PartPreparer(
+        dest=folder.dest,
+        key=plan.key,
+        layout=layout,
+        part_records=plan.part_records,
+        preparer=RecordPreparer(listing.root, tuple(required), reader, layout.filter),
+        input_files=input_files,
+    )
+    found = 0
+    bar = tqdm(
+        total=sum(_records(plan, part) for part in parts),
+        desc=listing.database,
+        unit=" records",
+        smoothing=0.05,
+    )
+    try:
+        with bar:
+            for done in workers.map(preparer, _wanted_jobs(listing, plan, wanted)):
+                if done.found:
+                    found += 1
+                    _already(bar, done.records)
+                else:
+                    bar.update(done.records)
+                if done.changed:
+                    others = len(done.changed) - _SHOWN
+                    logger.warning(
+                        "%s%s: changed since part %d was prepared, so it was prepared anew",
+                        ", ".join(done.changed[:_SHOWN]),
+                        f" and {others} more" if others > 0 else "",
+                        done.index,
+                    )
+    except DiskFullError as error:
+        missing = plan.total - sum(_records(plan, part) for part in folder.finished())
+        more = f"about {missing * layout.record_bytes / 1e9:.1f} GB more are needed"
+        raise StoppedError(f"{error}; {more}. {_so_far(folder)}") from error
+    except StoppedError as error:
+        raise StoppedError(f"{error}. {_so_far(folder)}") from error
+    except BrokenProcessPool as error:
+        raise StoppedError(
+            f"a worker process died, perhaps for lack of memory ({error}). {_so_far(folder)}"
+        ) from error
+    return found
+
+
+def _so_far(folder: PartsFolder) -> str:
+    text = kept(folder.dest)
+    return text[0].upper() + text[1:]
+
+
+def _already(bar: Any, records: int) -> None:
+    """Count records of another run, without taking them for speed."""
+    if bar.disable:
+        return
+    bar.initial += records
+    bar.last_print_n += records
+    bar.n += records
+    bar.refresh()
+
+
+def _wanted_jobs(listing: Listing, plan: Plan, wanted: Callable[[int], bool]) -> Iterator[Job]:
+    count = 0
+    for job in jobs(_without_doubles(listing), plan.part_records):
+        count += len(job.records)
+        if wanted(job.index):
+            yield job
+    if count != listing.total:
+        raise PreparationError(
+            f"{listing.database}: {listing.total} records were announced, {count} are listed"
+        )
+
+
+def _without_doubles(listing: Listing) -> Iterator[ListedRecord]:
+    seen: set[str] = set()
+    for record in listing.records:
+        if record.record_id in seen and record.problem is None:
+            problem = RecordError("record twice", f"record {record.record_id} is listed twice")
+            yield replace(record, problem=problem)
+        else:
+            seen.add(record.record_id)
+            yield record

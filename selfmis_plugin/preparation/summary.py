@@ -1,0 +1,69 @@
+"""What became of a database's records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from selfmis_plugin.data.store.format import REFUSED_FILE, SPLITS
+
+#: Refused records that a summary shows.
+SHOWN = 5
+
+
+@dataclass
+class Summary:
+    """What became of a database's records.
+
+    Attributes
+    ----------
+    database, dest
+        Name of the database and folder of the store.
+    read, stored
+        Number of records looked at and in the store.
+    splits
+        Number of records by split.
+    repaired_records
+        Number of records in which something was repaired.
+    repaired, refused, left_out
+        Number of records by what was repaired, why they were refused, why they were left out.
+    examples
+        Source and reason of the first refused records.
+    notes
+        What else the database has to say.
+    """
+
+    database: str
+    dest: Path
+    read: int = 0
+    stored: int = 0
+    splits: Counter[str] = field(default_factory=Counter)
+    repaired_records: int = 0
+    repaired: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)
+    examples: list[tuple[str, str]] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        splits = ", ".join(f"{split} {self.splits[split]:,}" for split in SPLITS)
+        lines = [
+            f"{self.database}: {self.read:,} records read, {self.stored:,} stored in {self.dest}",
+            f"  splits: {splits}",
+            f"  repaired: {self.repaired_records:,}{counts(self.repaired)}",
+            f"  refused: {self.refused.total():,}{counts(self.refused)}",
+        ]
+        lines += [f"    {source}: {reason}" for source, reason in self.examples]
+        if self.refused.total() > len(self.examples):
+            lines.append(f"    ... all of them in {self.dest / REFUSED_FILE}")
+        if self.left_out:
+            lines.append(f"  left out: {self.left_out.total():,}{counts(self.left_out)}")
+        lines += [f"  note: {note}" for note in self.notes]
+        return "\n".join(lines)
+
+
+def counts(counter: Counter[str]) -> str:
+    """Return counts by kind in brackets, the largest first; empty if there are none."""
+    parts = ", ".join(f"{kind} {count:,}" for kind, count in counter.most_common())
+    return f" ({parts})" if parts else ""

@@ -1,0 +1,1 @@
+"""The classifier that judges every encoder: a linear head, its training and its figures."""

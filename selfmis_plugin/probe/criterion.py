@@ -1,0 +1,112 @@
+"""Binary cross-entropy of every statement, judged by macro AUC."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+import torch
+import torch.nn.functional as F
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.metrics.auc import auc_report
+from selfmis_plugin.training.split_criterion import SplitCriterion
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class MultiLabelBCEConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
+    """Keys of ``criterion: {_name: multi_label_bce}``."""
+
+    positive_weight_cap: Optional[float] = field(  # noqa: UP045  (read by omegaconf)
+        default=None,
+        metadata={
+            "help": "weigh a statement's positives by its negatives over its positives among the "
+            "training records, at most by this; default: no weights"
+        },
+    )
+
+
+@toolkit.register_criterion("multi_label_bce", dataclass=MultiLabelBCEConfig)
+class MultiLabelBCE(SplitCriterion):
+    """Binary cross-entropy with logits, averaged over statements.
+
+    With ``positive_weight_cap`` rare statements count more in training: the loss of a positive is
+    multiplied by ``min(cap, negatives / positives)``, counted in the training manifest. The loss
+    of validation has no weights, so that it is one quantity whatever the cap. Weighted training
+    moves probabilities up, not their order: the threshold of a weighted classifier is not 0.5.
+
+    Validation reports over the whole split: ``macro_auc`` over all statements, ``mi_auc`` over the
+    nine infarction types, and ``auc_NAME`` of each. Statements without a positive (or without a
+    negative) have no AUC: they are left out of the means and named in the log.
+    """
+
+    figure_names = ("macro_auc", "mi_auc")
+    positive_weight: torch.Tensor | None
+
+    def __init__(self, cfg: MultiLabelBCEConfig, task: Any) -> None:
+        super().__init__(task)
+        self.labels: tuple[str, ...] = task.labels
+        cap = cfg.positive_weight_cap
+        if cap is not None and not (math.isfinite(cap) and cap > 0):
+            raise ValueError(f"criterion.positive_weight_cap={cap} is not a number above zero")
+        weight = None if cap is None else _positive_weight(cap, task)
+        self.register_buffer("positive_weight", weight, persistent=False)
+
+    @classmethod
+    def build_criterion(cls, cfg: MultiLabelBCEConfig, task: Any) -> MultiLabelBCE:
+        """Build the criterion from its config."""
+        return cls(cfg, task)
+
+    def compute(self, model: Any, sample: dict[str, Any]) -> tuple[torch.Tensor, dict[str, Any]]:
+        """Return the loss summed over records and averaged over statements, and the logits."""
+        logits = model(**sample["net_input"]).float()
+        target = sample["target"].float()
+        weight = self.positive_weight if self.training else None
+        loss = F.binary_cross_entropy_with_logits(
+            logits, target, pos_weight=None if weight is None else weight.float(), reduction="none"
+        )
+        loss = loss.mean(1).sum()
+        return loss, {"logits": logits, "target": target}
+
+    def figures(self, collected: dict[str, torch.Tensor]) -> dict[str, float]:
+        """Return the AUCs of the whole split."""
+        report = auc_report(
+            collected["target"].numpy(),
+            collected["logits"].numpy(),
+            self.labels,
+            INFARCTION_TYPES,
+        )
+        if report.undefined:
+            logger.info(
+                "no AUC for %s: no record of the split has, or all have, the statement",
+                ", ".join(report.undefined),
+            )
+        means = {"macro_auc": report.macro_auc, "mi_auc": report.mi_auc}
+        figures = {name: math.nan if value is None else value for name, value in means.items()}
+        return figures | {f"auc_{name}": value for name, value in report.per_label.items()}
+
+
+def _positive_weight(cap: float, task: Any) -> torch.Tensor:
+    """Return the weight of each statement's positives, float32 (labels,), and log the counts."""
+    part = open_split(task.cfg.data, task.cfg.train_subset)
+    positives = part.store.targets(part.rows, task.labels).sum(0, dtype="float64")
+    records = len(part.rows)
+    weights = [
+        min(cap, (records - count) / count) if count else cap for count in positives.tolist()
+    ]
+    logger.info(
+        "weights of positives, at most %g, from %d training records: %s",
+        cap,
+        records,
+        ", ".join(
+            f"{name} {weight:.3g} ({count:.0f} positives)"
+            for name, weight, count in zip(task.labels, weights, positives, strict=True)
+        ),
+    )
+    return torch.tensor(weights, dtype=torch.float32)

@@ -1,0 +1,105 @@
+"""Multi-label diagnosis, compared on the nine infarction types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.store import Store, StoreError
+from selfmis_plugin.methods.host.shape import HostShape
+from selfmis_plugin.probe.encoder_rate import encoder_learning_rate
+from selfmis_plugin.training.store_task import StoreTask, StoreTaskConfig
+
+
+@dataclass
+class ECGMIClassificationConfig(StoreTaskConfig):
+    """Keys of ``task: {_name: ecg_mi_classification}``."""
+
+    label_set: str = field(
+        default="diagnostic",
+        metadata={"help": "which of the store's label sets to learn: diagnostic, infarction, all"},
+    )
+    leads: List[str] = field(  # noqa: UP006
+        default_factory=lambda: ["I"],
+        metadata={"help": "leads that the classifier sees; all twelve make the upper bound"},
+    )
+    labels: Optional[List[str]] = field(  # noqa: UP006, UP045
+        default=None, metadata={"help": "statements to learn, in place of label_set"}
+    )
+
+
+@toolkit.register_task("ecg_mi_classification", dataclass=ECGMIClassificationConfig)
+class ECGMIClassificationTask(StoreTask):
+    """Diagnostic statements from chosen leads (SelfMIS paper, section 3.2).
+
+    Attributes
+    ----------
+    labels
+        Statements in the order of the classifier's outputs. They are saved in every checkpoint.
+    """
+
+    def __init__(self, cfg: Any, **kwargs: Any) -> None:
+        super().__init__(cfg, **kwargs)
+        self.labels = _labels(self.store, cfg)
+
+    @classmethod
+    def describe(cls, cfg: Any) -> dict[str, Any]:
+        """Return also what the classifier's outputs are, in their order."""
+        store = open_split(cfg.data, cfg.train_subset).store
+        return {**super().describe(cfg), "labels": list(_labels(store, cfg))}
+
+    def extra_state(self) -> dict[str, Any]:
+        """Return what describes an encoder of the host's own."""
+        shape = getattr(self._model.network.encoder, "config", None)
+        return {"host_encoder": asdict(shape)} if isinstance(shape, HostShape) else {}
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        """Give a classifier that standardises embeddings their statistics, once."""
+        super().begin_epoch(epoch, model)
+        if model.network.needs_embedding_statistics():
+            embeddings = self.embed_training_records(model, model.network.embed)
+            model.network.set_embedding_statistics(embeddings)
+
+    def train_step(
+        self,
+        sample: dict[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Train on a batch, the encoder too unless the head is warming up."""
+        # The model itself: the host may have wrapped the one that it hands over.
+        self._model.begin_update(update_num)
+        return super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
+        )
+
+    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
+        """Update the weights, the encoder's with its own learning rate."""
+        scale = self._model.encoder_scale(update_num)
+        if scale == 1:
+            super().optimizer_step(optimizer, model, update_num)
+            return
+        with encoder_learning_rate(optimizer, self._model.encoder_parameters(), scale):
+            super().optimizer_step(optimizer, model, update_num)
+
+    def read_labels(self) -> Sequence[str]:
+        """Hand out the statements to learn."""
+        return self.labels
+
+
+def _labels(store: Store, cfg: Any) -> tuple[str, ...]:
+    sets = store.info.label_sets
+    if not cfg.labels and cfg.label_set not in sets:
+        raise StoreError(
+            f"{store.path} has no label set {cfg.label_set!r} (it has: "
+            f"{', '.join(sets) or 'none, the database is unlabelled'}). Choose one with "
+            "task.label_set, or name the statements with task.labels"
+        )
+    return tuple(cfg.labels or sets[cfg.label_set])

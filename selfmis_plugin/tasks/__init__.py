@@ -1,1 +1,0 @@
-"""Tasks that the plugin registers, and what they share."""

@@ -1,0 +1,63 @@
+"""What happens when a toolkit's command line starts: called by Hydra, before any config is read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.training.configs import configs_folder
+from selfmis_plugin.training.entry import train_main
+from selfmis_plugin.training.registration import register_all
+from selfmis_plugin.utils import paths, plugins
+
+
+def has_own_configs(arguments: list[str]) -> bool:
+    """Whether a Hydra command line names a folder of configs itself."""
+    options = ("--config-dir", "-cd", "--config-path", "-cp")
+    return any(a in options or a.startswith(tuple(f"{o}=" for o in options)) for a in arguments)
+
+
+def config_name(arguments: list[str]) -> str | None:
+    """Return the config that a Hydra command line names; None where it names none."""
+    return _option(arguments, "--config-name", "-cn")
+
+
+def config_dir(arguments: list[str]) -> str | None:
+    """Return the folder of configs that a Hydra command line adds; None where it adds none."""
+    return _option(arguments, "--config-dir", "-cd")
+
+
+def _option(arguments: list[str], *names: str) -> str | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument(*names, dest="found")
+    found: str | None = parser.parse_known_args(arguments)[0].found
+    return found
+
+
+def at_hydra_start(search_path: Any) -> None:
+    """Register the plugin and its configs.
+
+    Parameters
+    ----------
+    search_path
+        Hydra's ``ConfigSearchPath``. Plugins' entries come before a command line's
+        ``--config-dir``, so ours is added only where none is given: otherwise it would hide an
+        edited copy. Those of packages elsewhere are added after it.
+    """
+    warning = toolkit.warning_of_two_hosts()
+    if warning is not None:
+        print(f"selfmis: {warning}", file=sys.stderr)
+    paths.remember_launch_folder()
+    register_all()
+    toolkit.replace_worker_entry(train_main)
+    toolkit.store_defaults_in_folder(config_name(sys.argv[1:]) or "")
+    if not has_own_configs(sys.argv[1:]):
+        search_path.append("selfmis", configs_folder().as_uri())
+    elif (given := config_dir(sys.argv[1:])) is not None:
+        # It would come last; its edited copies have to win over other packages' files.
+        search_path.append("selfmis-config-dir", Path(given).resolve().as_uri())
+    for folder in plugins.config_folders():
+        search_path.append("selfmis-plugins", folder.as_uri())

@@ -1,0 +1,175 @@
+"""Records of a store as a dataset of the host."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.data.store import Store
+from selfmis_plugin.training.embedding_cache import EmbeddingCache
+
+
+class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
+    """Records of one split, read a whole batch at a time.
+
+    An item is only a number: the signals of a batch are gathered in one read when the batch is
+    put together. Signals leave as they lie in the store (int16 microvolts); the model scales and
+    normalises them on its device.
+
+    Parameters
+    ----------
+    store
+        Where the signals are.
+    rows
+        Rows of the store, shape (records,).
+    leads
+        Names of the leads to read.
+    labels
+        Names of the statements to hand out as multi-hot targets; none for unlabelled training.
+    shuffle_seed
+        Draw the records in a new order each epoch; None keeps the order of *rows*.
+    folder
+        Folder of the manifest that lists the records; the store's by default.
+
+    Attributes
+    ----------
+    embeddings
+        Kept embeddings of the records, see :meth:`use_embeddings`; None where there are none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        rows: np.ndarray,
+        leads: Sequence[str],
+        labels: Sequence[str] = (),
+        shuffle_seed: int | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        super().__init__()
+        self.store = store
+        self.rows = rows
+        self.leads = tuple(leads)
+        self.targets = store.targets(rows, labels) if labels else None
+        self.shuffle_seed = shuffle_seed
+        self.folder = folder or store.path
+        self.epoch = 1
+        self.embeddings: EmbeddingCache | None = None
+        self._embedding_name = ""
+        self._leads_in_batch = self.leads
+
+    def __getitem__(self, index: int) -> int:
+        return int(index)
+
+    def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Sequence[int] | np.ndarray:
+        """Return the numbers of a batch; PyTorch asks for them at once where it finds this."""
+        return indices
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def use_embeddings(self, embeddings: EmbeddingCache, name: str, leads: Sequence[str]) -> None:
+        """Hand out embeddings of a frozen encoder, and of the signals no more than *leads*.
+
+        Parameters
+        ----------
+        embeddings
+            Those of this data set's records, in its order.
+        name
+            What the model calls them: batches have them as ``net_input.NAME``.
+        leads
+            Leads that a batch still has; without any it has no signal.
+        """
+        self.embeddings = embeddings
+        self._embedding_name = name
+        self._leads_in_batch = tuple(leads)
+
+    def signal(self, indices: Sequence[int] | np.ndarray) -> torch.Tensor:
+        """Return the signals of records with all leads, integer microvolts."""
+        return self._read(self.rows[np.asarray(indices, dtype=np.int64)], self.leads)
+
+    def _read(self, rows: np.ndarray, leads: Sequence[str]) -> torch.Tensor:
+        return toolkit.hand_over(torch.from_numpy(self.store.read(rows, leads)))
+
+    def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, Any]:
+        """Return the batch of *indices*.
+
+        Returns
+        -------
+        dict
+            ``id``: int64 (batch,), the records' rows in the store; ``net_input.signal``: integer
+            microvolts (batch, leads, samples); ``target``: float32 (batch, labels) where the
+            dataset has labels; ``net_input.NAME``: float32 (batch, dim) where it has embeddings.
+        """
+        if len(indices) == 0:
+            return {}
+        chosen = np.asarray(indices, dtype=np.int64)
+        rows = self.rows[chosen]
+        net_input: dict[str, torch.Tensor] = {}
+        if self._leads_in_batch:
+            net_input["signal"] = self._read(rows, self._leads_in_batch)
+        if self.embeddings is not None:
+            net_input[self._embedding_name] = torch.from_numpy(self.embeddings.read(chosen))
+        batch: dict[str, Any] = {"id": torch.from_numpy(rows), "net_input": net_input}
+        if self.targets is not None:
+            batch["target"] = torch.from_numpy(self.targets[chosen])
+        return batch
+
+    # fairseq spells it one way, fairseq-signals the other.
+    collater = collator = batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order :meth:`ordered_indices` returns."""
+        self.epoch = epoch
+
+    @property
+    def can_reuse_epoch_itr_across_epochs(self) -> bool:
+        """Both hosts shuffle whole batches only: new batches need a new iterator an epoch."""
+        return self.shuffle_seed is None
+
+    def ordered_indices(self) -> np.ndarray:
+        """Return the order in which records are put into batches, int64 (records,).
+
+        Neighbours in a database are often records of one patient. Left together they would be
+        each other's negatives in every epoch.
+        """
+        if self.shuffle_seed is None:
+            return np.arange(len(self), dtype=np.int64)
+        return np.random.default_rng((self.shuffle_seed, self.epoch)).permutation(len(self))
+
+    def batch_by_size(
+        self,
+        indices: np.ndarray,
+        max_tokens: int | None = None,
+        max_sentences: int | None = None,
+        max_signals: int | None = None,
+        required_batch_size_multiple: int = 1,
+    ) -> list[np.ndarray]:
+        """Cut *indices* into batches; the hosts name the batch size differently.
+
+        Raises
+        ------
+        ValueError
+            If no batch size is given: records all have one length, so a number of tokens is none.
+        """
+        size = max_sentences or max_signals
+        if not size:
+            raise ValueError("set dataset.batch_size: batches of ECGs are counted in records")
+        return [indices[start : start + size] for start in range(0, len(indices), size)]
+
+    def num_tokens(self, index: int) -> int:
+        """Return the number of samples of a record."""
+        return self.store.info.samples
+
+    def num_tokens_vec(self, indices: np.ndarray) -> np.ndarray:
+        """Return the number of samples of several records."""
+        return np.full(len(indices), self.store.info.samples, dtype=np.int64)
+
+    def size(self, index: int) -> int:
+        """Return the number of samples of a record."""
+        return self.store.info.samples

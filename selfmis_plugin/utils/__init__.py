@@ -1,0 +1,1 @@
+"""What everything else may use: whole files, paths, messages, readers of arguments."""
