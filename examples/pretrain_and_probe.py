@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
-from selfmis_plugin.checkpoints.loading import LoadedClassifier
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.data.leads import STANDARD_LEADS as LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split

@@ -254,8 +254,12 @@ def test_diverged_weights_are_refused(save: Callable[..., Path]) -> None:
         ({"state_dict": {"conv.weight": torch.zeros(2)}}, "neither"),
         ({"state_dict": {"first_conv.conv.weight": torch.zeros(2, 1, 3)}}, "do not make a network"),
         ({"model": {"w": torch.zeros(1)}, "cfg": {"model": {"_name": "wav2vec2"}}}, "'wav2vec2'"),
+        ({"model": {"w": torch.zeros(1)}, "cfg": {}}, "the model None"),
         (
-            {"model": {"towers.single.first_conv.weight": torch.zeros(2, 1, 3)}, "cfg": {}},
+            {
+                "model": {"towers.single.first_conv.weight": torch.zeros(2, 1, 3)},
+                "cfg": {"model": {"_name": "selfmis"}},
+            },
             "filters",
         ),
         (

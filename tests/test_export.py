@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.loading import LoadedClassifier
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights
-from selfmis_plugin.checkpoints.loading import LoadedTowers, load_trained
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS, reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.methods.selfmis.towers import TwoTowers
+from selfmis_plugin.methods.selfmis.trained import LoadedTowers
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.training.encoder_config import load_tower
 from tests.support import TINY, train, write_store

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.methods.host.encoder import HOW_TO_GET_SIGNALS
 from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
+from selfmis_plugin.methods.host.requirement import HOW_TO_GET_SIGNALS
 from selfmis_plugin.methods.method import Export, Method
 from selfmis_plugin.training.configs import configs_folder
 from selfmis_plugin.training.registration import register_all

@@ -27,7 +27,8 @@ from selfmis_plugin.benchmark.settings import (
 )
 from selfmis_plugin.benchmark.stages import export_folder, run_stage, write_stage_export
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.loading import LoadedClassifier, load_trained
+from selfmis_plugin.checkpoints.contract import Classifies
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS, StoreError
 from selfmis_plugin.data.store.format import ALL_TRAINING
@@ -144,7 +145,7 @@ def _problem_of_head(file: Path, data: Path) -> str | None:
     """Say why a file cannot be judged by its own head; it may still be an encoder to train on."""
     try:
         trained = load_trained(file)
-        if not isinstance(trained, LoadedClassifier):
+        if not isinstance(trained, Classifies):
             return f"{file} is of pre-training and has no head of its own"
         fitting_split(trained, data, "test")
     except (CheckpointError, StoreError) as error:

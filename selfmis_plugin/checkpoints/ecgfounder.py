@@ -75,7 +75,7 @@ def ecgfounder_weights(path: Path, payload: Mapping[str, Any]) -> EncoderWeights
     config = _config(path, weights)
     return EncoderWeights(
         config=config,
-        state_dict=checked(path, weights, config),
+        state_dict=checked(path, weights, config, config.in_leads),
         preprocessing=_preprocessing(config.in_leads),
         kind="ecgfounder",
         head={
@@ -170,7 +170,7 @@ def to_ecgfounder(
     CheckpointError
         If the state does not fit the shape.
     """
-    check_names("state dict", state_dict, config)
+    check_names("state dict", state_dict, config, config.in_leads)
     state = {_name_there(name): tensor.detach().clone() for name, tensor in state_dict.items()}
     state |= _unused_norm("first_bn", config.base_filters)
     channels = config.base_filters

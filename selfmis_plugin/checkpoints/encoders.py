@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from selfmis_plugin.checkpoints import (
-    CheckpointError,
-    Tower,
-    load_encoder_weights,
-    save_encoder_weights,
-)
+from torch import nn
+
+from selfmis_plugin.checkpoints.contract import Tower
+from selfmis_plugin.checkpoints.encoder_weights import load_encoder_weights, save_encoder_weights
+from selfmis_plugin.checkpoints.reading import CheckpointError
 from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
+from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 
 __all__ = ["Encoder", "load_encoder", "save_encoder"]
@@ -33,30 +35,42 @@ class Encoder(Net1D):
         super().__init__(config)
         self.preprocessing = preprocessing
 
+    @property
+    def leads(self) -> tuple[str, ...] | None:
+        """Names of the leads that it reads, in their order; None where the file does not say."""
+        return None if self.preprocessing is None else self.preprocessing.leads
 
-def load_encoder(path: str | Path, tower: Tower | None = None) -> Encoder:
+
+def load_encoder(path: str | Path, tower: Tower | None = None, view: str | None = None) -> Any:
     """Load an encoder, without running code that the file carries.
 
     Parameters
     ----------
     path
         ECGFounder's ``1_lead_ECGFounder.pth`` or ``12_lead_ECGFounder.pth``, a training checkpoint
-        of this plugin from either toolkit, or a file of :func:`save_encoder`.
+        of any method from either toolkit, or a file of :func:`save_encoder`.
     tower
-        Which encoder of a pre-training checkpoint, ``"single"`` or ``"multi"``; the single-lead
+        Which encoder of a pre-training of two towers, ``"single"`` or ``"multi"``; the single-lead
         one where None.
+    view
+        Which encoder of a file that has several, by its name: of modally reduced representations,
+        a lead's.
 
     Returns
     -------
     Encoder
         In evaluation mode, float32, on the CPU: ``(batch, leads, samples)`` of prepared signals to
-        ``(batch, embedding_dim)``, 1,024 values for ECGFounder's.
+        ``(batch, embedding_dim)``, 1,024 values for ECGFounder's. Of a method whose encoder is no
+        Net1D it is that method's module, with ``embedding_dim``, ``config``, ``preprocessing`` and
+        ``leads`` as this one has them; ``build_input(encoder.config, encoder.leads, store_rate,
+        encoder.preprocessing.sample_rate)`` of :mod:`selfmis_plugin.nn.encoder` prepares raw
+        signals for it.
 
     Raises
     ------
     CheckpointError
-        If the file cannot be read or holds no such encoder; the message names what is missing,
-        unknown or misshapen.
+        If the file cannot be read, holds no such encoder, or several of which none is named; the
+        message names what is missing, unknown or misshapen, or the views that there are.
 
     Examples
     --------
@@ -64,47 +78,57 @@ def load_encoder(path: str | Path, tower: Tower | None = None) -> Encoder:
     >>> with torch.no_grad():  # doctest: +SKIP
     ...     embedding = encoder(Preparation(500, 500)(microvolts))
     """
-    weights = load_encoder_weights(path, tower)
-    preprocessing = None
-    # ECGFounder's files do not name their leads; where these are neither one nor twelve, nobody
-    # else can.
-    if weights.preprocessing is not None and "leads" in weights.preprocessing:
-        try:
-            preprocessing = Preprocessing.from_dict(weights.preprocessing)
-        except PreprocessingError as error:
-            raise CheckpointError(
-                f"{path}: says wrongly how its input is prepared: {error}"
-            ) from error
-    encoder = Encoder(weights.config, preprocessing)
+    weights = load_encoder_weights(path, tower, view)
+    preprocessing = _preprocessing(path, weights.preprocessing)
+    encoder: Any
+    if isinstance(weights.config, Net1DConfig):
+        encoder = Encoder(weights.config, preprocessing)
+    else:
+        encoder = build_encoder(weights.config, weights.in_leads)
+        encoder.preprocessing = preprocessing
+        encoder.leads = weights.leads or None
     encoder.load_state_dict(weights.state_dict)
     return encoder.eval()
 
 
+def _preprocessing(path: str | Path, described: Mapping[str, Any] | None) -> Preprocessing | None:
+    # ECGFounder's files do not name their leads; where these are neither one nor twelve, nobody
+    # else can. Of the host's own methods only the sample rate is known.
+    if described is None or "leads" not in described:
+        return None
+    try:
+        return Preprocessing.from_dict(described)
+    except PreprocessingError as error:
+        raise CheckpointError(f"{path}: says wrongly how its input is prepared: {error}") from error
+
+
 def save_encoder(
-    encoder: Net1D, path: str | Path, preprocessing: Preprocessing | None = None
+    encoder: nn.Module, path: str | Path, preprocessing: Preprocessing | None = None
 ) -> None:
     """Save an encoder, whole or not at all.
 
     Parameters
     ----------
     encoder
-        The encoder.
+        The encoder: a Net1D, or one of a shape that is registered
+        (:func:`selfmis_plugin.nn.encoder.register_shape`).
     path
         ``.safetensors`` for a file that :func:`load_encoder` reads back with its preprocessing;
         ``.pth`` for one laid out as ECGFounder's, which its authors' code loads too.
     preprocessing
-        How signals are prepared for it; that of an :class:`Encoder` where None.
+        How signals are prepared for it; that of the encoder where None and it has one.
 
     Raises
     ------
     ValueError
         If the path ends in neither.
     """
-    if preprocessing is None and isinstance(encoder, Encoder):
-        preprocessing = encoder.preprocessing
+    known: Any = encoder
+    if preprocessing is None:
+        preprocessing = getattr(encoder, "preprocessing", None)
     save_encoder_weights(
         path,
         encoder.state_dict(),
-        encoder.config,
+        known.config,
         None if preprocessing is None else preprocessing.to_dict(),
     )

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor
 
 from selfmis_plugin.checkpoints.reading import CheckpointError, first_line, refuse_absent
 from selfmis_plugin.checkpoints.weights import EncoderWeights, checked
+from selfmis_plugin.nn.encoder import describe_shape, shape_from
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.utils.files import whole_file
 
@@ -45,7 +45,7 @@ def read_own_file(path: Path) -> EncoderWeights:
     try:
         if metadata["format"] != _FORMAT:
             raise ValueError(f"its format is {metadata['format']!r}")
-        config = Net1DConfig(**json.loads(metadata["config"]))
+        config = _shape(json.loads(metadata["config"]))
         described = metadata.get("preprocessing")
         preprocessing = None if described is None else dict(json.loads(described))
     except (KeyError, TypeError, ValueError) as error:
@@ -53,22 +53,25 @@ def read_own_file(path: Path) -> EncoderWeights:
             f"{path}: not an encoder of this plugin ({error!r}): give a file that "
             "selfmis_plugin.save_encoder wrote"
         ) from error
-    return EncoderWeights(config, checked(path, weights, config), preprocessing, "encoder")
+    found = EncoderWeights(config, {}, preprocessing, "encoder")
+    return replace(found, state_dict=checked(path, weights, config, found.in_leads))
 
 
-def write_own_file(
-    path: Path,
-    state_dict: Mapping[str, Tensor],
-    config: Net1DConfig,
-    preprocessing: Mapping[str, Any] | None,
-) -> None:
-    """Write weights that fit the shape *config*, whole or not at all."""
-    metadata = {"format": _FORMAT, "config": json.dumps(asdict(config))}
-    if preprocessing is not None:
-        metadata["preprocessing"] = json.dumps(dict(preprocessing))
+def _shape(values: Mapping[str, Any]) -> Any:
+    # Version 0.1 knew one kind.
+    return shape_from(values) if "kind" in values else Net1DConfig(**values)
+
+
+def write_own_file(path: Path, weights: EncoderWeights) -> None:
+    """Write weights that fit their shape, whole or not at all."""
+    config = weights.config
+    values = asdict(config) if isinstance(config, Net1DConfig) else describe_shape(config)
+    metadata = {"format": _FORMAT, "config": json.dumps(values)}
+    if weights.preprocessing is not None:
+        metadata["preprocessing"] = json.dumps(weights.preprocessing)
     tensors = {
         name: value.detach().to("cpu", torch.float32, copy=True).contiguous()
-        for name, value in state_dict.items()
+        for name, value in weights.state_dict.items()
     }
     with whole_file(path) as temporary:
         safetensors.torch.save_file(tensors, temporary, metadata)

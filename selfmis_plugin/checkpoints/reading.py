@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-__all__ = ["CheckpointError", "first_line", "read_checkpoint", "refuse_absent", "some"]
+__all__ = [
+    "CheckpointError",
+    "first_line",
+    "mapping",
+    "model_name",
+    "not_whole",
+    "read_checkpoint",
+    "refuse_absent",
+    "some",
+]
 
 #: Where the best checkpoint lies below the folder that people name instead of it.
 _RUN_FILES = ("checkpoint_best.pt", "checkpoints/checkpoint_best.pt")
@@ -123,3 +132,22 @@ def some(names: Iterable[Any], limit: int = 10) -> str:
     listed = [str(name) for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "nothing") + more
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return *value* if it is a mapping, and an empty one otherwise."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def model_name(payload: Mapping[str, Any]) -> str | None:
+    """Return the registered name of a training checkpoint's model; None where it says none."""
+    name = mapping(mapping(payload.get("cfg")).get("model")).get("_name")
+    return name if isinstance(name, str) else None
+
+
+def not_whole(file: Path, error: Exception) -> CheckpointError:
+    """Return the error for a training checkpoint that lacks what *error* says."""
+    return CheckpointError(
+        f"{file} is not a whole training checkpoint ({error!r}). Give the checkpoint_best.pt of a "
+        "run"
+    )

@@ -5,25 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from selfmis_plugin.checkpoints.reading import CheckpointError, some
-from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
+from selfmis_plugin.nn.encoder import build_encoder
 
 __all__ = [
     "EncoderWeights",
-    "Tower",
-    "check_leads",
     "check_names",
     "checked",
     "fill",
     "part_of",
 ]
-
-Tower = Literal["single", "multi"]
 
 
 @dataclass(frozen=True)
@@ -46,23 +42,38 @@ class EncoderWeights:
         What an ECGFounder file has in its ``dense`` layer, ``weight`` and ``bias``, unchecked.
     """
 
-    config: Net1DConfig
+    config: Any
     state_dict: dict[str, Tensor]
     preprocessing: dict[str, Any] | None
     kind: str
     head: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the leads that it reads; none where the file does not say them."""
+        return tuple((self.preprocessing or {}).get("leads") or ())
 
-def checked(path: Path, weights: Mapping[str, Any], config: Net1DConfig) -> dict[str, Tensor]:
-    """Return float32 copies of the weights of a Net1D, which hang on no file.
+    @property
+    def in_leads(self) -> int:
+        """Number of leads that it reads; 0 where neither shape nor file says it."""
+        return int(getattr(self.config, "in_leads", 0) or len(self.leads))
+
+
+def checked(path: Path, weights: Mapping[str, Any], config: Any, leads: int) -> dict[str, Tensor]:
+    """Return float32 copies of the weights of an encoder of *leads* leads, which hang on no file.
 
     Raises
     ------
     CheckpointError
         If they do not fit the shape *config*, or are not finite.
     """
-    check_names(str(path), weights, config)
-    state = {name: value.detach().to(torch.float32, copy=True) for name, value in weights.items()}
+    check_names(str(path), weights, config, leads)
+    state = {
+        name: value.detach().to(torch.float32, copy=True)
+        if value.is_floating_point()
+        else value.detach().clone()
+        for name, value in weights.items()
+    }
     broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
     if broken:
         raise CheckpointError(
@@ -72,10 +83,11 @@ def checked(path: Path, weights: Mapping[str, Any], config: Net1DConfig) -> dict
     return state
 
 
-def check_names(source: str, weights: Mapping[str, Any], config: Net1DConfig) -> None:
+def check_names(source: str, weights: Mapping[str, Any], config: Any, leads: int) -> None:
     """Raise a CheckpointError, which names *source*, where the weights do not fit *config*."""
     with torch.device("meta"):
-        wanted = {name: tensor.shape for name, tensor in Net1D(config).state_dict().items()}
+        network = build_encoder(config, leads)
+        wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     missing = [name for name in wanted if name not in weights]
     extra = [name for name in weights if name not in wanted]
     misshapen = [
@@ -90,20 +102,8 @@ def check_names(source: str, weights: Mapping[str, Any], config: Net1DConfig) ->
     ]
     if complaints:
         raise CheckpointError(
-            f"{source}: its weights do not make a Net1D of {config}: {'; '.join(complaints)}"
-        )
-
-
-def check_leads(path: Path, weights: EncoderWeights, tower: Tower) -> None:
-    """Raise a CheckpointError where the weights do not read as many leads as the tower does."""
-    leads = weights.config.in_leads
-    if (leads == 1) != (tower == "single"):
-        needed = "one lead" if tower == "single" else "several leads"
-        raise CheckpointError(
-            f"{path}: its encoder ({weights.kind}) reads {leads} lead{'s' if leads > 1 else ''}, "
-            "and the "
-            f"{tower}-lead tower needs weights for {needed}: give the other file, or the other "
-            "tower"
+            f"{source}: its weights do not make a {type(network).__name__} of {config}: "
+            + "; ".join(complaints)
         )
 
 

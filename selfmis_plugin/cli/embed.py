@@ -31,19 +31,28 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--tower",
         choices=TOWERS,
-        default=SINGLE,
         help="of a pre-training checkpoint: the single-lead or the multi-lead encoder "
         "(default: single); a classifier has one encoder",
+    )
+    parser.add_argument(
+        "--view",
+        metavar="NAME",
+        help="which embedding of a method that has several of a record, such as a lead's name; in "
+        "place of --tower",
     )
     parser.add_argument("--batch-size", type=whole(1), default=128, metavar="N")
     parser.add_argument("--out", type=Path, required=True, help="FILE.parquet or FILE.npy")
     options = parser.parse_args(argv)
+    if options.view is not None and options.tower is not None:
+        parser.error("--view takes the place of --tower: give one of them")
     if options.out.suffix not in (".parquet", ".npy"):
         parser.error(f"--out {options.out}: give a name that ends in .parquet or .npy")
     try:
+        name = options.view or options.tower or SINGLE
+        views = None if options.view is None else (options.view,)
         embeddings = embed_split(
-            options.checkpoint, options.data, options.split, (options.tower,), options.batch_size
-        )[options.tower]
+            options.checkpoint, options.data, options.split, (name,), options.batch_size, views
+        )[name]
         embeddings.write(options.out)
     except (CheckpointError, StoreError, OSError) as error:
         print(f"selfmis embed: {error}", file=sys.stderr)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.loading import LoadedClassifier, load_trained
+from selfmis_plugin.checkpoints.contract import Classifies, Trained, lacks
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import PreprocessingError
 from selfmis_plugin.data.store import StoreError
@@ -91,12 +92,13 @@ def main(argv: Sequence[str]) -> int:
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     place = options.data, options.split, options.batch_size
-    trained = load_trained(options.checkpoint, options.labels)
-    if not isinstance(trained, LoadedClassifier):
+    trained: Trained = load_trained(options.checkpoint, options.labels)
+    if not isinstance(trained, Classifies):
         if options.against or options.predictions:
-            raise CheckpointError(
-                f"{options.checkpoint} is of pre-training and predicts no label: --against and "
-                "--predictions need a classifier's checkpoint"
+            lacks(
+                trained,
+                "predicts no label",
+                "--against and --predictions need a classifier's checkpoint",
             )
         figures = evaluate(options.checkpoint, *place)
         return figures, [_title(figures), *_retrieval_lines(figures)]

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.loading import LoadedClassifier, load_trained
-from selfmis_plugin.evaluation.evaluate import fitting_split, outputs
+from selfmis_plugin.checkpoints.contract import Classifies, EmbedsRecords, require
+from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.evaluation.evaluate import fitting_split, rows_of
 from selfmis_plugin.utils.files import whole_file
 
 __all__ = ["SINGLE", "TOWERS", "Embeddings", "embed_split"]
@@ -76,13 +76,14 @@ def embed_split(
     split: str = "test",
     towers: tuple[str, ...] = (SINGLE,),
     batch_size: int = 128,
+    views: tuple[str, ...] | None = None,
 ) -> dict[str, Embeddings]:
     """Embed every record of a split.
 
     Parameters
     ----------
     checkpoint
-        Of a pre-training or a classifier of this plugin, or an ECGFounder file.
+        Of a pre-training or a classifier of any method, or an ECGFounder file.
     data, split
         Folder of a store, or of manifests of one, and the name of the manifest.
     towers
@@ -90,37 +91,56 @@ def embed_split(
         one encoder, which is given under each name asked for.
     batch_size
         Records computed at once.
+    views
+        Embeddings to make of each record by the names that the method gives them, in place of
+        *towers*.
 
     Returns
     -------
     dict
-        Embeddings by tower. Multi-lead ones are centred if training centred them.
+        Embeddings by tower, or view. Multi-lead ones are centred if training centred them.
 
     Raises
     ------
     CheckpointError
-        If the checkpoint cannot be read, or was trained on data prepared in another way.
+        If the checkpoint cannot be read, embeds no records, has no such view, or was trained on
+        data prepared in another way.
     StoreError
         If the data cannot be read.
     """
-    trained = load_trained(checkpoint, named=False)
+    trained = require(
+        load_trained(checkpoint, named=False),
+        EmbedsRecords,
+        "has no embedding of a record",
+        "give the checkpoint of a method that has",
+    )
     part = fitting_split(trained, data, split)
     records = part.store.records.iloc[part.rows]
     names = tuple(records["record_id"]), tuple(records["patient_id"])
     rate = part.store.info.sample_rate
-    unknown = [tower for tower in towers if tower not in TOWERS]
-    if unknown:
-        raise CheckpointError(f"{checkpoint}: no tower {unknown[0]!r}; {' or '.join(TOWERS)}")
-    leads = trained.preprocessing.leads
-    if isinstance(trained, LoadedClassifier):
-        network = trained.network(rate)
-        rows = list(outputs(network.embed, network, part, leads, batch_size))
-        values = torch.cat([row.float().cpu() for row in rows]).numpy()
-        return {tower: Embeddings(*names, values) for tower in towers}
-    pair = trained.network(rate)
-    pairs = list(outputs(pair, pair, part, leads, batch_size))
-    columns = [torch.cat([row[k].float().cpu() for row in pairs]) for k in range(2)]
-    if trained.center is not None:
-        columns[1] = columns[1] - trained.center  # as the loss compared them
-    found = dict(zip(TOWERS, columns, strict=True))
-    return {tower: Embeddings(*names, found[tower].numpy()) for tower in towers}
+    if views is None:
+        unknown = [tower for tower in towers if tower not in TOWERS]
+        if unknown:
+            raise CheckpointError(f"{checkpoint}: no tower {unknown[0]!r}; {' or '.join(TOWERS)}")
+    # Chosen before anything is computed.
+    chosen = {name: _view(trained, name, views is None) for name in views or towers}
+    return {
+        name: Embeddings(
+            *names, rows_of(trained, trained.embedder(rate, view), part, batch_size).numpy()
+        )
+        for name, view in chosen.items()
+    }
+
+
+def _view(trained: EmbedsRecords, name: str, is_tower: bool) -> str:
+    """Return the view of what was trained that is called *name*, or that a tower's name stands
+    for: a classifier has one encoder, and so has a pre-training of one lead."""
+    if name in trained.views:
+        return name
+    only = len(trained.views) == 1
+    if is_tower and only and (name == SINGLE or isinstance(trained, Classifies)):
+        return trained.views[0]
+    raise CheckpointError(
+        f"{trained.path} has no embedding {name!r}: it has {', '.join(trained.views)}"
+        + (", one of which can be named as a view" if not only else "")
+    )

@@ -11,7 +11,14 @@ from torch import nn
 from tqdm import tqdm
 
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.loading import LoadedClassifier, LoadedTowers, load_trained
+from selfmis_plugin.checkpoints.contract import (
+    Classifies,
+    EmbedsPairs,
+    Trained,
+    lacks,
+    require,
+)
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import Split, open_split
@@ -35,7 +42,7 @@ def evaluate(
     Parameters
     ----------
     checkpoint
-        A classifier's checkpoint gives AUCs, a pre-training checkpoint gives retrieval.
+        A classifier's checkpoint gives AUCs, a pre-training checkpoint of pairs gives retrieval.
     data
         Folder of a store, or of manifests of one.
     split
@@ -58,11 +65,12 @@ def evaluate(
     Raises
     ------
     CheckpointError
-        If the checkpoint cannot be read, or was trained on data prepared in another way.
+        If the checkpoint cannot be read, can do neither, or was trained on data prepared in another
+        way.
     StoreError
         If the data cannot be read.
     """
-    trained = load_trained(checkpoint, labels)
+    trained: Trained = load_trained(checkpoint, labels)
     part = fitting_split(trained, data, split)
     about = {
         "kind": trained.kind,
@@ -71,10 +79,17 @@ def evaluate(
         "split": split,
         "records": len(part.rows),
     }
-    if isinstance(trained, LoadedClassifier):
+    if isinstance(trained, Classifies):
         figures = figures_of(_predictions(trained, part, batch_size, labels is not None), draws)
         return about | figures | coverage(trained, data, split)
-    return about | _retrieval(trained, part, batch_size, ranks)
+    if isinstance(trained, EmbedsPairs):
+        return about | _retrieval(trained, part, batch_size, ranks)
+    lacks(
+        trained,
+        "neither predicts labels nor embeds pairs, so there is nothing to evaluate on records",
+        "give a classifier's checkpoint, such as a linear probe's on it; what its training "
+        "measured itself stands in its log",
+    )
 
 
 def predict_split(
@@ -96,17 +111,28 @@ def predict_split(
     StoreError
         If the data cannot be read.
     """
-    trained = load_trained(checkpoint, labels)
-    if not isinstance(trained, LoadedClassifier):
-        raise CheckpointError(
-            f"{checkpoint} is of pre-training and predicts no label: give a classifier's "
-            "checkpoint, such as a linear probe's on it"
-        )
+    trained = classifier_in(checkpoint, labels)
     part = fitting_split(trained, data, split)
     return _predictions(trained, part, batch_size, labels is not None)
 
 
-def coverage(trained: LoadedClassifier, data: str | Path, split: str = "test") -> dict[str, Any]:
+def classifier_in(checkpoint: str | Path, labels: Sequence[str] | None = None) -> Classifies:
+    """Return what a classifier's checkpoint holds.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read, or predicts no label.
+    """
+    return require(
+        load_trained(checkpoint, labels),
+        Classifies,
+        "predicts no label",
+        "give a classifier's checkpoint, such as a linear probe's on it",
+    )
+
+
+def coverage(trained: Classifies, data: str | Path, split: str = "test") -> dict[str, Any]:
     """Return what a classifier and the data do not share.
 
     Returns
@@ -158,7 +184,7 @@ def difference_of(first: Predictions, second: Predictions, draws: int = DRAWS) -
     }
 
 
-def fitting_split(trained: LoadedClassifier | LoadedTowers, data: str | Path, split: str) -> Split:
+def fitting_split(trained: Trained, data: str | Path, split: str) -> Split:
     """Open a split after checking that it is prepared as *trained* needs it.
 
     Raises
@@ -216,9 +242,62 @@ def outputs(
         yield compute(torch.from_numpy(signal).to(device))
 
 
-def _predictions(
-    trained: LoadedClassifier, part: Split, batch_size: int, renamed: bool
-) -> Predictions:
+def rows_of(trained: Trained, network: nn.Module, part: Split, batch_size: int) -> torch.Tensor:
+    """Return what a network says of every record of a split, float32 (records, values).
+
+    Raises
+    ------
+    CheckpointError
+        If that is not one row a record.
+    """
+    leads = trained.preprocessing.leads
+    batches = list(outputs(network, network, part, leads, batch_size))
+    return joined_rows(trained, batches, len(part.rows))
+
+
+def joined_rows(trained: Trained, batches: Sequence[Any], records: int) -> torch.Tensor:
+    """Return the rows of batches one after the other, float32 (records, values).
+
+    Raises
+    ------
+    CheckpointError
+        If they are not one row a record: another record's figures would pass for its.
+    """
+    if not all(isinstance(batch, torch.Tensor) and batch.dim() == 2 for batch in batches) or (
+        sum(len(batch) for batch in batches) != records
+    ):
+        raise CheckpointError(
+            f"{trained.path}: its network does not return one row a record, (batch, values): its "
+            "reader does not fit it"
+        )
+    return torch.cat([batch.float().cpu() for batch in batches])
+
+
+def embed_pairs(
+    trained: EmbedsPairs, part: Split, batch_size: int = 128
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return both embeddings of every record of a split, (records, dim) each; the whole records'
+    are centred where the loss compared them so.
+
+    Raises
+    ------
+    CheckpointError
+        If its network does not return two rows a record.
+    """
+    towers = trained.pair_network(part.store.info.sample_rate)
+    pairs = list(outputs(towers, towers, part, trained.preprocessing.leads, batch_size))
+    if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
+        raise CheckpointError(
+            f"{trained.path}: what should embed pairs does not return two embeddings: its reader "
+            "does not fit it"
+        )
+    single, multi = (
+        joined_rows(trained, [pair[side] for pair in pairs], len(part.rows)) for side in (0, 1)
+    )
+    return single, multi if trained.center is None else multi - trained.center
+
+
+def _predictions(trained: Classifies, part: Split, batch_size: int, renamed: bool) -> Predictions:
     # renamed: whether the labels' names are the user's, who can give others.
     known = part.store.info.labels
     columns = [column for column, label in enumerate(trained.labels) if label in known]
@@ -226,12 +305,12 @@ def _predictions(
         raise CheckpointError(_other_labels(trained, part, renamed))
     labels = tuple(trained.labels[column] for column in columns)
     network = trained.network(part.store.info.sample_rate)
-    logits = torch.cat(
-        [
-            output.float().cpu()
-            for output in outputs(network, network, part, trained.preprocessing.leads, batch_size)
-        ]
-    )
+    logits = rows_of(trained, network, part, batch_size)
+    if logits.shape[1] != len(trained.labels):
+        raise CheckpointError(
+            f"{trained.path} names {len(trained.labels)} labels, and its network has "
+            f"{logits.shape[1]} outputs: its reader does not fit it"
+        )
     records = part.store.records.iloc[part.rows]
     return Predictions(
         tuple(records["record_id"]),
@@ -242,7 +321,7 @@ def _predictions(
     )
 
 
-def _other_labels(trained: LoadedClassifier, part: Split, renamed: bool) -> str:
+def _other_labels(trained: Classifies, part: Split, renamed: bool) -> str:
     found = dict.fromkeys(name for names in part.store.info.label_sets.values() for name in names)
     return (
         f"{trained.path} predicts {_first(trained.labels)}, and no label of that name is in "
@@ -258,13 +337,7 @@ def _first(names: Sequence[str], most: int = 8) -> str:
 
 
 def _retrieval(
-    trained: LoadedTowers, part: Split, batch_size: int, ranks: Sequence[int]
+    trained: EmbedsPairs, part: Split, batch_size: int, ranks: Sequence[int]
 ) -> dict[str, Any]:
-    towers = trained.network(part.store.info.sample_rate)
-    pairs = list(outputs(towers, towers, part, trained.preprocessing.leads, batch_size))
-    single = torch.cat([pair[0].float().cpu() for pair in pairs])
-    multi = torch.cat([pair[1].float().cpu() for pair in pairs])
-    if trained.center is not None:
-        # As the loss compared them.
-        multi = multi - trained.center
+    single, multi = embed_pairs(trained, part, batch_size)
     return dict(retrieval(single, multi, k=tuple(ranks)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.contract import EmbedsLeads, LeadNetwork, MakesLeads, require
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.evaluation.evaluate import fitting_split, outputs, refuse_other_data
@@ -23,9 +24,11 @@ __all__ = [
     "LeadNetwork",
     "embed_beats",
     "embed_leads",
+    "open_lead_maker",
     "open_lead_model",
     "prepared_signals",
     "synthesise",
+    "untrained_network",
 ]
 
 Floats = npt.NDArray[np.float32]
@@ -34,51 +37,31 @@ Floats = npt.NDArray[np.float32]
 BEAT_START, BEAT_WINDOW, _BEATS = 0.25, 0.75, 1024
 
 
-class LeadNetwork(Protocol):
-    """What a network must do to be asked about its leads.
-
-    Signals are raw microvolts of a store. A method whose networks do adds what reads its
-    checkpoints to :mod:`selfmis_plugin.checkpoints.readers`: with ``leads``, and with ``model`` and
-    ``untrained``, which return the network for a store's rate.
-    """
-
-    def prepare(self, signals: Tensor) -> Tensor:
-        """Bring each lead, (batch, leads, samples), to the network's rate and to unit deviation."""
-
-    def embed(self, signals: Tensor, leads: Sequence[int] | None = None) -> Tensor:
-        """Embed leads, (batch, leads, samples) to (batch, leads, dimensions)."""
-
-    def decode_from(self, signals: Tensor, lead: int) -> Tensor:
-        """Make all leads of one, (batch, samples) to (batch, leads, samples), as prepared."""
-
-
 @dataclass(frozen=True)
 class LeadModel:
-    """A trained model that embeds every lead.
+    """A trained model of every lead by itself.
 
     Attributes
     ----------
     trained
-        What :func:`~selfmis_plugin.checkpoints.loading.load_trained` read.
-    leads
-        Names of the leads, in the network's order.
-    sample_rate
-        Samples a second of what the network decodes.
+        What :func:`selfmis_plugin.load_trained` read.
+    network
+        Returns the network, a torch module that does what was asked for of a
+        :class:`~selfmis_plugin.checkpoints.contract.LeadNetwork`, for signals of a store's rate.
     """
 
-    trained: Any
-    leads: tuple[str, ...]
-    sample_rate: float
+    trained: EmbedsLeads | MakesLeads
+    network: Callable[[float], Any]
 
-    def network(self, store_rate: float) -> Any:
-        """Return the network, a torch module and :class:`LeadNetwork`, for signals of a store."""
-        return self.trained.model(store_rate)
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the leads, in the network's order."""
+        return self.trained.leads
 
-    def untrained(self, store_rate: float, seed: int = 0) -> Any:
-        """Return the same network with the weights that a training of that seed starts from."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self.trained.untrained(store_rate)
+    @property
+    def sample_rate(self) -> float:
+        """Samples a second of what the network reads and makes."""
+        return self.trained.preprocessing.sample_rate
 
     def check(self, part: Split, leads: Sequence[str]) -> None:
         """Refuse a split that was prepared otherwise, or lacks one of some of the leads.
@@ -111,20 +94,40 @@ class LeadModel:
 
 
 def open_lead_model(checkpoint: str | Path) -> LeadModel:
-    """Read the checkpoint of a model that embeds every lead, such as ``modally_reduced``'s.
+    """Read the checkpoint of a model that embeds every lead by itself.
 
     Raises
     ------
     CheckpointError
         If it cannot be read, or its model has one embedding a record.
     """
-    trained: Any = load_trained(checkpoint)
-    if not all(hasattr(trained, name) for name in ("leads", "model", "untrained")):
-        raise CheckpointError(
-            f"{checkpoint} has no embedding of each lead: give the checkpoint of a method that "
-            "has, such as modally_reduced"
-        )
-    return LeadModel(trained, tuple(trained.leads), trained.preprocessing.sample_rate)
+    trained = require(load_trained(checkpoint), EmbedsLeads, *_instead("no embedding of each lead"))
+    return LeadModel(trained, trained.lead_network)
+
+
+def open_lead_maker(checkpoint: str | Path) -> LeadModel:
+    """Read the checkpoint of a model that makes the leads of a record from one.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read, or its model makes none.
+    """
+    trained = require(load_trained(checkpoint), MakesLeads, *_instead("no decoder of leads"))
+    return LeadModel(trained, trained.lead_maker)
+
+
+def untrained_network(model: LeadModel, store_rate: float, seed: int = 0) -> Any:
+    """Return the network of a model that embeds leads with the weights that a training of that
+    seed starts from."""
+    trained = require(model.trained, EmbedsLeads, *_instead("no embedding of each lead"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return trained.untrained(store_rate)
+
+
+def _instead(lacking: str) -> tuple[str, str]:
+    return f"has {lacking}", "give the checkpoint of a method that has"
 
 
 def embed_leads(

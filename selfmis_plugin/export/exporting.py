@@ -13,8 +13,12 @@ from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.evaluate import predict_split
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY, judge
-from selfmis_plugin.nn.net1d import Net1DConfig
-from selfmis_plugin.predict.model_folder import SavedModel, file_digest, read_model
+from selfmis_plugin.predict.model_folder import (
+    SavedModel,
+    file_digest,
+    portable_classifier,
+    read_model,
+)
 from selfmis_plugin.predict.operating_points import (
     OperatingPoint,
     at_operating_points,
@@ -56,11 +60,7 @@ def prepare_export(
     if checkpoint.is_dir():
         raise CheckpointError(f"{checkpoint} is a folder: give a run's checkpoint_best.pt")
     model = read_model(checkpoint, labels)
-    if not isinstance(model.classifier.config, Net1DConfig):
-        raise CheckpointError(
-            f"{checkpoint} holds another encoder than Net1D, and folders are written of that only: "
-            "`selfmis predict --model` reads the checkpoint itself"
-        )
+    portable_classifier(model)
     provenance: dict[str, Any] = {
         "plugin_version": __version__,
         "checkpoint": checkpoint.name,

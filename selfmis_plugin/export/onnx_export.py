@@ -23,8 +23,8 @@ from onnxruntime.quantization import (
 )
 
 from selfmis_plugin.export.onnx_runtime import DESCRIPTION, INPUT, OUTPUT, OnnxClassifier
-from selfmis_plugin.nn.net1d.plain import PlainNet1D
-from selfmis_plugin.predict.model_folder import SavedModel
+from selfmis_plugin.nn.encoder import plain_encoder
+from selfmis_plugin.predict.model_folder import SavedModel, portable_classifier
 from selfmis_plugin.utils.messages import without_messages
 
 _LATENCY_RUNS = 20
@@ -34,13 +34,11 @@ def write_onnx(model: SavedModel, path: Path) -> None:
     """Write a classifier as ONNX, from microvolts to logits, for batches of any size.
 
     Decimation and z-score are part of the graph. The encoder goes through
-    :class:`~selfmis_plugin.nn.net1d.plain.PlainNet1D`, the same function in operations that ONNX
+    :func:`~selfmis_plugin.nn.encoder.plain_encoder`, the same function in operations that ONNX
     has.
     """
-    network = model.classifier.network(model.input_rate)
-    encoder = PlainNet1D(network.encoder.config)
-    encoder.load_state_dict(network.encoder.state_dict())
-    network.encoder = encoder  # type: ignore[assignment]
+    network = portable_classifier(model).network(model.input_rate)
+    network.encoder = plain_encoder(network.encoder)
     network.eval().requires_grad_(False)
     example = torch.randn(2, *_shape(model))
     with torch.no_grad(), _quiet():

@@ -1,24 +1,47 @@
 """What every encoder is, and encoders from their shapes.
 
 A classifier needs no more of its encoder than :class:`Encoder` says, so an architecture is added
-by registering how its shape becomes a network::
+by a shape and by registering how it becomes a network::
+
+    @register_shape("my_net")
+    @dataclass(frozen=True)
+    class MyShape: ...
 
     @build_encoder.register
-    def _(config: MyConfig, in_leads: int) -> MyEncoder: ...
+    def _(config: MyShape, in_leads: int) -> MyEncoder: ...
+
+The name of a shape stands in files, which are read by it.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from selfmis_plugin.nn.inputs import Preparation
+from selfmis_plugin.utils import plugins
 
-__all__ = ["Encoder", "build_encoder", "build_input"]
+__all__ = [
+    "Encoder",
+    "EncoderModule",
+    "build_encoder",
+    "build_input",
+    "describe_shape",
+    "is_portable",
+    "plain_encoder",
+    "register_shape",
+    "shape_from",
+]
+
+_KIND = "kind"
+_SHAPES: dict[str, Any] = {}
+_BOUND: set[Any] = set()
+_Shape = TypeVar("_Shape", bound=type)
 
 
 @runtime_checkable
@@ -42,6 +65,112 @@ class Encoder(Protocol):
 
     def __call__(self, prepared: Tensor) -> Tensor:
         """Embed prepared signals."""
+
+
+class EncoderModule(nn.Module):
+    """Base of an encoder of one's own: a subclass gives ``embedding_dim`` and :meth:`embed`.
+
+    Parameters
+    ----------
+    config
+        Its shape.
+    """
+
+    embedding_dim: int
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.precision: torch.dtype | None = None
+
+    def embed(self, prepared: Tensor) -> Tensor:
+        """Embed prepared signals, ``(batch, leads, samples)`` to ``(batch, embedding_dim)``."""
+        raise NotImplementedError
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Embed prepared signals, in :attr:`precision` where one is set."""
+        if self.precision is None:
+            return self.embed(prepared)
+        # Autocast to float32 is none: then the host's own is left out.
+        reduced = self.precision != torch.float32
+        with torch.autocast(prepared.device.type, self.precision if reduced else None, reduced):
+            return self.embed(prepared)
+
+
+def register_shape(name: str, portable: bool = True) -> Callable[[_Shape], _Shape]:
+    """Let files say *name* for a class of shapes, a dataclass of plain values.
+
+    Parameters
+    ----------
+    name
+        The name.
+    portable
+        Whether such encoders are built from PyTorch alone, so that folders of them can go
+        anywhere.
+
+    Raises
+    ------
+    ValueError
+        If another class has the name.
+    """
+
+    def register(shape: _Shape) -> _Shape:
+        other = _SHAPES.setdefault(name, shape)
+        if (other.__module__, other.__qualname__) != (shape.__module__, shape.__qualname__):
+            raise ValueError(f"two shapes are called {name!r}: {other} and {shape}")
+        _SHAPES[name] = shape
+        if not portable:
+            _BOUND.add(shape)
+        return shape
+
+    return register
+
+
+def is_portable(config: Any) -> bool:
+    """Whether files of encoders of this shape can be read wherever this package is."""
+    return type(config) in _SHAPES.values() and type(config) not in _BOUND
+
+
+def describe_shape(config: Any) -> dict[str, Any]:
+    """Return a shape as plain values, with the name of its class.
+
+    Raises
+    ------
+    TypeError
+        If its class is not registered.
+    """
+    for name, shape in _SHAPES.items():
+        if type(config) is shape:
+            return {_KIND: name, **asdict(config)}
+    raise TypeError(f"{type(config).__name__} is the shape of no known encoder")
+
+
+def shape_from(values: Mapping[str, Any]) -> Any:
+    """Return the shape that :func:`describe_shape` has described.
+
+    Raises
+    ------
+    ValueError
+        If no package that is installed knows such a shape.
+    KeyError, TypeError
+        If *values* are not a shape's.
+    """
+    name = values[_KIND]
+    if name not in _SHAPES:
+        plugins.modules("network", "shape")
+    if name not in _SHAPES:
+        raise ValueError(
+            f"its encoder is a {name!r}, which no package here brings (there is "
+            f"{', '.join(sorted(_SHAPES))}): install the package that it was trained with"
+        )
+    # JSON has lists where shapes, which are compared and hashed, have tuples.
+    return _SHAPES[name](
+        **{
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in values.items()
+            if key != _KIND
+        }
+    )
 
 
 @functools.singledispatch
@@ -76,3 +205,14 @@ def build_input(
         Their sample rate and that of what the encoder reads, in hertz.
     """
     return Preparation(store_rate, sample_rate)
+
+
+@functools.singledispatch
+def plain_encoder(encoder: Any) -> nn.Module:
+    """Return the same function in PyTorch's own operations, for tracing and counting.
+
+    It is *encoder* itself, unless another way is registered for its class; a new module has the
+    weights of *encoder*.
+    """
+    module: nn.Module = encoder
+    return module

@@ -15,6 +15,7 @@ import torch
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
+from selfmis_plugin.nn.encoder import Encoder
 from selfmis_plugin.predict.model_folder import SavedModel, read_model
 from selfmis_plugin.predict.operating_points import OperatingPoint
 from selfmis_plugin.predict.strips import ArrayRecording, Strip, cut_strip
@@ -143,6 +144,14 @@ class Prediction:
         }
 
 
+def _set_precision(network: torch.nn.Module, path: Path, precision: str) -> None:
+    encoder = getattr(network, "encoder", None)
+    if isinstance(encoder, Encoder):
+        encoder.precision = PRECISIONS[precision]
+    elif precision != "float32":
+        raise ValueError(f"{path}: its network computes in float32 only, not in {precision}")
+
+
 class Model:
     """A classifier, ready to be asked.
 
@@ -166,7 +175,7 @@ class Model:
         self.preprocessing = saved.classifier.preprocessing
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = saved.classifier.network(saved.input_rate).to(self._device).eval()
-        self.network.encoder.precision = PRECISIONS[precision]
+        _set_precision(self.network, saved.classifier.path, precision)
         known = saved.classifier.labels
         first = [label for label in INFARCTION_TYPES if label in known]
         self.labels = (*first, *(label for label in known if label not in first))

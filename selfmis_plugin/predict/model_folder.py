@@ -19,8 +19,11 @@ import safetensors.torch
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.loading import LoadedClassifier, load_trained
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier
+from selfmis_plugin.checkpoints.contract import Classifies, require
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
+from selfmis_plugin.nn.encoder import describe_shape, is_portable, shape_from
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.predict.operating_points import OperatingPoint
 from selfmis_plugin.utils.files import write_json
@@ -53,7 +56,7 @@ class SavedModel:
         Where it comes from, and how good it was there; JSON-ready.
     """
 
-    classifier: LoadedClassifier
+    classifier: Classifies
     input_rate: float
     specificity: float | None = None
     points: Mapping[str, OperatingPoint] = field(default_factory=dict)
@@ -82,12 +85,12 @@ def read_model(path: str | Path, labels: Sequence[str] | None = None) -> SavedMo
         if labels is not None:
             raise CheckpointError(f"{path} is a folder and names its labels: leave out the labels")
         return _read_folder(path)
-    classifier = load_trained(path, labels)
-    if not isinstance(classifier, LoadedClassifier):
-        raise CheckpointError(
-            f"{path} is of pre-training and predicts no label: give a classifier's checkpoint, "
-            "such as a linear probe's on it"
-        )
+    classifier = require(
+        load_trained(path, labels),
+        Classifies,
+        "predicts no label",
+        "give a classifier's checkpoint, such as a linear probe's on it",
+    )
     rate = max(_STORE_RATE, classifier.preprocessing.sample_rate)
     return SavedModel(classifier, rate)
 
@@ -112,17 +115,19 @@ def write_model(
     ------
     FileExistsError
         If *dest* is there.
+    CheckpointError
+        If the classifier cannot be kept in a folder.
     """
     refuse_existing(dest)
+    classifier = portable_classifier(model)
     dest.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}."))
     try:
         weights = {
-            name: value.detach().clone().contiguous()
-            for name, value in model.classifier.weights.items()
+            name: value.detach().clone().contiguous() for name, value in classifier.weights.items()
         }
         safetensors.torch.save_file(weights, folder / WEIGHTS, {"format": "pt"})
-        write_json(folder / CONFIG, _described(model))
+        write_json(folder / CONFIG, _described(model, classifier))
         (folder / CARD).write_text(card, encoding="utf-8")
         for name, source in (files or {}).items():
             shutil.move(source, folder / name)
@@ -149,13 +154,31 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _described(model: SavedModel) -> dict[str, Any]:
+def portable_classifier(model: SavedModel) -> LoadedClassifier:
+    """Return the classifier of *model* if a folder can hold it: an encoder with a linear head,
+    which PyTorch alone can build.
+
+    Raises
+    ------
+    CheckpointError
+        If it is another one.
+    """
     classifier = model.classifier
+    if isinstance(classifier, LoadedClassifier) and is_portable(classifier.config):
+        return classifier
+    raise CheckpointError(
+        f"{classifier.path} holds an encoder that cannot be written as a folder, since a toolkit "
+        "builds it: `selfmis predict --model` reads the checkpoint itself"
+    )
+
+
+def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any]:
+    config = classifier.config
     return {
         "format": _FORMAT,
         "version": _VERSION,
         "plugin_version": __version__,
-        "encoder": asdict(classifier.config),
+        "encoder": asdict(config) if isinstance(config, Net1DConfig) else describe_shape(config),
         "standardize_embeddings": classifier.standardize,
         "labels": list(classifier.labels),
         # The head's outputs that make each label, where a label is not one output.
@@ -181,7 +204,8 @@ def _read_folder(folder: Path) -> SavedModel:
         model = SavedModel(
             LoadedClassifier(
                 folder,
-                Net1DConfig(**values["encoder"]),
+                # Without a kind it is the one that version 0.1 knew.
+                shape_from({"kind": "net1d", **values["encoder"]}),
                 tuple(str(label) for label in values["labels"]),
                 preprocessing,
                 bool(values["standardize_embeddings"]),

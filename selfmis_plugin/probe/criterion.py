@@ -14,6 +14,7 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.metrics.auc import auc_report
+from selfmis_plugin.training.contract import LabelTask
 from selfmis_plugin.training.split_criterion import SplitCriterion
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class MultiLabelBCE(SplitCriterion):
     figure_names = ("macro_auc", "mi_auc")
     positive_weight: torch.Tensor | None
 
-    def __init__(self, cfg: MultiLabelBCEConfig, task: Any) -> None:
+    def __init__(self, cfg: MultiLabelBCEConfig, task: LabelTask) -> None:
         super().__init__(task)
         self.labels: tuple[str, ...] = task.labels
         cap = cfg.positive_weight_cap
@@ -59,7 +60,7 @@ class MultiLabelBCE(SplitCriterion):
         self.register_buffer("positive_weight", weight, persistent=False)
 
     @classmethod
-    def build_criterion(cls, cfg: MultiLabelBCEConfig, task: Any) -> MultiLabelBCE:
+    def build_criterion(cls, cfg: MultiLabelBCEConfig, task: LabelTask) -> MultiLabelBCE:
         """Build the criterion from its config."""
         return cls(cfg, task)
 
@@ -92,7 +93,7 @@ class MultiLabelBCE(SplitCriterion):
         return figures | {f"auc_{name}": value for name, value in report.per_label.items()}
 
 
-def _positive_weight(cap: float, task: Any) -> torch.Tensor:
+def _positive_weight(cap: float, task: LabelTask) -> torch.Tensor:
     """Return the weight of each statement's positives, float32 (labels,), and log the counts."""
     part = open_split(task.cfg.data, task.cfg.train_subset)
     positives = part.store.targets(part.rows, task.labels).sum(0, dtype="float64")

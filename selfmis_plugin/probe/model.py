@@ -10,14 +10,18 @@ import torch
 import torch.distributed
 
 from selfmis_plugin import toolkit
-from selfmis_plugin.checkpoints import Tower
+from selfmis_plugin.checkpoints import Tower, load_encoder_weights
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.methods.host.encoder import load_host_encoder, read_host_shape
-from selfmis_plugin.methods.host.shape import HostShape
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.probe.start import start_from_classifier
-from selfmis_plugin.training.encoder_config import EncoderConfig, configure, load_tower
+from selfmis_plugin.training.contract import LabelTask
+from selfmis_plugin.training.encoder_config import (
+    EncoderConfig,
+    configure,
+    load_encoder_of_leads,
+    load_tower,
+)
 
 
 @dataclass
@@ -87,20 +91,22 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
     def encoder_shape(cfg: Any, leads: Sequence[str]) -> Any:
         """Return the shape of the encoder that *cfg* describes, for *leads*.
 
-        A checkpoint of the host's own pre-trainings describes its encoder itself.
+        A checkpoint of another encoder than a Net1D describes it itself.
         """
         start = cfg.encoder_checkpoint or cfg.classifier_checkpoint
-        found = read_host_shape(start) if start else None
-        return found or Net1DConfig.from_mapping(cfg, len(leads))
+        found = load_encoder_weights(start, None, leads=leads).config if start else None
+        if found is None or isinstance(found, Net1DConfig):
+            return Net1DConfig.from_mapping(cfg, len(leads))
+        return found
 
     @staticmethod
     def load_encoder(encoder: Any, path: str, shape: Any, preprocessing: Preprocessing) -> None:
         """Fill the encoder with the weights of a checkpoint; refuse one that does not fit."""
-        if isinstance(shape, HostShape):
-            load_host_encoder(encoder, path, shape, preprocessing)
-            return
-        tower: Tower = "single" if len(preprocessing.leads) == 1 else "multi"
-        load_tower(encoder, path, shape, tower, preprocessing)
+        if isinstance(shape, Net1DConfig):
+            tower: Tower = "single" if len(preprocessing.leads) == 1 else "multi"
+            load_tower(encoder, path, shape, tower, preprocessing)
+        else:
+            load_encoder_of_leads(encoder, path, shape, preprocessing)
 
     @staticmethod
     def configure_encoder(encoder: Any, cfg: Any) -> None:
@@ -108,7 +114,7 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         configure(encoder, cfg, frozen=cfg.freeze_encoder)
 
     @classmethod
-    def build_model(cls, cfg: Any, task: Any) -> SelfMISClassifier:
+    def build_model(cls, cfg: Any, task: LabelTask) -> SelfMISClassifier:
         """Build the classifier for a task's leads and labels; load the encoder if *cfg* names one.
 
         Raises

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.loading import LoadedClassifier, load_trained
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier
+from selfmis_plugin.checkpoints.contract import lacks
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1DConfig
@@ -57,9 +59,10 @@ def start_from_classifier(
     """
     found = load_trained(path)
     if not isinstance(found, LoadedClassifier):
-        raise CheckpointError(
-            f"{path} is of a pre-training and has no head: give a classifier's checkpoint, or "
-            "start from this one with model.encoder_checkpoint"
+        lacks(
+            found,
+            "has no head",
+            "give a classifier's checkpoint, or start from this one with model.encoder_checkpoint",
         )
     refuse_other_size(path, found.config, config)
     refuse_other_preprocessing(path, found.preprocessing, preprocessing)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
-from selfmis_plugin.methods.host.shape import HostShape
+from selfmis_plugin.probe.contract import ClassifierModel
 from selfmis_plugin.probe.encoder_rate import encoder_learning_rate
+from selfmis_plugin.probe.shape_state import state_of_shape
 from selfmis_plugin.training.store_task import StoreTask, StoreTaskConfig
 
 
@@ -52,9 +53,8 @@ class ECGMIClassificationTask(StoreTask):
         return {**super().describe(cfg), "labels": list(_labels(store, cfg))}
 
     def extra_state(self) -> dict[str, Any]:
-        """Return what describes an encoder of the host's own."""
-        shape = getattr(self._model.network.encoder, "config", None)
-        return {"host_encoder": asdict(shape)} if isinstance(shape, HostShape) else {}
+        """Return what describes an encoder whose size is not the config's."""
+        return state_of_shape(self._classifier.network.encoder.config)
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """Give a classifier that standardises embeddings their statistics, once."""
@@ -74,20 +74,25 @@ class ECGMIClassificationTask(StoreTask):
         **kwargs: Any,
     ) -> Any:
         """Train on a batch, the encoder too unless the head is warming up."""
-        # The model itself: the host may have wrapped the one that it hands over.
-        self._model.begin_update(update_num)
+        self._classifier.begin_update(update_num)
         return super().train_step(
             sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
         )
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:
         """Update the weights, the encoder's with its own learning rate."""
-        scale = self._model.encoder_scale(update_num)
+        scale = self._classifier.encoder_scale(update_num)
         if scale == 1:
             super().optimizer_step(optimizer, model, update_num)
             return
-        with encoder_learning_rate(optimizer, self._model.encoder_parameters(), scale):
+        with encoder_learning_rate(optimizer, self._classifier.encoder_parameters(), scale):
             super().optimizer_step(optimizer, model, update_num)
+
+    @property
+    def _classifier(self) -> ClassifierModel:
+        # The model itself: the host may have wrapped the one that it hands over.
+        model: ClassifierModel = self._model
+        return model
 
     def read_labels(self) -> Sequence[str]:
         """Hand out the statements to learn."""

@@ -14,10 +14,17 @@ import numpy as np
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
-from selfmis_plugin.evaluation.embeddings import TOWERS, embed_split
-from selfmis_plugin.evaluation.evaluate import evaluate, figures_of, predict_split
+from selfmis_plugin.evaluation.evaluate import (
+    embed_pairs,
+    evaluate,
+    figures_of,
+    fitting_split,
+    predict_split,
+)
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.calibration import probabilities
 from selfmis_plugin.metrics.predictions import Predictions
@@ -195,17 +202,19 @@ def _pretraining(
 ) -> list[Section]:
     if request.pretraining is None:
         return []
-    shares = evaluate(request.pretraining, request.data, request.split, ranks=_CURVE_RANKS)
-    if shares["kind"] == "classifier":
+    trained: Any = load_trained(request.pretraining)
+    if isinstance(trained, Classifies):
         raise CheckpointError(
             f"{request.pretraining} is a classifier's: --pretraining wants the checkpoint of the "
             "pre-training that it started from"
         )
+    trained = require(trained, EmbedsPairs, "embeds no pairs", "leave out --pretraining")
+    shares = evaluate(request.pretraining, request.data, request.split, ranks=_CURVE_RANKS)
     figures["retrieval"] = shares
-    pair = embed_split(request.pretraining, request.data, request.split, TOWERS)
+    pair = embed_pairs(trained, fitting_split(trained, request.data, request.split))
     kinds = [predictions.labels.index(k) for k in INFARCTION_TYPES if k in predictions.labels]
     marked = np.asarray(predictions.targets[:, kinds].any(axis=1))
-    single, multi = (pair[tower].values for tower in TOWERS)
+    single, multi = (embeddings.numpy() for embeddings in pair)
     return [
         Section(
             "Embeddings",

@@ -6,6 +6,8 @@ them from outside, it is the only place that knows the difference.
 """
 
 from selfmis_plugin.toolkit.configs import (
+    brings_ecg_methods,
+    build_host_model,
     missing_parts,
     registered_models,
     setup_task,
@@ -55,6 +57,8 @@ __all__ = [
     "BaseTask",
     "Dataclass",
     "best_score",
+    "brings_ecg_methods",
+    "build_host_model",
     "early_stopping_state",
     "hand_over",
     "host_main",

@@ -13,6 +13,8 @@ from selfmis_plugin.toolkit.host import HOST
 from selfmis_plugin.toolkit.parts import BaseModel, BaseTask
 
 __all__ = [
+    "brings_ecg_methods",
+    "build_host_model",
     "missing_parts",
     "registered_models",
     "setup_task",
@@ -70,6 +72,17 @@ def missing_parts(values: Mapping[str, Any]) -> list[str]:
 def whole_config(values: Any) -> Any:
     """Return *values* (what a YAML file gives) with the host's defaults for what they leave out."""
     return OmegaConf.merge(OmegaConf.structured(_root_config()), values)
+
+
+def brings_ecg_methods() -> bool:
+    """Whether the host itself brings self-supervised methods for ECGs."""
+    return HOST == FAIRSEQ_SIGNALS
+
+
+def build_host_model(values: Mapping[str, Any]) -> Any:
+    """Return the host's own model of a config's values, with fresh weights."""
+    models = importlib.import_module(f"{HOST}.models")
+    return models.build_model(OmegaConf.create(dict(values)), None, from_checkpoint=True)
 
 
 def setup_task(cfg: Any) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
+from typing import Any, List, Optional, Protocol, runtime_checkable  # noqa: UP035  (older omegaconf reads only typing.List)
+
+from torch import nn
 
 from selfmis_plugin import toolkit
-from selfmis_plugin.checkpoints import CheckpointError, Tower, load_encoder_weights
+from selfmis_plugin.checkpoints import CheckpointError, Tower, fill, load_encoder_weights
 from selfmis_plugin.data.leads import standard_lead
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
@@ -51,13 +53,21 @@ class EncoderConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
     )
 
 
+@runtime_checkable
+class ChecksActivations(Protocol):
+    """An encoder that can keep less for the backward pass and compute it again."""
+
+    def checkpoint_activations(self, on: bool = True) -> None:
+        """Switch it."""
+
+
 def configure(encoder: Any, config: EncoderConfig, frozen: bool = False) -> None:
     """Make *encoder* compute as the config says.
 
     Parameters
     ----------
     encoder
-        A Net1D, or an encoder of the host's own.
+        A Net1D, or another method's encoder.
     config
         Its ``precision``, ``frozen_precision``, ``compile`` and ``activation_checkpointing``.
     frozen
@@ -66,13 +76,20 @@ def configure(encoder: Any, config: EncoderConfig, frozen: bool = False) -> None
     Raises
     ------
     ValueError
-        If a precision is not one of those that are offered.
+        If a precision is not one of those that are offered, or the encoder cannot do what is asked.
     """
     trained = own_precision(config.precision)
     other = config.frozen_precision or config.precision
     kept = own_precision(other, "frozen_precision", (*PRECISIONS, "float16"))
     encoder.precision = kept if frozen else trained
-    encoder.checkpoint_activations(config.activation_checkpointing and not frozen)
+    recompute = config.activation_checkpointing and not frozen
+    if isinstance(encoder, ChecksActivations):
+        encoder.checkpoint_activations(recompute)
+    elif recompute:
+        raise ValueError(
+            f"model.activation_checkpointing=true is not for a {type(encoder).__name__}, which "
+            "cannot do it: model.activation_checkpointing=false"
+        )
     if config.compile:
         encoder.compile()
 
@@ -119,6 +136,41 @@ def load_tower(
         refuse_other_preprocessing(path, made, preprocessing)
     encoder.load_state_dict(weights.state_dict)
     logger.info("%s: weights of the %s-lead encoder loaded", path, tower)
+
+
+def load_encoder_of_leads(
+    encoder: nn.Module, path: str, shape: Any, preprocessing: Preprocessing
+) -> None:
+    """Fill *encoder* with that encoder of a checkpoint which reads this run's leads.
+
+    Parameters
+    ----------
+    encoder
+        Encoder of the shape that the checkpoint says.
+    path
+        Checkpoint of any method that has encoders.
+    shape
+        That shape.
+    preprocessing
+        How this run prepares what the encoder sees.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or it was trained on data prepared in another way.
+    """
+    weights = load_encoder_weights(path, None, leads=preprocessing.leads)
+    rate = (weights.preprocessing or {}).get("sample_rate")
+    if rate not in (None, preprocessing.sample_rate):
+        raise CheckpointError(
+            f"{path} was pre-trained on signals of {rate:g} Hz, and this run reads "
+            f"{preprocessing.sample_rate:g} Hz: task.sample_rate={rate:g}"
+        )
+    if weights.preprocessing is not None and weights.leads:
+        made = Preprocessing.from_dict(weights.preprocessing)
+        refuse_other_preprocessing(path, made, preprocessing)
+    fill(encoder, weights.state_dict, Path(path))
+    logger.info("%s: weights of the %s encoder loaded", path, weights.kind)
 
 
 def refuse_other_size(path: str | Path, theirs: Net1DConfig, ours: Net1DConfig) -> None:

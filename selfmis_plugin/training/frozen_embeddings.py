@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.store.format import EMBEDDINGS_FOLDER
+from selfmis_plugin.training.contract import KeepsEmbeddings
 from selfmis_plugin.training.embedding_cache import (
     EmbeddingCache,
     EmbeddingCacheError,
@@ -128,7 +129,7 @@ def embed_batches(
 
 def frozen_embeddings(
     dataset: StoreDataset,
-    model: Any,
+    model: KeepsEmbeddings,
     preprocessing: Preprocessing,
     folder: str | None,
     dtype: str,
@@ -145,7 +146,7 @@ def frozen_embeddings(
     dataset
         Records of one split.
     model
-        A model with ``frozen_encoder()``, ``frozen_leads()`` and ``embed_frozen(signal)``.
+        A model whose encoder is frozen.
     preprocessing
         How the encoder sees the data.
     folder

@@ -9,6 +9,7 @@ import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.training.collector import SplitCollector
+from selfmis_plugin.training.contract import RecordTask
 
 
 class SplitCriterion(toolkit.BaseCriterion, ABC):  # type: ignore[misc, name-defined]
@@ -28,7 +29,7 @@ class SplitCriterion(toolkit.BaseCriterion, ABC):  # type: ignore[misc, name-def
 
     figure_names: tuple[str, ...] = ()
 
-    def __init__(self, task: Any) -> None:
+    def __init__(self, task: RecordTask) -> None:
         super().__init__(task)
         self.collector = SplitCollector()
 

@@ -18,6 +18,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.training import plan as training_plan
+from selfmis_plugin.training.contract import EmbedsForLoss, FollowsEpochs, frozen_encoder_of
 from selfmis_plugin.training.embedding_cache import CACHE_DTYPES
 from selfmis_plugin.training.frozen_embeddings import TURN_OFF, embed_batches, frozen_embeddings
 from selfmis_plugin.training.store_dataset import StoreDataset
@@ -97,7 +98,10 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         self._description = self.describe(cfg)
         self._criterion: Any = None
         self._model: Any = None
+        #: Size of the model's embeddings, once it is built and if it says it.
+        self.embedding_dim: int | None = None
         self._subsets_validated = 0
+        self._figures: dict[str, float] = {}
 
     @classmethod
     def describe(cls, cfg: Any) -> dict[str, Any]:
@@ -210,20 +214,25 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
             If embeddings are to be kept of an encoder that is trained.
         """
         model = super().build_model(cfg, from_checkpoint)
-        encoder = getattr(model, "frozen_encoder", lambda: None)()
-        if self.cfg.cache_frozen_embeddings and encoder is None:
+        if self.cfg.cache_frozen_embeddings and frozen_encoder_of(model) is None:
             raise ValueError(
                 "task.cache_frozen_embeddings=true, but the model's encoder is trained, so its "
                 f"embeddings change: freeze it with model.freeze_encoder=true, {TURN_OFF}"
             )
         self._model = model
-        self.embedding_dim = getattr(model, "embedding_dim", None)
+        self.embedding_dim = model.embedding_dim if isinstance(model, EmbedsForLoss) else None
         return model
 
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
-        """Build the criterion, which also collects what whole-split metrics are made of."""
+        """Build the criterion, a :class:`~selfmis_plugin.training.contract.SplitFigures`."""
         self._criterion = super().build_criterion(cfg, from_checkpoint)
         return self._criterion
+
+    def begin_epoch(self, epoch: int, model: Any) -> None:
+        """Tell a criterion the epoch, if it changes with it."""
+        super().begin_epoch(epoch, model)
+        if isinstance(self._criterion, FollowsEpochs):
+            self._criterion.begin_epoch(epoch)
 
     def begin_valid_epoch(self, epoch: int, model: Any) -> None:
         """Forget what an interrupted validation left."""
@@ -245,6 +254,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         self._subsets_validated += 1
         if self._subsets_validated > 1:
             return  # the hosts choose checkpoints by the first subset alone
+        self._figures = {name: float(value) for name, value in figures.items()}
         best_metric = self.cfg.best_metric
         if math.isnan(figures.get(best_metric, 0.0)):
             raise ValueError(
@@ -271,11 +281,15 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         return {
             **self._description,
             "early_stopping": toolkit.early_stopping_state(),
+            # What this training measured at its last validation, for who reads the checkpoint.
+            "validation": dict(self._figures),
             **self.extra_state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Do nothing: what a resumed run needs is read before the task exists."""
+        """Take the last validation's figures; what else a resumed run needs is read before the
+        task exists."""
+        self._figures = dict(state_dict.get("validation") or {})
 
     def max_positions(self) -> None:
         """Records all have the length of the store."""

@@ -11,7 +11,11 @@ import pandas as pd
 
 from selfmis_plugin.benchmark.studies.study import Answer, markdown_table
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.evaluation.lead_models import embed_leads, open_lead_model
+from selfmis_plugin.evaluation.lead_models import (
+    embed_leads,
+    open_lead_model,
+    untrained_network,
+)
 from selfmis_plugin.metrics.lead_correlation import LeadCorrelation, correlate_leads
 from selfmis_plugin.visualization.lead_matrix import draw_lead_matrices
 
@@ -55,7 +59,7 @@ def correlation_study(
     model = open_lead_model(checkpoint)
     part = model.split(data, split)
     rate = part.store.info.sample_rate
-    networks = {UNTRAINED: model.untrained(rate)}
+    networks = {UNTRAINED: untrained_network(model, rate)}
     for name, path in (against or {}).items():
         other = open_lead_model(path)
         if other.leads != model.leads:

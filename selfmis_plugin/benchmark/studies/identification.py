@@ -16,7 +16,12 @@ from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.encoders import load_encoder
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.evaluate import outputs
-from selfmis_plugin.evaluation.lead_models import embed_beats, embed_leads, open_lead_model
+from selfmis_plugin.evaluation.lead_models import (
+    embed_beats,
+    embed_leads,
+    open_lead_model,
+    untrained_network,
+)
 from selfmis_plugin.metrics.beats import average_beats
 from selfmis_plugin.metrics.identification import OTHERS, RULES, Identification, identify
 from selfmis_plugin.nn.inputs import Preparation
@@ -124,7 +129,7 @@ def _embeddings(
     return {
         MODEL: embed_beats(network, part, lead, position),
         WHOLE: embed_leads(network, part, [lead], [position])[:, 0],
-        RANDOM: embed_beats(model.untrained(rate), part, lead, position),
+        RANDOM: embed_beats(untrained_network(model, rate), part, lead, position),
     }
 
 

@@ -18,7 +18,7 @@ from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.evaluation.lead_models import (
     LeadModel,
-    open_lead_model,
+    open_lead_maker,
     prepared_signals,
     synthesise,
 )
@@ -96,7 +96,7 @@ def reconstruction_study(
     StoreError
         If the data cannot be read.
     """
-    model = open_lead_model(checkpoint)
+    model = open_lead_maker(checkpoint)
     given = model.position(lead)
     part, known = model.split(data, split), model.split(*(train or (data, "train")))
     network = model.network(part.store.info.sample_rate)
@@ -149,7 +149,7 @@ def _others(
 ) -> dict[str, npt.NDArray[np.float32]]:
     made = {}
     for name, path in against.items():
-        other = open_lead_model(path)
+        other = open_lead_maker(path)
         if (other.leads, other.sample_rate) != (model.leads, model.sample_rate):
             raise CheckpointError(f"{path} makes other leads, or at another rate")
         other.check(part, [lead])

@@ -12,15 +12,15 @@ import numpy.typing as npt
 import torch
 from wfdb import processing
 
-from selfmis_plugin.checkpoints.loading import LoadedClassifier
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import ECGFOUNDER, Preprocessing, resample
 from selfmis_plugin.data.quality import assess
 from selfmis_plugin.nn.classifier import EncoderClassifier
-from selfmis_plugin.nn.net1d.plain import PlainNet1D
+from selfmis_plugin.nn.encoder import plain_encoder
 from selfmis_plugin.predict.model import PRECISIONS, Model
-from selfmis_plugin.predict.model_folder import SavedModel
+from selfmis_plugin.predict.model_folder import SavedModel, portable_classifier
 from selfmis_plugin.predict.strips import ArrayRecording, prepare_window
 from selfmis_plugin.preparation.record import SAMPLE_RATE, SECONDS
 from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
@@ -99,14 +99,9 @@ def _ways(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
     saved = _random_model(options.config, options.filter)
     models = {precision: Model(saved, precision) for precision in PRECISIONS}
     network = models["float32"].network
-    plain = EncoderClassifier(
-        saved.classifier.config, len(saved.classifier.labels), _LEADS, _LEADS
-    ).to(next(network.parameters()).device)
-    plain.encoder = PlainNet1D(network.encoder.config).to(  # type: ignore[assignment]
-        next(network.parameters()).device
-    )
-    plain.load_state_dict(network.state_dict())
-    plain.eval()
+    plain = portable_classifier(saved).network(saved.input_rate)
+    plain.encoder = plain_encoder(plain.encoder)
+    plain.to(next(network.parameters()).device).eval()
     rate, preprocessing = options.rate, saved.classifier.preprocessing
     strips = _strips(options.strips, rate)
     prepared = [prepare_window(strip, rate, preprocessing, SAMPLE_RATE) for strip in strips]

@@ -1,4 +1,4 @@
-"""The shape of an encoder that a training toolkit brings, in plain values."""
+"""The shape of an encoder that a training toolkit brings, in plain values, and how it is built."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import Any
 
 from torch import nn
 
-from selfmis_plugin.nn.encoder import build_input
+from selfmis_plugin.nn.encoder import build_encoder, build_input, register_shape
 from selfmis_plugin.nn.zero_masked import Scale, ZeroMaskedInput
 
-__all__ = ["HostShape"]
+__all__ = ["FOR_PRETRAINING_ALONE", "HostShape"]
+
+#: Parts of the toolkit's models that only their pre-training uses.
+FOR_PRETRAINING_ALONE = ("quantizer", "project_q", "target_glu", "final_proj", "mask_emb")
 
 
+@register_shape("host", portable=False)
 @dataclass(frozen=True)
 class HostShape:
     """An encoder of the toolkit's own; :mod:`selfmis_plugin.methods.host.encoder` builds it.
@@ -31,6 +35,14 @@ class HostShape:
     model: Mapping[str, Any]
     scale: Scale
     sample_rate: float | None
+
+
+@build_encoder.register
+def _(shape: HostShape, in_leads: int) -> nn.Module:
+    # It imports the toolkit, which takes seconds and may not be here: only these encoders need it.
+    from selfmis_plugin.methods.host.encoder import HostEncoder
+
+    return HostEncoder(shape)
 
 
 @build_input.register

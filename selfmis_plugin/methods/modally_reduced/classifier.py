@@ -37,7 +37,8 @@ class ModallyReducedClassifier(SelfMISClassifier):
     @staticmethod
     def load_encoder(encoder: Any, path: str, shape: Any, preprocessing: Preprocessing) -> None:
         """Fill the encoder with the weights of its leads; refuse a checkpoint that does not fit."""
-        config, weights, made = lead_encoder_weights(path, preprocessing.leads)
+        weights = lead_encoder_weights(path, preprocessing.leads)
+        config = weights.config
         asked = " ".join(
             f"model.{key}={getattr(config, key)}"
             for key in ENCODER_KEYS
@@ -45,13 +46,14 @@ class ModallyReducedClassifier(SelfMISClassifier):
         )
         if asked:
             raise CheckpointError(f"{path} holds encoders of another size. Ask for it: {asked}")
+        made = Preprocessing.from_dict(weights.preprocessing or {})
         difference = preprocessing.difference(made)
         if difference:
             raise CheckpointError(
                 f"{path} was trained on data prepared in another way: {'; '.join(difference)}. "
                 "Prepare the records as it needs, or train an encoder on these"
             )
-        encoder.load_state_dict(weights)
+        encoder.load_state_dict(weights.state_dict)
         logger.info("%s: encoder of lead %s loaded", path, ", ".join(preprocessing.leads))
 
     @staticmethod

@@ -14,6 +14,7 @@ from selfmis_plugin.methods.modally_reduced.spread_leads import SpreadLeads
 from selfmis_plugin.nn.exchange import is_distributed
 from selfmis_plugin.nn.losses.alignment import TripletAlignmentLoss, curriculum_weights
 from selfmis_plugin.nn.losses.reconstruction import reconstruction_loss
+from selfmis_plugin.training.contract import RecordTask
 from selfmis_plugin.training.split_criterion import SplitCriterion
 
 #: Weights of alignment and reconstruction by which epochs are compared.
@@ -69,7 +70,7 @@ class AlignReconstruct(SplitCriterion):
 
     figure_names = ("align_loss", "reconstruct_loss", "objective")
 
-    def __init__(self, cfg: AlignReconstructConfig, task: Any) -> None:
+    def __init__(self, cfg: AlignReconstructConfig, task: RecordTask) -> None:
         super().__init__(task)
         for key, known in (("schedule", tuple(_FINAL)), ("align_on", ("tokens", "embedding"))):
             if getattr(cfg, key) not in known:
@@ -88,7 +89,7 @@ class AlignReconstruct(SplitCriterion):
         self.epoch = cfg.max_epoch
 
     @classmethod
-    def build_criterion(cls, cfg: AlignReconstructConfig, task: Any) -> AlignReconstruct:
+    def build_criterion(cls, cfg: AlignReconstructConfig, task: RecordTask) -> AlignReconstruct:
         """Build the criterion from its config."""
         return cls(cfg, task)
 

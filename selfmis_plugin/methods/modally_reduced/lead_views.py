@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from selfmis_plugin.data.leads import lead_rows
 from selfmis_plugin.methods.modally_reduced.network import ModallyReduced
 
-__all__ = ["LeadViews"]
+__all__ = ["LeadView", "LeadViews"]
 
 
 class LeadViews(nn.Module):
@@ -41,3 +41,25 @@ class LeadViews(nn.Module):
         one = embeddings[:, self.lead]
         rest = (embeddings.sum(1) - one) / max(1, embeddings.shape[1] - 1)
         return one, rest
+
+
+class LeadView(nn.Module):
+    """One of the two views.
+
+    Parameters
+    ----------
+    views
+        Both.
+    side
+        0 for the lead, 1 for the others.
+    """
+
+    def __init__(self, views: LeadViews, side: int) -> None:
+        super().__init__()
+        self.views = views
+        self.side = side
+
+    def forward(self, signal: Tensor) -> Tensor:
+        """Embed raw signals ``(batch, leads, samples)``: ``(batch, width)``."""
+        embedding: Tensor = self.views(signal)[self.side]
+        return embedding

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
+from typing import List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 import torch
 
@@ -16,6 +16,7 @@ from selfmis_plugin.methods.modally_reduced.network import (
     ModallyReducedOutput,
 )
 from selfmis_plugin.nn.patch_masks import random_masks
+from selfmis_plugin.training.contract import RecordTask
 from selfmis_plugin.training.precision import own_precision
 
 
@@ -69,7 +70,7 @@ class ModallyReducedModel(toolkit.BaseModel):  # type: ignore[misc, name-defined
         self._draw = 0
 
     @classmethod
-    def build_model(cls, cfg: ModallyReducedModelConfig, task: Any) -> ModallyReducedModel:
+    def build_model(cls, cfg: ModallyReducedModelConfig, task: RecordTask) -> ModallyReducedModel:
         """Build the autoencoders for a task's data.
 
         Raises

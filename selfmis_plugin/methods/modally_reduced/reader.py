@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from torch import nn
 
-from selfmis_plugin.checkpoints import (
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier
+from selfmis_plugin.checkpoints.contract import Wanted, one_view
+from selfmis_plugin.checkpoints.reading import (
     CheckpointError,
-    fill,
     model_name,
-    part_of,
+    not_whole,
     read_checkpoint,
 )
-from selfmis_plugin.checkpoints.trained import LoadedClassifier, not_whole
+from selfmis_plugin.checkpoints.weights import EncoderWeights, fill, part_of
 from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.methods.modally_reduced.lead_encoder import LeadEncoder
-from selfmis_plugin.methods.modally_reduced.lead_views import LeadViews
+from selfmis_plugin.methods.modally_reduced.lead_views import LeadView, LeadViews
 from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
 ]
 
 MODEL, CLASSIFIER = "modally_reduced", "modally_reduced_classifier"
+#: Views that stand for those of two towers.
+PAIR = ("single", "multi")
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,17 @@ class LoadedModallyReduced:
         """Leads that a record must have."""
         return self.config.leads
 
+    @property
+    def encoder_views(self) -> tuple[str, ...]:
+        """Names of the encoders: the leads."""
+        return self.leads
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Each lead's embedding; and, as two towers have, the first lead's and the mean of the
+        others."""
+        return (*PAIR, *self.leads)
+
     def model(self, store_rate: float) -> ModallyReduced:
         """Return the autoencoders, float32, in evaluation mode, for signals of *store_rate* Hz
         with exactly :attr:`leads`."""
@@ -67,18 +82,32 @@ class LoadedModallyReduced:
         """Return the autoencoders with new weights, as a training starts from."""
         return ModallyReduced(self.config, store_rate, self.preprocessing.sample_rate).eval()
 
-    def network(self, store_rate: float) -> LeadViews:
+    #: The same network embeds leads and makes them.
+    lead_network = lead_maker = model
+
+    def pair_network(self, store_rate: float) -> LeadViews:
         """Return the first lead's embedding beside the mean of the others, as two towers have."""
         return LeadViews(self.model(store_rate), self.preprocessing.leads)
 
-    def encoder(self, leads: Sequence[str]) -> tuple[ModallyReducedConfig, dict[str, torch.Tensor]]:
-        """Return shape and weights of the encoders of some leads, to fill a :class:`LeadEncoder`.
+    #: As version 0.1 called it.
+    network = pair_network
+
+    def embedder(self, store_rate: float, view: str = PAIR[0]) -> nn.Module:
+        """Return one lead's embedding, or one side of the pair."""
+        if view in PAIR:
+            return LeadView(self.pair_network(store_rate), PAIR.index(view))
+        pair = LeadViews(self.model(store_rate), self.preprocessing.leads, view)
+        return LeadView(pair, 0)
+
+    def encoder(self, wanted: Wanted) -> EncoderWeights:
+        """Return the encoders of the leads that are wanted, side by side, or of the one view.
 
         Raises
         ------
         CheckpointError
-            If a lead is none of those that were trained.
+            If a lead is none of those that were trained, or none is named.
         """
+        leads = wanted.leads or (one_view(self.path, self.encoder_views, wanted),)
         missing = [lead for lead in leads if lead not in self.leads]
         if missing:
             raise CheckpointError(
@@ -87,7 +116,12 @@ class LoadedModallyReduced:
             )
         rows = [self.leads.index(lead) for lead in leads]
         state = part_of(self.weights, "encoders.")
-        return replace(self.config, leads=tuple(leads)), {k: v[rows] for k, v in state.items()}
+        return EncoderWeights(
+            replace(self.config, leads=tuple(leads)),
+            {name: value[rows] for name, value in state.items()},
+            replace(self.preprocessing, leads=tuple(leads)).to_dict(),
+            self.kind,
+        )
 
 
 def load_modally_reduced(path: str | Path) -> LoadedModallyReduced:
@@ -136,15 +170,13 @@ def load_lead_encoder(path: str | Path, lead: str = "I") -> LeadEncoder:
     CheckpointError
         If the file cannot be read, or has no encoder of that lead.
     """
-    config, weights, _ = lead_encoder_weights(path, [lead])
-    encoder = LeadEncoder(config)
-    fill(encoder, weights, Path(path))
+    weights = lead_encoder_weights(path, [lead])
+    encoder = LeadEncoder(weights.config)
+    fill(encoder, weights.state_dict, Path(path))
     return encoder.eval()
 
 
-def lead_encoder_weights(
-    path: str | Path, leads: Sequence[str]
-) -> tuple[ModallyReducedConfig, dict[str, torch.Tensor], Preprocessing]:
+def lead_encoder_weights(path: str | Path, leads: Sequence[str]) -> EncoderWeights:
     """Return shape, weights and preprocessing of the encoders of some leads.
 
     Raises
@@ -153,22 +185,16 @@ def lead_encoder_weights(
         If the file cannot be read, or has no encoder of one of the leads.
     """
     file = Path(path)
-    state = read_checkpoint(file)
-    if model_name(state) == CLASSIFIER:
-        classifier = _read_classifier(file, state)
+    payload = read_checkpoint(file)
+    if model_name(payload) == CLASSIFIER:
+        classifier = _read_classifier(file, payload)
         if tuple(leads) != classifier.preprocessing.leads:
             raise CheckpointError(
                 f"{file} has the encoder of lead {', '.join(classifier.preprocessing.leads)}, not "
                 f"of {', '.join(leads)}: give the pre-training's checkpoint, which has all"
             )
-        return (
-            classifier.config,
-            part_of(classifier.weights, "encoder."),
-            classifier.preprocessing,
-        )
-    trained = load_modally_reduced(file)
-    config, weights = trained.encoder(leads)
-    return config, weights, replace(trained.preprocessing, leads=tuple(leads))
+        return classifier.encoder(Wanted())
+    return load_modally_reduced(file).encoder(Wanted(leads=tuple(leads)))
 
 
 def _read_model(file: Path, state: Mapping[str, Any]) -> LoadedModallyReduced:

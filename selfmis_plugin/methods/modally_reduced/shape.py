@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.nn.encoder import register_shape
 
 __all__ = ["ENCODER_KEYS", "ModallyReducedConfig"]
 
@@ -14,6 +15,7 @@ __all__ = ["ENCODER_KEYS", "ModallyReducedConfig"]
 ENCODER_KEYS = ("patch_size", "width", "depth", "heads", "mlp_ratio")
 
 
+@register_shape("modally_reduced")
 @dataclass(frozen=True)
 class ModallyReducedConfig:
     """Shape of the autoencoders; all leads have the same.

@@ -33,11 +33,6 @@ class ModallyReducedPretrainingTask(StoreTask):
         """Return the leads that are embedded."""
         return super().required_leads() if self._leads is None else self._leads
 
-    def begin_epoch(self, epoch: int, model: Any) -> None:
-        """Tell the criterion the epoch, which its curriculum follows."""
-        super().begin_epoch(epoch, model)
-        self._criterion.begin_epoch(epoch)
-
     def train_step(
         self,
         sample: dict[str, Any],

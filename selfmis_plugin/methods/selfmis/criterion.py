@@ -11,6 +11,7 @@ import torch.distributed
 from selfmis_plugin import toolkit
 from selfmis_plugin.metrics.retrieval import pairwise_siglip, retrieval
 from selfmis_plugin.nn.losses.siglip import SigLIPLoss
+from selfmis_plugin.training.contract import RecordTask
 from selfmis_plugin.training.split_criterion import SplitCriterion
 
 RANKS = (1, 5, 10)
@@ -48,7 +49,7 @@ class SigLIPCriterion(SplitCriterion):
 
     figure_names = ("r1", "r5", "r10", "median_rank")
 
-    def __init__(self, cfg: SigLIPConfig, task: Any) -> None:
+    def __init__(self, cfg: SigLIPConfig, task: RecordTask) -> None:
         super().__init__(task)
         if cfg.negatives not in ("local", "global"):
             raise ValueError(f"criterion.negatives={cfg.negatives!r}: choose local or global")
@@ -66,7 +67,7 @@ class SigLIPCriterion(SplitCriterion):
         self.batch_size = task.cfg.batch_size
 
     @classmethod
-    def build_criterion(cls, cfg: SigLIPConfig, task: Any) -> SigLIPCriterion:
+    def build_criterion(cls, cfg: SigLIPConfig, task: RecordTask) -> SigLIPCriterion:
         """Build the criterion from its config."""
         return cls(cfg, task)
 

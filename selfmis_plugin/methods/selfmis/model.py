@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
+from typing import List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 import torch
 
@@ -11,6 +11,7 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.methods.selfmis.towers import TwoTowers
 from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.training.contract import RecordTask
 from selfmis_plugin.training.encoder_config import EncoderConfig, configure, load_tower
 
 
@@ -48,7 +49,7 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         self.towers = towers
 
     @classmethod
-    def build_model(cls, cfg: SelfMISConfig, task: Any) -> SelfMIS:
+    def build_model(cls, cfg: SelfMISConfig, task: RecordTask) -> SelfMIS:
         """Build the towers for a task's data and load the checkpoints that *cfg* names.
 
         Raises

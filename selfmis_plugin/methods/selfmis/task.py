@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.training.store_task import StoreTask, StoreTaskConfig
+
+
+class CentresEmbeddings(Protocol):
+    """A criterion that may subtract the mean frozen embedding."""
+
+    def needs_center(self) -> bool:
+        """Whether the mean must be given before the first batch."""
+
+    def set_center(self, mean: torch.Tensor) -> None:
+        """Take the mean, (embedding,)."""
+
+    def center_mean(self) -> torch.Tensor | None:
+        """Return the mean, float32 (embedding,), where it is subtracted."""
 
 
 @dataclass
@@ -66,11 +81,13 @@ class SelfMISPretrainingTask(StoreTask):
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """Give the criterion the mean frozen embedding, if it centres and has none yet."""
         super().begin_epoch(epoch, model)
-        if self._criterion.needs_center():
+        criterion: CentresEmbeddings = self._criterion
+        if criterion.needs_center():
             embeddings = self.embed_training_records(model, model.embed_frozen)
-            self._criterion.set_center(embeddings.mean(0))
+            criterion.set_center(embeddings.mean(0))
 
     def extra_state(self) -> dict[str, Any]:
         """Return the mean frozen embedding, if the criterion subtracts it: evaluation must too."""
-        center = self._criterion.center_mean() if self._criterion is not None else None
+        criterion: CentresEmbeddings | None = self._criterion
+        center = criterion.center_mean() if criterion is not None else None
         return {} if center is None else {"center": center}

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from selfmis_plugin.checkpoints import CheckpointError, EncoderWeights
-from selfmis_plugin.checkpoints.trained import LoadedClassifier
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier
+from selfmis_plugin.checkpoints.contract import Wanted, one_view
+from selfmis_plugin.checkpoints.ecgfounder import ecgfounder_weights
+from selfmis_plugin.checkpoints.reading import CheckpointError
+from selfmis_plugin.checkpoints.weights import EncoderWeights
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.methods.supervised.ecgfounder_classes import CLASSES, CLASSES_OF_STATEMENT
 
-__all__ = ["ecgfounder_classifier"]
+__all__ = ["FILES", "ecgfounder_classifier"]
+
+
+@dataclass(frozen=True)
+class ECGFounderFile:
+    """A file laid out as ECGFounder's: an encoder, and mostly a head."""
+
+    path: Path
+    weights: EncoderWeights
+
+    def trained(self, labels: Sequence[str] | None, named: bool) -> LoadedClassifier:
+        """Return the classifier that its head makes."""
+        return ecgfounder_classifier(self.path, self.weights, labels, named)
+
+    def encoder(self, wanted: Wanted) -> EncoderWeights:
+        """Return its encoder."""
+        one_view(self.path, ("encoder",), wanted)
+        return self.weights
+
+
+def _read_file(path: Path, payload: Mapping[str, Any]) -> ECGFounderFile | None:
+    weights = ecgfounder_weights(path, payload)
+    return None if weights is None else ECGFounderFile(path, weights)
+
+
+#: Files that are recognised by their content (:mod:`selfmis_plugin.checkpoints.readers`).
+FILES = (_read_file,)
 
 
 def ecgfounder_classifier(
@@ -25,7 +56,7 @@ def ecgfounder_classifier(
     path, founder
         The file, and what :func:`~selfmis_plugin.checkpoints.ecgfounder_weights` found in it.
     labels, named
-        See :func:`selfmis_plugin.checkpoints.loading.load_trained`.
+        See :func:`selfmis_plugin.load_trained`.
 
     Raises
     ------

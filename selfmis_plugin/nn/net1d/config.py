@@ -9,6 +9,8 @@ from typing import Any
 
 from torch import nn
 
+from selfmis_plugin.nn.encoder import register_shape
+
 __all__ = ["FIRST_STRIDE", "SQUEEZE_REDUCTION", "Net1DConfig", "count_parameters"]
 
 SQUEEZE_REDUCTION = 2
@@ -19,6 +21,7 @@ FIRST_STRIDE = 2
 """Stride of the first convolution, which the authors fix whatever the stride of the stages."""
 
 
+@register_shape("net1d")
 @dataclass(frozen=True)
 class Net1DConfig:
     """Shape of a Net1D.

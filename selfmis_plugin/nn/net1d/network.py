@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from selfmis_plugin.nn.encoder import build_encoder
+from selfmis_plugin.nn.encoder import build_encoder, plain_encoder
 from selfmis_plugin.nn.net1d.block_function import BlockShape, residual_block
 from selfmis_plugin.nn.net1d.channels_last import same_padding
 from selfmis_plugin.nn.net1d.config import (
@@ -24,6 +24,7 @@ from selfmis_plugin.nn.net1d.config import (
     Net1DConfig,
     count_parameters,
 )
+from selfmis_plugin.nn.net1d.plain import PlainNet1D
 
 __all__ = ["Net1D", "Net1DConfig", "count_parameters"]
 
@@ -175,6 +176,13 @@ class Net1D(nn.Module):
         )
         out = F.conv2d(images, weights, bias, (1, FIRST_STRIDE))
         return out.squeeze(2).transpose(1, 2)
+
+
+@plain_encoder.register
+def _(encoder: Net1D) -> PlainNet1D:
+    plain = PlainNet1D(encoder.config)
+    plain.load_state_dict(encoder.state_dict())
+    return plain.train(encoder.training)
 
 
 @build_encoder.register

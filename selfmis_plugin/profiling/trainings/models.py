@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.host.encoder import of_different_patients, whole_record
+from selfmis_plugin.methods.host.batches import of_different_patients, whole_record
 from selfmis_plugin.methods.method import Export
 from selfmis_plugin.profiling.trainings.data import noise, write_mat_records, write_store
 from selfmis_plugin.training.configs import configs_folder

@@ -1,0 +1,187 @@
+"""A trained classifier, whatever its encoder, and a pre-trained encoder that stands alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from selfmis_plugin.checkpoints.contract import Wanted, one_view
+from selfmis_plugin.checkpoints.reading import CheckpointError, not_whole
+from selfmis_plugin.checkpoints.weights import EncoderWeights, checked, fill, part_of
+from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.nn.any_class import AnyClass
+from selfmis_plugin.nn.classifier import EncoderClassifier
+from selfmis_plugin.nn.embedder import Embedder
+
+__all__ = ["LoadedClassifier", "LoadedEncoder"]
+
+#: What the only encoder of a file is called.
+ENCODER = "encoder"
+
+
+def _refuse_other_leads(path: Path, has: tuple[str, ...], wanted: Wanted) -> None:
+    # That it was trained on another channel is for who uses it to judge; see encoder_config.
+    if wanted.leads is not None and len(wanted.leads) != len(has):
+        raise CheckpointError(
+            f"{path} has an encoder of {len(has)} leads ({', '.join(has)}), and one of "
+            f"{len(wanted.leads)} is needed ({', '.join(wanted.leads)})"
+        )
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """A trained classifier: its labels, its preprocessing and its weights.
+
+    ``classes`` tells which outputs of the head make each label, where a label is not one output.
+    """
+
+    kind: ClassVar[str] = "classifier"
+    path: Path
+    config: Any
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    standardize: bool
+    weights: dict[str, torch.Tensor]
+    classes: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def required_leads(self) -> tuple[str, ...]:
+        """Leads that a record must have."""
+        return self.preprocessing.leads
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Name of its one embedding."""
+        return (ENCODER,)
+
+    encoder_views = views
+
+    def network(self, store_rate: float) -> EncoderClassifier:
+        """Return the network, float32, for signals of *store_rate* Hz."""
+        leads = self.preprocessing.leads
+        network = EncoderClassifier(
+            self.config,
+            labels=len(self.labels),
+            leads=leads,
+            input_leads=leads,
+            store_rate=store_rate,
+            sample_rate=self.preprocessing.sample_rate,
+            standardize=self.standardize,
+        )
+        if self.classes is not None:
+            network.head = AnyClass(network.encoder.embedding_dim, self.classes)
+        fill(network, self.weights, self.path)
+        return network
+
+    def embedder(self, store_rate: float, view: str = ENCODER) -> nn.Module:
+        """Return its encoder from raw signals to embeddings."""
+        network = self.network(store_rate)
+        return Embedder(network.input, network.encoder)
+
+    def encoder(self, wanted: Wanted) -> EncoderWeights:
+        """Return its encoder.
+
+        Raises
+        ------
+        CheckpointError
+            If another one is wanted.
+        """
+        one_view(self.path, self.encoder_views, wanted)
+        _refuse_other_leads(self.path, self.preprocessing.leads, wanted)
+        return EncoderWeights(
+            self.config,
+            part_of(self.weights, "encoder."),
+            self.preprocessing.to_dict(),
+            self.kind,
+        )
+
+
+@dataclass(frozen=True)
+class LoadedEncoder:
+    """An encoder that a pre-training has left: all that most methods need of their reader.
+
+    Attributes
+    ----------
+    path
+        The file.
+    kind
+        What it is, in one word for reports.
+    config
+        Shape of the encoder, of a registered class.
+    preprocessing
+        How the records were prepared that it reads, with its leads.
+    weights
+        Its state dict.
+    """
+
+    path: Path
+    kind: str
+    config: Any
+    preprocessing: Preprocessing
+    weights: dict[str, torch.Tensor]
+
+    @classmethod
+    def from_training(
+        cls, path: Path, payload: Mapping[str, Any], config: Any, prefix: str
+    ) -> LoadedEncoder:
+        """Take it out of a training checkpoint of a task over a store.
+
+        Parameters
+        ----------
+        path, payload
+            The file, and what it holds.
+        config
+            Shape of the encoder.
+        prefix
+            What the names of its weights begin with in the model.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is not whole, or the weights do not fit the shape.
+        """
+        try:
+            preprocessing = Preprocessing.from_dict(payload["task_state"]["preprocessing"])
+            weights = part_of(payload["model"], prefix)
+            kind = str(payload["cfg"]["model"]["_name"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise not_whole(path, error) from error
+        weights = checked(path, weights, config, len(preprocessing.leads))
+        return cls(path, kind, config, preprocessing, weights)
+
+    @property
+    def required_leads(self) -> tuple[str, ...]:
+        """Leads that a record must have."""
+        return self.preprocessing.leads
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Name of its one embedding."""
+        return (ENCODER,)
+
+    encoder_views = views
+
+    def embedder(self, store_rate: float, view: str = ENCODER) -> nn.Module:
+        """Return the encoder from raw signals of *store_rate* Hz to embeddings (batch, dim)."""
+        embedder = Embedder.build(
+            self.config, self.preprocessing.leads, store_rate, self.preprocessing.sample_rate
+        )
+        fill(embedder.encoder, self.weights, self.path)
+        return embedder
+
+    def encoder(self, wanted: Wanted) -> EncoderWeights:
+        """Return it with what is needed to use it.
+
+        Raises
+        ------
+        CheckpointError
+            If another one is wanted.
+        """
+        one_view(self.path, self.encoder_views, wanted)
+        _refuse_other_leads(self.path, self.preprocessing.leads, wanted)
+        return EncoderWeights(self.config, self.weights, self.preprocessing.to_dict(), self.kind)
