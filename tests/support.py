@@ -118,7 +118,8 @@ def train_in_spawned_worker(host: str, checkpoint: Path, folder: Path) -> None:
         "if __name__ == '__main__':\n"
         "    import os, sys\n"
         "    import torch.multiprocessing as mp\n"
-        "    from selfmis_plugin import compat, toolkit, training\n"
+        "    from selfmis_plugin import compat, toolkit\n"
+        "    from selfmis_plugin.training.entry import train_main\n"
         "    from selfmis_plugin.checkpoints import read_checkpoint\n"
         "    from omegaconf import OmegaConf\n"
         f"    from {host}.distributed.utils import call_main\n"
@@ -127,7 +128,7 @@ def train_in_spawned_worker(host: str, checkpoint: Path, folder: Path) -> None:
         "    OmegaConf.set_struct(cfg, True)  # as the command line leaves it\n"
         "    cfg.checkpoint.save_dir = sys.argv[2]\n"
         "    worker = mp.get_context('spawn').Process(\n"
-        "        target=call_main, args=(cfg, training.train_main))\n"
+        "        target=call_main, args=(cfg, train_main))\n"
         "    worker.start(); worker.join(); sys.exit(worker.exitcode)\n",
         encoding="utf-8",
     )

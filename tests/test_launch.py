@@ -139,7 +139,7 @@ def test_wheel_brings_the_hook_the_configs_and_the_sources_to_compile(tmp_path: 
     subprocess.run([*build, "--wheel-dir", str(tmp_path), str(tree)], check=True)
     (wheel,) = tmp_path.glob("selfmis_plugin-*.whl")
     site = tmp_path / "site"
-    native = Path("selfmis_plugin", "nn", "native")
+    native = Path("selfmis_plugin", "nn", "net1d", "native")
     sources = {file.name for file in (REPOSITORY / native).iterdir() if file.is_file()}
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     subprocess.run([*install, str(site), str(wheel)], check=True)
