@@ -334,13 +334,22 @@ def test_a_method_may_come_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> No
     from selfmis_plugin import methods
 
     class Entry:
+        name, value = "mine", "my_package.rows"
+
         def load(self) -> types.SimpleNamespace:
             mine = methods.Method("mine", "Mine", None, {PROBE: None})  # type: ignore[dict-item]
             return types.SimpleNamespace(METHODS=(mine,), __name__="mine")
 
-    monkeypatch.setattr(methods.importlib.metadata, "entry_points", lambda group: [Entry()])
-    assert "mine" in known_methods() and "selfmis" in known_methods()
-    monkeypatch.setattr(methods.importlib.metadata, "entry_points", lambda group: [Entry()] * 2)
+    def entries(count: int) -> None:
+        found = {"selfmis.methods": [Entry()] * count}
+        monkeypatch.setattr(
+            methods.importlib.metadata, "entry_points", lambda group: found.get(group, [])
+        )
+
+    entries(1)
+    with pytest.warns(DeprecationWarning, match=r"selfmis\.plugins"):
+        assert "mine" in known_methods() and "selfmis" in known_methods()
+    entries(2)
     with pytest.raises(ValueError, match="'mine' is there already"):
         known_methods()
 
