@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -117,6 +117,8 @@ class LoadedEncoder:
         How the records were prepared that it reads, with its leads.
     weights
         Its state dict.
+    validation
+        What its training measured last, by name.
     """
 
     path: Path
@@ -124,6 +126,7 @@ class LoadedEncoder:
     config: Any
     preprocessing: Preprocessing
     weights: dict[str, torch.Tensor]
+    validation: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_training(
@@ -149,10 +152,11 @@ class LoadedEncoder:
             preprocessing = Preprocessing.from_dict(payload["task_state"]["preprocessing"])
             weights = part_of(payload["model"], prefix)
             kind = str(payload["cfg"]["model"]["_name"])
+            validation = dict(payload["task_state"].get("validation") or {})
         except (KeyError, TypeError, ValueError) as error:
             raise not_whole(path, error) from error
         weights = checked(path, weights, config, len(preprocessing.leads))
-        return cls(path, kind, config, preprocessing, weights)
+        return cls(path, kind, config, preprocessing, weights, validation)
 
     @property
     def required_leads(self) -> tuple[str, ...]:

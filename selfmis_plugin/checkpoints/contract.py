@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NoReturn, Protocol, TypeVar, runtime_checkable
+from typing import Literal, NoReturn, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -30,6 +30,7 @@ __all__ = [
     "HasEncoders",
     "LeadNetwork",
     "MakesLeads",
+    "ReportsValidation",
     "Tower",
     "Trained",
     "Wanted",
@@ -178,6 +179,15 @@ class HasEncoders(Protocol):
         """
 
 
+@runtime_checkable
+class ReportsValidation(Protocol):
+    """It knows what its own training measured, whatever that was."""
+
+    @property
+    def validation(self) -> Mapping[str, float]:
+        """Figures of the last validation before the file was written, by name."""
+
+
 class ForeignFile(Protocol):
     """A file of another project's that a reader has recognised (``FILES`` of its module)."""
 
@@ -232,6 +242,9 @@ def require(trained: Trained, capability: type[Capability], why: str, instead: s
 def lacks(trained: Trained, why: str, instead: str) -> NoReturn:
     """Raise a CheckpointError for something that *trained* cannot do; see :func:`require`."""
     can = " and ".join(capabilities(trained)) or "does nothing that a command asks for"
+    if isinstance(trained, ReportsValidation) and trained.validation:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in trained.validation.items())
+        can += f"; its own training measured {figures} on its validation split"
     what = "is a classifier" if isinstance(trained, Classifies) else "is of pre-training"
     raise CheckpointError(f"{trained.path} {what} and {why} (it {can}): {instead}")
 
@@ -254,8 +267,3 @@ def one_view(path: Path, views: Sequence[str], wanted: Wanted) -> str:
             f"view={views[0]!r}"
         )
     return views[0]
-
-
-def leads_of(preprocessing: Mapping[str, Any] | None) -> tuple[str, ...]:
-    """Return the leads that a description of a preprocessing names; none where it names none."""
-    return tuple((preprocessing or {}).get("leads") or ())

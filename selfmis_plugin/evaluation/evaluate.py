@@ -87,8 +87,7 @@ def evaluate(
     lacks(
         trained,
         "neither predicts labels nor embeds pairs, so there is nothing to evaluate on records",
-        "give a classifier's checkpoint, such as a linear probe's on it; what its training "
-        "measured itself stands in its log",
+        "give a classifier's checkpoint, such as a linear probe's on it",
     )
 
 
