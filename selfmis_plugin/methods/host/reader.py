@@ -9,7 +9,8 @@ from typing import Any
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
 from selfmis_plugin.checkpoints.reading import CheckpointError, mapping
 from selfmis_plugin.checkpoints.weights import EncoderWeights
-from selfmis_plugin.methods.host.shape import FOR_PRETRAINING_ALONE, HostShape
+from selfmis_plugin.methods.host.network import HostShape
+from selfmis_plugin.methods.host.shape import FOR_PRETRAINING_ALONE
 from selfmis_plugin.nn.zero_masked import Scale
 
 __all__ = ["ENCODERS"]

@@ -1,4 +1,4 @@
-"""The shape of an encoder that a training toolkit brings, in plain values, and how it is built."""
+"""The shape of an encoder that a training toolkit brings, in plain values."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from selfmis_plugin.nn.encoder import build_encoder, build_input, register_shape
+from selfmis_plugin.nn.encoder import build_input, register_shape
 from selfmis_plugin.nn.zero_masked import Scale, ZeroMaskedInput
 
 __all__ = ["FOR_PRETRAINING_ALONE", "HostShape"]
@@ -35,14 +35,6 @@ class HostShape:
     model: Mapping[str, Any]
     scale: Scale
     sample_rate: float | None
-
-
-@build_encoder.register
-def _(shape: HostShape, in_leads: int) -> nn.Module:
-    # It imports the toolkit, which takes seconds and may not be here: only these encoders need it.
-    from selfmis_plugin.methods.host.encoder import HostEncoder
-
-    return HostEncoder(shape)
 
 
 @build_input.register
