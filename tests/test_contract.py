@@ -219,7 +219,9 @@ def test_an_encoder_of_ones_own_is_embedded_loaded_and_saved(
     save_encoder(encoder, tmp_path / "e.safetensors")
     again = load_encoder(tmp_path / "e.safetensors")
     assert again.config == encoder.config and again.leads == ("I",)
-    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), encoder.parameters()))
+    assert all(
+        torch.equal(a, b) for a, b in zip(again.parameters(), encoder.parameters(), strict=True)
+    )
     with pytest.raises(ValueError, match="ECGFounder's layout is of a Net1D"):
         save_encoder(encoder, tmp_path / "e.pth")
     # It has one embedding, which no second tower's name stands for.
