@@ -7,8 +7,10 @@ class ``Encoder`` of what the first returns for a Net1D.
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
+from selfmis_plugin._moved import Finder
 from selfmis_plugin._version import __version__
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ _LAZY = {
     "load_trained": "selfmis_plugin.checkpoints.loading",
     "save_encoder": "selfmis_plugin.checkpoints.encoders",
 }
+
+# Import paths of version 0.1.
+sys.meta_path.append(Finder())
 
 
 def __getattr__(name: str) -> Any:
