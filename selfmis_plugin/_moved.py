@@ -29,7 +29,7 @@ _MODULES = {
     "messages": "utils.messages",
     "paths": "utils.paths",
     "registration": "training.registration",
-    "trained": "checkpoints.trained",
+    "trained": "checkpoints.classifier",
     "training_plan": "training.plan",
     "benchmarks": "profiling",
     "benchmarks.benchmark": "profiling.benchmark",
@@ -61,6 +61,7 @@ _MODULES = {
     "benchmarks.trainings.models": "profiling.trainings.models",
     "benchmarks.trainings.stage_costs": "profiling.trainings.stage_costs",
     "benchmarks.trainings.steps": "profiling.trainings.steps",
+    "checkpoints.training": "checkpoints.net1d_part",
     "criterions": "",
     "criterions.align_reconstruct": "methods.modally_reduced.criterion",
     "criterions.multi_label_bce": "probe.criterion",
@@ -220,8 +221,13 @@ _MODULES = {
 #: Folders among them. What was a module there is imported from an empty stand-in of the folder.
 _FOLDERS = {name.rpartition(".")[0] for name in _MODULES} & _MODULES.keys()
 
-#: Modules of 0.1 that became packages, and the module where a name is that left them.
+#: Names that are not in the module that took the place of theirs, and where they are.
 _NAMES = {
+    "checkpoints.training": {"model_name": "checkpoints.reading"},
+    "loading": {
+        "LoadedClassifier": "checkpoints.classifier",
+        "LoadedTowers": "methods.selfmis.trained",
+    },
     "methods.modally_reduced": {
         "LEAD_PROBES": "methods.modally_reduced.rows",
         "METHODS": "methods.modally_reduced.rows",
@@ -231,6 +237,11 @@ _NAMES = {
         "ALL_LEADS": "methods.supervised.rows",
         "METHODS": "methods.supervised.rows",
     },
+    "toolkit.recipes": {
+        "of_different_patients": "methods.host.batches",
+        "whole_record": "methods.host.batches",
+    },
+    "trained": {"LoadedTowers": "methods.selfmis.trained"},
     "training": {"ResumeError": "training.entry", "train_main": "training.entry"},
 }
 
@@ -255,31 +266,38 @@ class Finder:
 
 class _Loader:
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return _Folder(spec.name) if spec.submodule_search_locations is not None else None
+        name = spec.name.removeprefix(_ROOT + ".")
+        return _StandIn(spec.name) if name in _FOLDERS or name in _NAMES else None
 
     def exec_module(self, module: ModuleType) -> None:
         old = module.__name__
-        if isinstance(module, _Folder):
+        name = old.removeprefix(_ROOT + ".")
+        if name in _FOLDERS:  # imported on the way to every module that was in it
             return
-        new = f"{_ROOT}.{_MODULES[old.removeprefix(_ROOT + '.')]}"
+        new = f"{_ROOT}.{_MODULES[name]}"
         _warn(old, new)
-        # The import statement takes what lies here, so a class is the same by both paths.
-        sys.modules[old] = importlib.import_module(new)
+        if isinstance(module, _StandIn):
+            module.__dict__["_said"] = True
+        else:
+            # The import statement takes what lies here, so a class is the same by both paths.
+            sys.modules[old] = importlib.import_module(new)
 
 
-class _Folder(ModuleType):
-    """A folder that went. It warns when something is taken out of it.
+class _StandIn(ModuleType):
+    """A folder that went, or a module whose names are in several places now.
 
-    Its ``__path__`` is empty: Python would import the modules of the new folder a second time.
+    A folder's ``__path__`` is empty: Python would import the modules of the new folder a second
+    time, under other names. It warns when something is taken out of it.
     """
 
     _said = False
 
     def __getattr__(self, name: str) -> Any:
         old = self.__name__
-        if f"{old}.{name}".removeprefix(_ROOT + ".") in _MODULES:
+        former = old.removeprefix(_ROOT + ".")
+        if f"{former}.{name}" in _MODULES:
             return importlib.import_module(f"{old}.{name}")
-        now = _MODULES[old.removeprefix(_ROOT + ".")]
+        now = _NAMES.get(former, {}).get(name, _MODULES[former])
         # Whoever looks through all modules asks for such names, and should import nothing.
         if now and (name == "__all__" or not name.startswith("__")):
             found = getattr(importlib.import_module(f"{_ROOT}.{now}"), name)

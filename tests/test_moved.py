@@ -119,8 +119,11 @@ DOCUMENTED = {
     "nn.siglip": "SigLIPLoss",
     "nn.towers": "TwoTowers",
     "readers": "reader_of Reader",
+    "checkpoints.training": "model_name",
     "criterions.split_criterion": "SplitCriterion",
     "tasks.store_task": "StoreTask",
+    "toolkit.recipes": "of_different_patients",
+    "trained": "LoadedClassifier LoadedTowers",
     "training": "train_main",
 }
 
@@ -185,7 +188,7 @@ def test_every_one_is_imported_and_is_the_new_module() -> None:
             # Silent: it is imported on the way to every module that was in it.
             assert (module, said) == (f"selfmis_plugin.{name}", [])
         else:
-            assert module == f"selfmis_plugin.{now}"
+            assert module == f"selfmis_plugin.{name if name in _NAMES else now}"
             (warning,) = said
             assert warning == (
                 f"selfmis_plugin.{name} is now selfmis_plugin.{now}: the old name goes with "
