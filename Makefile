@@ -28,7 +28,7 @@ help:
 	@echo "make demo           the main job on a synthetic cohort: table, plot and report in outputs/demo"
 	@echo "make demo SEEDS=3   the same over three seeds: mean and spread"
 	@echo "make demo-modally-reduced   the second method: outputs/demo-modally-reduced"
-	@echo "make test           ruff, mypy and the tests"
+	@echo "make test           ruff, mypy, import-linter and the tests"
 	@echo "make test-slow      the longer tests"
 	@echo "make test-signals SIGNALS=PATH   the trainings inside a checkout of fairseq-signals"
 	@echo "make test-signals SIGNALS=PATH PINS=toolkit   the same with the Hydra that it pins"
@@ -53,6 +53,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 # The tests' networks are small: a second thread brings nothing, and costs much on a busy machine.
 test: lint

@@ -98,6 +98,8 @@ setup(
             "ruff>=0.6",
             "mypy>=1.10",
             "build>=1.0",
+            # Layers of the package, in pyproject.toml; grimp, under it, changes with the major version.
+            "import-linter>=2.1,<3",
             "pandas-stubs",
         ],
     },

@@ -7,7 +7,6 @@ line.
 
 from __future__ import annotations
 
-import importlib
 import sys
 
 from hydra.core.config_search_path import ConfigSearchPath
@@ -20,4 +19,6 @@ class SelfMISSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         # Both toolkits' command lines live in a package of this name.
         if "fairseq_cli" in sys.modules:
-            importlib.import_module("selfmis_plugin.training.launch").at_hydra_start(search_path)
+            from selfmis_plugin.training.launch import at_hydra_start
+
+            at_hydra_start(search_path)

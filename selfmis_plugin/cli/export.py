@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -81,24 +80,28 @@ def main(argv: Sequence[str]) -> int:
 
 def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]:
     refuse_existing(options.dest)
-    # Before the figures, which take longer: a package may be missing.
-    onnx_files = None
-    if options.format == "onnx":
-        onnx_files = importlib.import_module("selfmis_plugin.export.onnx_files")
-    model = prepare_export(
-        options.checkpoint, options.data, options.specificity, DRAWS, options.labels
-    )
-    if onnx_files is None:
+    if options.format != "onnx":
+        model = _prepared(options)
         write_model(model, options.dest, model_card(model))
         return model, {}
+    # Before the figures, which take longer: a package may be missing.
+    from selfmis_plugin.export.onnx_files import make_onnx
+
+    model = _prepared(options)
     options.dest.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(
         dir=options.dest.parent, prefix=f".{options.dest.name}.onnx-"
     ) as folder:
-        made = onnx_files.make_onnx(model, Path(folder), options.data, options.int8)
+        made = make_onnx(model, Path(folder), options.data, options.int8)
         model = replace(model, provenance={**model.provenance, "onnx": made.facts})
         write_model(model, options.dest, model_card(model), made.paths)
     return model, made.facts
+
+
+def _prepared(options: argparse.Namespace) -> SavedModel:
+    return prepare_export(
+        options.checkpoint, options.data, options.specificity, DRAWS, options.labels
+    )
 
 
 def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import select
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from selfmis_plugin import compat
 from selfmis_plugin._version import __version__
@@ -16,27 +15,26 @@ from selfmis_plugin._version import __version__
 # is the one moment at which the toolkit can still be prepared for this Python there.
 compat.apply_in_spawned_worker()
 
-#: Command, module and what it does. A module is imported only when its command is given: training
-#: should not wait for what draws pictures, nor preparation for PyTorch.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "prepare": ("selfmis_plugin.cli.prepare", "turn a database of WFDB records into a store"),
-    "show": ("selfmis_plugin.cli.show", "draw a store's overview, or one of its records"),
-    "train": ("selfmis_plugin.cli.train", "train; takes the arguments of fairseq-hydra-train"),
-    "evaluate": ("selfmis_plugin.cli.evaluate", "AUCs of a checkpoint on a split of a store"),
-    "benchmark": ("selfmis_plugin.cli.benchmark", "speed, memory and methods against a reference"),
-    "embed": ("selfmis_plugin.cli.embed", "embeddings of a store for a classifier of your own"),
-    "predict": ("selfmis_plugin.cli.predict", "infarction probabilities of single recordings"),
-    "export": ("selfmis_plugin.cli.export", "a classifier as a folder to upload, or as ONNX"),
-    "report": ("selfmis_plugin.cli.report", "a trained classifier as one HTML page with pictures"),
-    "doctor": ("selfmis_plugin.cli.doctor", "what is installed here, and what to do about it"),
-    "demo": ("selfmis_plugin.cli.demo", "the main job from start to end on a synthetic cohort"),
+#: What the commands do.
+COMMANDS = {
+    "prepare": "turn a database of WFDB records into a store",
+    "show": "draw a store's overview, or one of its records",
+    "train": "train; takes the arguments of fairseq-hydra-train",
+    "evaluate": "AUCs of a checkpoint on a split of a store",
+    "benchmark": "speed, memory and methods against a reference",
+    "embed": "embeddings of a store for a classifier of your own",
+    "predict": "infarction probabilities of single recordings",
+    "export": "a classifier as a folder to upload, or as ONNX",
+    "report": "a trained classifier as one HTML page with pictures",
+    "doctor": "what is installed here, and what to do about it",
+    "demo": "the main job from start to end on a synthetic cohort",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    listing = "\n".join(f"  {name:11}{text}" for name, (_, text) in COMMANDS.items())
+    listing = "\n".join(f"  {name:11}{text}" for name, text in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="selfmis",
         description="SelfMIS: single-lead ECG encoders that see infarction.",
@@ -46,15 +44,69 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"selfmis {__version__}")
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     command = parser.parse_args(arguments[:1]).command
-    module = importlib.import_module(COMMANDS[command][0])
+    run = _command(command)
     try:
-        status = int(module.main(arguments[1:]))
+        status = run(arguments[1:])
         sys.stdout.flush()
     except BrokenPipeError:
         if not _output_is_closed():
             raise
         return 1
     return status
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    """Return what runs a command.
+
+    Its module is imported only when it is given: training should not wait for what draws pictures,
+    nor preparation for PyTorch.
+    """
+    match name:
+        case "prepare":
+            from selfmis_plugin.cli import prepare
+
+            return prepare.main
+        case "show":
+            from selfmis_plugin.cli import show
+
+            return show.main
+        case "train":
+            from selfmis_plugin.cli import train
+
+            return train.main
+        case "evaluate":
+            from selfmis_plugin.cli import evaluate
+
+            return evaluate.main
+        case "benchmark":
+            from selfmis_plugin.cli import benchmark
+
+            return benchmark.main
+        case "embed":
+            from selfmis_plugin.cli import embed
+
+            return embed.main
+        case "predict":
+            from selfmis_plugin.cli import predict
+
+            return predict.main
+        case "export":
+            from selfmis_plugin.cli import export
+
+            return export.main
+        case "report":
+            from selfmis_plugin.cli import report
+
+            return report.main
+        case "doctor":
+            from selfmis_plugin.cli import doctor
+
+            return doctor.main
+        case "demo":
+            from selfmis_plugin.cli import demo
+
+            return demo.main
+    raise ValueError(f"no command {name!r}")
 
 
 def _output_is_closed() -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -164,14 +163,13 @@ def _table(prediction: Prediction, all_labels: bool) -> list[str]:
 
 def _draw(path: Path, model: Model, predictions: Sequence[Prediction]) -> None:
     # Matplotlib takes a second to import, which most calls need not wait for.
-    drawing = importlib.import_module("selfmis_plugin.predict.picture")
+    from selfmis_plugin.predict.picture import draw_prediction
+
     for number, prediction in enumerate(predictions, start=1):
         several = len(predictions) > 1
         file = path.with_stem(f"{path.stem}-{number}") if several else path
         with whole_file(file) as temporary:
-            figure = drawing.draw_prediction(
-                prediction, model.preprocessing.leads, model.saved.input_rate
-            )
+            figure = draw_prediction(prediction, model.preprocessing.leads, model.saved.input_rate)
             figure.savefig(temporary)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import re
 import signal
 import sys
@@ -16,7 +15,7 @@ from typing import NoReturn
 
 from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordings, synthetic
 from selfmis_plugin.data.filters import FILTERS
-from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.preprocessing import NO_FILTER
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.preparation.databases import known_databases
@@ -71,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         command.add_argument(
             "--leads",
-            type=arguments.leads,
+            type=arguments.told(parse_leads),
             default=database.leads,
             metavar="NAMES",
             help="leads that a record must have, such as I,II,V5; others may be absent, and are "
@@ -182,14 +181,13 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
 def _cluster(address: str) -> Workers:
     try:
         # Dask is an optional extra: nobody without a cluster should need it.
-        module = importlib.import_module("selfmis_plugin.preparation.cluster")
+        from selfmis_plugin.preparation.cluster import DaskWorkers
     except ModuleNotFoundError as error:
         raise PreparationError(
             f"--scheduler needs {error.name}, which is not installed: pip install "
             "'selfmis-plugin[cluster]', here and on every worker"
         ) from error
-    workers: Workers = module.DaskWorkers(address)
-    return workers
+    return DaskWorkers(address)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.methods.host.export_signals import (
     FORMAT,
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--leads",
-        type=arguments.leads,
+        type=arguments.told(parse_leads),
         default=STANDARD_LEADS,
         metavar="NAMES",
         help="leads to keep, such as I; the others are zero (default: all twelve)",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 
@@ -123,7 +122,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare what the arguments say; return the exit status."""
     # Draws pictures, for which the preparation of other databases should not wait.
-    preparation = importlib.import_module("selfmis_plugin.preparation.recordings.run")
+    from selfmis_plugin.preparation.recordings import run as preparation
+
     try:
         options = preparation.RecordingsOptions(
             channels=parse_channels(args.single, args.multi, args.name),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 
@@ -15,7 +14,7 @@ def main(argv: Sequence[str]) -> int:
     """
     try:
         # Deciding on the host may fail, and its message is all that a user should see then.
-        toolkit = importlib.import_module("selfmis_plugin.toolkit")
+        from selfmis_plugin import toolkit
     except RuntimeError as error:
         print(f"selfmis train: {error}\n'selfmis doctor' says more.", file=sys.stderr)
         return 2

@@ -6,7 +6,6 @@ needs SciPy and Numba, for :mod:`selfmis_plugin.data.filters`.
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -96,7 +95,10 @@ class OnnxClassifier:
                 f"{self.samples}): windows of {self.samples} samples at {self.rate:g} Hz"
             )
         if self.filter != "none" and not filtered:
-            apply = importlib.import_module("selfmis_plugin.data.filters").FILTERS[self.filter]
+            # Needs what a device without a filter in its model does not have to have.
+            from selfmis_plugin.data.filters import FILTERS
+
+            apply = FILTERS[self.filter]
             # Rounded to whole microvolts, as signals in a store are.
             signals = np.rint(np.stack([apply(signal, self.rate) for signal in signals]))
         (logits,) = self._session.run([OUTPUT], {INPUT: signals.astype(np.float32)})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import selfmis_plugin
 from selfmis_plugin.utils import plugins
 
 __all__ = ["config_file", "configs_folder"]
@@ -18,7 +17,7 @@ def configs_folder() -> Path:
     FileNotFoundError
         If neither is there, which means that the installation is not whole.
     """
-    package = Path(selfmis_plugin.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     for folder in (package / "configs", package.parent / "configs"):
         if (folder / "selfmis_pretrain.yaml").is_file():
             return folder

@@ -7,8 +7,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from selfmis_plugin.data.leads import parse_leads
+from typing import TypeVar
 
 __all__ = [
     "LABELS_HELP",
@@ -16,14 +15,16 @@ __all__ = [
     "default_workers",
     "known_names",
     "labels",
-    "leads",
     "picture",
     "positive",
     "probability",
     "share",
+    "told",
     "whole",
     "workers",
 ]
+
+Value = TypeVar("Value")
 
 #: More processes than this wait for the disk, or for each other's memory.
 _MOST_WORKERS = 8
@@ -78,12 +79,16 @@ def probability(text: str) -> float:
     return value
 
 
-def leads(text: str) -> tuple[str, ...]:
-    """Read names of leads, such as ``I,II,V5``."""
-    try:
-        return parse_leads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
+def told(parse: Callable[[str], Value]) -> Callable[[str], Value]:
+    """Return a reader that says what *parse* says: argparse hides the text of a ValueError."""
+
+    def read(text: str) -> Value:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return read
 
 
 #: What :func:`labels` is for, where a command takes it.
