@@ -98,7 +98,7 @@ setup(
             "ruff>=0.6",
             "mypy>=1.10",
             "build>=1.0",
-            # Layers of the package, in pyproject.toml; grimp, under it, changes with the major version.
+            # Which folder may import which; its contracts are in pyproject.toml.
             "import-linter>=2.1,<3",
             "pandas-stubs",
         ],

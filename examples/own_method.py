@@ -7,10 +7,11 @@ Is what the chest leads show enough for lead I to learn from? The reference towe
 to V6 in place of all twelve leads, lead I is aligned with it, and the encoder that comes out is
 judged on labels exactly as every other method is. What has been run already is not run again.
 
-A package shares a method with all who install it by an entry point that names its module:
+A package shares a method with all who install it: this file is its module rows.py, and the package
+is named by an entry point, as that of examples/own_package is:
 
-    [project.entry-points."selfmis.methods"]
-    chest_leads = "my_package.own_method"
+    [project.entry-points."selfmis.plugins"]
+    chest_leads = "my_package"
 """
 
 from selfmis_plugin.methods.method import (

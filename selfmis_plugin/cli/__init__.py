@@ -1,0 +1,1 @@
+"""The command ``selfmis``, a module a command."""

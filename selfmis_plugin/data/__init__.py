@@ -1,0 +1,1 @@
+"""Prepared records: leads, filters, labels, splits, and the store that holds them."""

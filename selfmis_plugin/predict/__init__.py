@@ -1,1 +1,1 @@
-"""Trained classifiers at work: model folders, strips of single recordings, ONNX."""
+"""Trained classifiers at work: model folders, and strips of single recordings."""
