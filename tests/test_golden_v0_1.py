@@ -25,12 +25,12 @@ from selfmis_plugin import load_encoder, load_model
 
 # No public doors of 0.1: these may move.
 from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.evaluation.evaluate import evaluate
-from selfmis_plugin.loading import load_trained
 from tests.host_in_process import Training
 
-ONNX_RUNTIME = "selfmis_plugin.inference.onnx_runtime"
+ONNX_RUNTIME = "selfmis_plugin.export.onnx_runtime"
 
 GOLDEN = Path(__file__).parent / "golden" / "v0_1"
 #: What stands in the checkpoints' configs for the folder that the files lay in.

@@ -16,15 +16,15 @@ from typing import Any
 
 import onnx
 import torch
+from selfmis_plugin.data.record_preparation import prepare_recording
+from selfmis_plugin.data.synthetic import simulate
 
 import selfmis_plugin
 from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.record_preparation import prepare_recording
 from selfmis_plugin.data.recording import Recording
 from selfmis_plugin.data.store import StoreWriter
-from selfmis_plugin.data.synthetic import simulate
 from tests import test_golden_v0_1 as golden
 from tests.support import train
 
