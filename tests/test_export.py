@@ -217,6 +217,13 @@ def test_onnx_computes_the_same_without_torch(
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
 
 
+def test_onnx_files_say_nothing_of_the_machine(onnx_folder: Path) -> None:
+    for file in onnx_folder.glob("*.onnx"):
+        content = file.read_bytes()
+        for place in (sys.prefix, str(Path(__file__).parents[1])):
+            assert place.encode() not in content, file.name
+
+
 def test_what_was_measured_on_onnx_is_kept(
     onnx_folder: Path, checkpoint: Path, store: Path
 ) -> None:

@@ -135,6 +135,10 @@ def _describe(model: SavedModel, path: Path) -> None:
         }
     )
     proto = onnx.load(str(path))
+    # The exporter writes stack traces into every node: this machine's folders, and most of a small
+    # file.
+    for node in (*proto.graph.node, *(n for f in proto.functions for n in f.node)):
+        del node.metadata_props[:]
     onnx.helper.set_model_props(proto, {DESCRIPTION: text})
     onnx.save(proto, str(path))
 
