@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support import environment, train, write_store
+from selfmis_plugin import toolkit
+from selfmis_plugin.checkpoints import read_checkpoint
+from tests.support import environment, train, train_in_spawned_worker, write_store
 
 SOURCE = Path(__file__).resolve().parents[1] / "examples" / "own_package"
 #: What a reader is asked to write for a method of their own.
@@ -31,13 +34,24 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "site"
 
 
+@pytest.fixture
+def on_the_path(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the processes that a test starts see the package."""
+    monkeypatch.setenv("PYTHONPATH", search_path(installed))
+
+
+def search_path(installed: Path) -> str:
+    """Return the package's folder before what is on the path already."""
+    return os.pathsep.join([str(installed), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def run(installed: Path, *arguments: object, cwd: Path, program: str | None = None) -> str:
     """Run ``selfmis`` with the package, or a program; return what it printed."""
     start = ["-c", program] if program else ["-m", "selfmis_plugin.cli.main"]
     done = subprocess.run(
         [sys.executable, *start, *map(str, arguments)],
         cwd=cwd,
-        env=environment(PYTHONPATH=str(installed)),
+        env=environment(PYTHONPATH=search_path(installed)),
         capture_output=True,
         text=True,
         timeout=300,
@@ -129,24 +143,45 @@ def test_its_cost_is_counted_beside_the_others(installed: Path, tmp_path: Path) 
     assert figures["gmac"] > 0 and "own_pretrain_small" in printed
 
 
-def test_edited_configs_win_over_the_packages(
-    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_edited_configs_win_over_the_packages(on_the_path: None, tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", {"train": 32, "valid": 16})
     edited = tmp_path / "configs"
     edited.mkdir()
     text = (SOURCE / "own_method/configs/own_pretrain_small.yaml").read_text()
     (edited / "own_pretrain_small.yaml").write_text(text.replace("width: 32", "width: 8"))
-    monkeypatch.setenv("PYTHONPATH", str(installed))
     keys = [f"task.data={store}", "optimization.max_epoch=1"]
     named = ["--config-dir", str(edited), "--config-name"]
     train([*named, "own_pretrain_small", *keys, "hydra.run.dir=edited"], tmp_path)
     # A config that only the package has is found beside them too.
     small = [*keys, "task.sample_rate=100", "model.width=16", "hydra.run.dir=whole"]
     train([*named, "own_pretrain", *small], tmp_path)
-    from selfmis_plugin.checkpoints import read_checkpoint
-
     for run_folder, width in (("edited", 8), ("whole", 16)):
         state = read_checkpoint(tmp_path / run_folder / "checkpoints/checkpoint_best.pt")
         assert state["model"]["encoder.layers.0.weight"].shape[0] == width
         assert set(state["task_state"]["validation"]) == {"error"}
+
+
+@pytest.mark.slow
+def test_a_spawned_worker_knows_it(on_the_path: None, tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store", {"train": 32, "valid": 16})
+    keys = [f"task.data={store}", "optimization.max_epoch=1"]
+    train(["--config-name", "own_pretrain_small", *keys], tmp_path)
+    best = tmp_path / "outputs/own_pretrain_small/checkpoints/checkpoint_best.pt"
+    train_in_spawned_worker(toolkit.host_name(), best, tmp_path)
+
+
+@pytest.mark.signals
+def test_inside_fairseq_signals(installed: Path, on_the_path: None, tmp_path: Path) -> None:
+    store = write_store(tmp_path / "store")
+    command = [sys.executable, "-m", "selfmis_plugin.cli.main", "train"]
+    keys = [f"task.data={store}", "optimization.max_epoch=2"]
+    printed = train(["--config-name", "own_pretrain_small", *keys], tmp_path, command=command)
+    assert "| error " in printed
+    pretrained = tmp_path / "outputs/own_pretrain_small/checkpoints/checkpoint_best.pt"
+    train_in_spawned_worker(toolkit.host_name(), pretrained, tmp_path)
+    probe = ["--config-name", "selfmis_linear_probe_small", *keys]
+    train([*probe, f"model.encoder_checkpoint={pretrained}"], tmp_path, command=command)
+    best = tmp_path / "outputs/selfmis_linear_probe_small/checkpoints/checkpoint_best.pt"
+    kept = read_checkpoint(best)["model"]["network.encoder.layers.0.weight"]
+    assert (kept == read_checkpoint(pretrained)["model"]["encoder.layers.0.weight"]).all()
+    run(installed, "evaluate", "--checkpoint", best, "--data", store, cwd=tmp_path)
