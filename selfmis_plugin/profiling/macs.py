@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from selfmis_plugin.nn.net1d import Net1D
+from selfmis_plugin.nn.encoder import plain_encoder
 from selfmis_plugin.nn.net1d.config import Net1DConfig
 from selfmis_plugin.nn.net1d.plain import PlainNet1D
 
@@ -32,12 +32,13 @@ def encoder_macs(config: Net1DConfig, samples: int) -> int:
 
 
 def with_plain_encoders(model: nn.Module) -> nn.Module:
-    """Put a plain encoder of the same shape in place of each Net1D, and return the model.
+    """Put a plain encoder in place of each that has one, and return the model.
 
     Operations are those of the function; how ours computes it is counted as time, not as work.
     """
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, Net1D):
-                setattr(module, name, PlainNet1D(child.config))
+            plain = plain_encoder(child)
+            if plain is not child:
+                setattr(module, name, plain)
     return model

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from selfmis_plugin.compat.installed import FAIRSEQ_SIGNALS
 from selfmis_plugin.toolkit.host import HOST
 from selfmis_plugin.toolkit.parts import BaseModel, BaseTask
+from selfmis_plugin.utils import plugins
 
 __all__ = [
     "brings_ecg_methods",
@@ -32,11 +33,13 @@ def task_class(cfg: Any) -> type:
 
 
 def registered_models() -> dict[str, type]:
-    """Return the models that this plugin has registered, by name."""
+    """Return the models that this plugin and packages that add to it have registered, by name."""
     registry = importlib.import_module(BaseModel.__module__.rsplit(".", 1)[0]).MODEL_REGISTRY
-    package = __name__.split(".")[0]
+    packages = {name.split(".")[0] for name in (__name__, *plugins.other_packages())}
     return {
-        name: model for name, model in registry.items() if model.__module__.split(".")[0] == package
+        name: model
+        for name, model in registry.items()
+        if model.__module__.split(".")[0] in packages
     }
 
 

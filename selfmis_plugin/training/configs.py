@@ -6,7 +6,7 @@ from pathlib import Path
 
 from selfmis_plugin.utils import plugins
 
-__all__ = ["config_file", "configs_folder"]
+__all__ = ["config_file", "config_folders", "configs_folder"]
 
 
 def configs_folder() -> Path:
@@ -27,6 +27,11 @@ def configs_folder() -> Path:
     )
 
 
+def config_folders() -> list[Path]:
+    """Return the folder of this package's configs, then those of packages elsewhere."""
+    return [configs_folder(), *plugins.config_folders()]
+
+
 def config_file(name: str) -> Path:
     """Return the YAML file of a config, such as ``selfmis_pretrain`` or ``baselines/simclr``.
 
@@ -35,7 +40,7 @@ def config_file(name: str) -> Path:
     FileNotFoundError
         If it is in none of the folders.
     """
-    folders = [configs_folder(), *plugins.config_folders()]
+    folders = config_folders()
     for folder in folders:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"

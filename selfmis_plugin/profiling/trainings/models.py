@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.host.batches import of_different_patients, whole_record
 from selfmis_plugin.methods.method import Export
 from selfmis_plugin.profiling.trainings.data import noise, write_mat_records, write_store
-from selfmis_plugin.training.configs import configs_folder
+from selfmis_plugin.training.configs import config_folders, configs_folder
 from selfmis_plugin.training.registration import register_all
+from selfmis_plugin.training.store_task import StoreTask
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,15 @@ class Trained:
         Returns a batch of so many records.
     record
         What the model takes for one whole record.
+    leads
+        Leads of a batch's signals, where the task is one over a store.
     """
 
     model: nn.Module
     criterion: nn.Module
     batch: Callable[[int], dict[str, Any]]
     record: dict[str, Any]
+    leads: tuple[str, ...] = ()
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
         """Return the criterion's loss of a batch, as the host trains on it."""
@@ -68,7 +72,8 @@ class Recipe:
 
 
 def recipes(folder: Path) -> Iterator[Recipe]:
-    """Yield every config of this plugin's models, then those of the host's own that it has.
+    """Yield every config of this plugin's models and of packages that add some, then those of the
+    host's own that it has.
 
     Parameters
     ----------
@@ -77,7 +82,7 @@ def recipes(folder: Path) -> Iterator[Recipe]:
     """
     register_all()
     store = write_store(folder / "store")
-    for file in sorted(configs_folder().glob("*.yaml")):
+    for file in _config_files():
         values: Any = OmegaConf.load(file)
         if values.model._name in toolkit.registered_models():
             yield Recipe(file.stem, functools.partial(_build, values, store))
@@ -123,10 +128,15 @@ def recipe_of_run(cfg: dict[str, Any], export: Export | None, folder: Path) -> R
     return Recipe(name, functools.partial(_build, values, store))
 
 
+def _config_files() -> list[Path]:
+    """Return the configs that train models of this package and of those that add to it."""
+    return [file for folder in config_folders() for file in sorted(folder.glob("*.yaml"))]
+
+
 def models_without_config() -> list[str]:
     """Return the names of registered models that no config of this plugin trains."""
     register_all()
-    named = {OmegaConf.load(file).model._name for file in configs_folder().glob("*.yaml")}
+    named = {OmegaConf.load(file).model._name for file in _config_files()}
     return sorted(set(toolkit.registered_models()) - named)
 
 
@@ -135,7 +145,7 @@ def _build(values: Any, data: Path) -> Trained:
         if str(key).endswith("_checkpoint"):
             values.model[key] = None
     trained = _set_up(values, data)
-    return Trained(trained.model, trained.criterion, trained.batch, trained.batch(1)["net_input"])
+    return replace(trained, record=trained.batch(1)["net_input"])
 
 
 def _build_host(values: Any, export: Export, folder: Path) -> Trained:
@@ -168,4 +178,6 @@ def _set_up(values: Any, data: Path) -> Trained:
         return found
 
     torch.manual_seed(0)
-    return Trained(task.build_model(cfg.model), task.build_criterion(cfg.criterion), batch, {})
+    model = task.build_model(cfg.model)
+    leads = tuple(task.read_leads()) if isinstance(task, StoreTask) else ()
+    return Trained(model, task.build_criterion(cfg.criterion), batch, {}, leads)

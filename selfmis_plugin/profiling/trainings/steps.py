@@ -7,7 +7,9 @@ from typing import Any
 
 import torch
 
+from selfmis_plugin.data.leads import lead_rows
 from selfmis_plugin.profiling.trainings.models import Trained
+from selfmis_plugin.training.contract import frozen_encoder_of
 
 __all__ = ["records_of", "training_step"]
 
@@ -19,15 +21,14 @@ def records_of(trained: Trained, count: int) -> dict[str, Any]:
     """
     batch = trained.batch(count)
     model: Any = trained.model
-    if getattr(model, "frozen_encoder", lambda: None)() is None:
+    if frozen_encoder_of(model) is None:
         return batch
     name, leads = model.input_with_embeddings()
     signal = batch["net_input"]["signal"]
     with torch.no_grad():
         kept = {name: model.eval().embed_frozen(signal)}
     if leads:
-        rows = [list(model.towers.leads).index(lead) for lead in leads]
-        kept["signal"] = signal[:, rows].contiguous()
+        kept["signal"] = signal[:, lead_rows(trained.leads, leads)].contiguous()
     return {**batch, "net_input": kept}
 
 
