@@ -127,6 +127,7 @@ def _settings(
             for name, size in plan.epochs.items()
         },
         workers=workers,
+        others=list(methods.values()),
     )
 
 

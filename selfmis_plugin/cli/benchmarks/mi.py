@@ -127,6 +127,7 @@ def run(options: argparse.Namespace) -> int:
         given=_given(options),
         overrides=overrides,
         workers=options.workers,
+        others=list(rows.methods.values()),
     )
     try:
         report = run_infarction(settings)
