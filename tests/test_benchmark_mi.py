@@ -17,12 +17,12 @@ from selfmis_plugin.benchmark.commands import CommandError, Spent, best_checkpoi
 from selfmis_plugin.benchmark.graph import Step, run_steps
 from selfmis_plugin.benchmark.paper import TABLE_1, TABLE_3, TABLE_5
 from selfmis_plugin.benchmark.report import write_infarction_report
-from selfmis_plugin.benchmark.tables import Measured, order_of_table_5, table_1, table_3, table_5
+from selfmis_plugin.benchmark.tables import Measured, table_1, table_3, table_5, verdicts
 from selfmis_plugin.cli.benchmarks import mi
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import open_split
-from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods import known_claims, known_methods
 from selfmis_plugin.methods.method import LEAD_I, PROBE
 from selfmis_plugin.methods.ways import AS_IT_IS, ways
 from tests.checkpoint_files import write_classifier
@@ -267,7 +267,7 @@ def measured(levels: dict[tuple[str, str], float]) -> Measured:
         ],
         "data": {"labelled": {"database": "ptbxl", "records": {"train": 1234}}},
     }
-    return Measured(report, list(known_methods().values()))
+    return Measured(report, list(known_methods().values()), known_claims())
 
 
 LEVELS = {
@@ -293,7 +293,7 @@ def test_table_1_marks_best_and_second_and_shows_the_papers() -> None:
 
 
 def test_table_3_shows_the_gain_by_fraction() -> None:
-    lines = table_3(measured(LEVELS), ("ecgfounder", "selfmis")).splitlines()
+    lines = table_3(measured(LEVELS)).splitlines()
     average = next(line for line in lines if line.startswith("| Avg |") and "ptbxl" in line)
     assert [part.strip() for part in average.split("|")[2:6]] == [
         "54.00 ± 2.00", "**64.00 ± 2.00**", "64.00 ± 2.00", "**74.00 ± 2.00**",
@@ -310,10 +310,10 @@ def test_table_5_and_what_it_says() -> None:
     assert "25.00 ± 0.00" in row and "1.5000" in row and "74.00 ± 2.00" in row
     alone = next(line for line in lines if line.startswith("| w/o alignment"))
     assert alone.split("|")[2].strip() == "-" and "44.00" in alone
-    said = order_of_table_5(figures)
+    said = verdicts(figures)
     assert said[0].startswith("alignment helps: yes (+30.00 ± 0.00; by seed +30.00, ")
     assert not any("lead-I encoder helps" in line for line in said)  # not measured
-    worse = order_of_table_5(measured({**LEVELS, ("without_alignment", "finetune"): 0.9}))
+    worse = verdicts(measured({**LEVELS, ("without_alignment", "finetune"): 0.9}))
     assert worse[0].startswith("alignment helps: no (-30.00")
 
 

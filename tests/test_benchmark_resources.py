@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from selfmis_plugin import toolkit
-from selfmis_plugin.cli.benchmarks.resources import PAPER, UNUSED_NORM_PARAMETERS, measure
+from selfmis_plugin.benchmark.paper import TABLE_4, UNUSED_NORM_PARAMETERS, table_4_by_config
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.methods import known_methods
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d import Net1D
 from selfmis_plugin.nn.net1d.config import Net1DConfig, count_parameters
 from selfmis_plugin.nn.net1d.plain import PlainNet1D
 from selfmis_plugin.profiling.macs import encoder_macs, forward_macs, with_plain_encoders
+from selfmis_plugin.profiling.resources import measure
 from selfmis_plugin.profiling.step_ways import CONFIGS
 from selfmis_plugin.profiling.training_memory import (
     counted_training_memory,
@@ -90,7 +92,7 @@ def test_parameters_of_the_full_encoders_are_the_papers() -> None:
     ours = sum(count_parameters(encoder) for encoder in encoders)
     assert ours == sum(parameters_of(Net1DConfig(in_leads=leads)) for leads in (1, 12))
     papers = (ours + 2 * UNUSED_NORM_PARAMETERS) / 1e6
-    assert papers == pytest.approx(PAPER["selfmis_pretrain"].parameters, abs=5e-3)
+    assert papers == pytest.approx(TABLE_4["SelfMIS (Ours)"].parameters, abs=5e-3)
 
 
 def test_operations_are_those_of_the_function_whatever_computes_it() -> None:
@@ -168,8 +170,13 @@ def test_the_table_has_the_papers_figures(capsys: pytest.CaptureFixture[str]) ->
     arguments = ["--only", "selfmis_linear_probe_small", "--device", "cpu"]
     assert main(["benchmark", "resources", *arguments]) == 0
     output = capsys.readouterr().out
-    for method in ("baselines/simclr", "baselines/w2v_cmsc", "HeartLang"):
-        assert f"{PAPER[method].memory:,}" in output
+    for config, name in (
+        ("baselines/simclr", "SimCLR"),
+        ("baselines/w2v_cmsc", "W2V-CMSC"),
+        ("HeartLang", "HeartLang"),
+    ):
+        line = next(line for line in output.splitlines() if line.startswith(config))
+        assert f"{TABLE_4[name].memory:,}" in line
     assert "66,368" in output
 
 
@@ -187,9 +194,10 @@ def test_wrong_options_say_what_there_is(
 @pytest.mark.signals
 def test_the_hosts_own_methods_are_the_papers(tmp_path: Path) -> None:
     found = {recipe.name: recipe for recipe in recipes(tmp_path) if recipe.is_hosts}
-    full = {name for name in PAPER if name.startswith("baselines/")}
+    papers = table_4_by_config(known_methods().values())
+    full = {name for name in papers if name.startswith("baselines/")}
     assert set(found) == full | {f"{name}_small" for name in full} and len(full) == 5
     for name in full:
         recipe = found[name]
         millions = count_parameters(recipe.build().model) / 1e6
-        assert millions == pytest.approx(PAPER[name].parameters, abs=5e-3)
+        assert millions == pytest.approx(papers[name].parameters, abs=5e-3)

@@ -13,7 +13,10 @@ import pytest
 import torch
 
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.filter_names import FILTER_NAMES
+from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.nn.net1d.config import Net1DConfig
+from selfmis_plugin.profiling.benchmark import SIZES
 from selfmis_plugin.profiling.macs import encoder_macs
 from selfmis_plugin.profiling.memory import peak_memory
 from selfmis_plugin.profiling.peak import _products, matrix_product_peak
@@ -60,6 +63,10 @@ def test_ratios_are_those_of_the_rounds(figures: dict) -> None:
         assert figures[f"{kind}_f32"] == pytest.approx(sum(quotients) / 2)
 
 
+def test_options_name_what_there_is() -> None:
+    assert tuple(CONFIGS) == SIZES and tuple(FILTERS) == FILTER_NAMES
+
+
 def test_work_of_a_step(figures: dict) -> None:
     """Backward is two forwards; a plain SelfMIS step runs the 12-lead encoder besides."""
     small = CONFIGS["small"]
@@ -104,11 +111,14 @@ def test_both_ways_of_the_peak_are_the_same_product() -> None:
     torch.testing.assert_close(product(), convolution()[0, :, 0])
 
 
-def test_it_needs_no_training_toolkit() -> None:
+def test_options_need_neither_a_toolkit_nor_pytorch() -> None:
     program = (
-        "import sys; from selfmis_plugin.cli.benchmarks import known_benchmarks; "
-        "assert 'step' in known_benchmarks(); "
-        "assert not {'fairseq', 'fairseq_signals'} & set(sys.modules)"
+        "import argparse, sys; from selfmis_plugin.cli.benchmarks import known_benchmarks\n"
+        "from selfmis_plugin.demo.demo import known_demos\n"
+        "assert 'step' in known_benchmarks() and 'selfmis' in known_demos()\n"
+        "for benchmark in known_benchmarks().values():\n"
+        "    benchmark.add_arguments(argparse.ArgumentParser())\n"
+        "assert not {'fairseq', 'fairseq_signals', 'torch', 'pandas'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 
@@ -138,7 +148,10 @@ REFERENCE = """
 import torch
 from pathlib import Path
 from selfmis_plugin.checkpoints import ecgfounder_weights
+from selfmis_plugin.data.filter_names import FILTER_NAMES
+from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.nn.net1d.config import Net1DConfig
+from selfmis_plugin.profiling.benchmark import SIZES
 from selfmis_plugin.nn.net1d.plain import PlainNet1D
 
 class Net1D(torch.nn.Module):

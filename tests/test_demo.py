@@ -9,16 +9,17 @@ import pytest
 
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, TRAININGS, Sizes
+from selfmis_plugin.methods.selfmis.demo import DEMO
 
 
 def test_plan_is_consistent() -> None:
-    names = [training.name for training in TRAININGS]
+    names = [training.name for training in DEMO.trainings]
     assert len(set(names)) == len(names)
-    for position, training in enumerate(TRAININGS):
+    for position, training in enumerate(DEMO.trainings):
         assert set(training.starts_from.values()) <= set(names[:position])
-        assert hasattr(Sizes(), training.epochs)
-    assert set(ROWS) <= set(names) and set(RETRIEVALS.values()) <= set(names)
+        assert hasattr(DEMO.sizes, training.epochs)
+    assert set(DEMO.rows) <= set(names) and set(DEMO.retrievals.values()) <= set(names)
+    assert DEMO.retrieval_keys.keys() == DEMO.retrievals.keys() <= DEMO.rows.keys()
 
 
 def test_demo_end_to_end_then_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,9 +27,9 @@ def test_demo_end_to_end_then_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     arguments = ["demo", "--dest", str(dest), "--scale", "0.05"]
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    assert printed.count("fairseq-hydra-train") == len(TRAININGS)
+    assert printed.count("fairseq-hydra-train") == len(DEMO.trainings)
     report = json.loads((dest / "report.json").read_text(encoding="utf-8"))
-    assert set(report["rows"]) == set(ROWS)
+    assert set(report["rows"]) == set(DEMO.rows)
     for row in report["rows"].values():
         assert 0 <= row["mi_auc"] <= 1 and row["mi_auc_sd"] is None
         defined = [row["per_label"][name] for name in INFARCTION_TYPES]

@@ -10,8 +10,10 @@ import pytest
 from selfmis_plugin.benchmark.studies import correlation, identification, reconstruction
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.demo.known import known_demos
-from selfmis_plugin.demo.modally_reduced_report import write_report
+from selfmis_plugin.demo.demo import known_demos
+from selfmis_plugin.demo.leads_report import write_report
+from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.modally_reduced.demo import DEMO
 
 TRAININGS = ("curriculum", "align alone", "reconstruct alone")
 
@@ -60,7 +62,7 @@ def report(dest: Path, seeds: list[dict], curriculum: float) -> tuple[dict, str]
         "seconds": 1.0,
         "sizes": {"unlabelled": 5, "unlabelled_valid": 1, "epochs": 2},
     }
-    made = write_report(dest, about, {"cells": cells, "stages": []}, seeds)
+    made = write_report(DEMO, dest, about, {"cells": cells, "stages": []}, seeds)
     return made, (dest / "report.md").read_text(encoding="utf-8")
 
 
@@ -99,6 +101,16 @@ def test_a_claim_has_to_hold_in_every_seed(tmp_path: Path) -> None:
 
 def test_demos_are_found_by_their_files() -> None:
     assert set(known_demos()) == {"selfmis", "modally-reduced"}
+
+
+def test_plan_is_consistent() -> None:
+    methods = known_methods()
+    named = {DEMO.method, *DEMO.alone, *DEMO.others}
+    assert named <= methods.keys() and DEMO.unaligned in DEMO.alone.values()
+    assert set(DEMO.modes.values()) == set(methods[DEMO.method].modes)
+    stages = {stage.name for name in named for stage in methods[name].stages()}
+    assert DEMO.epochs.keys() == stages | set(DEMO.modes.values())
+    assert all(hasattr(DEMO.sizes, size) for size in DEMO.epochs.values())
 
 
 @pytest.mark.slow

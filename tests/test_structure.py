@@ -25,8 +25,6 @@ LATE_IMPORTS = {
     "export/onnx_runtime.py": "a device without PyTorch may lack what filters need",
     "methods/host/network.py": "shapes are read where no host can be imported",
 }
-#: To be mended: commands that still import modules by their names.
-BY_NAME = {f"cli/benchmarks/{name}.py" for name in ("cost", "data", "mi", "resources")}
 
 
 def modules(*packages: str) -> dict[str, ast.Module]:
@@ -107,7 +105,7 @@ def test_modules_are_imported_where_tools_see_it() -> None:
     }
     assert late == LATE_IMPORTS.keys()
     by_name = {name for name, tree in sources.items() if imports_by_name(tree)}
-    assert by_name <= BY_NAME
+    assert not by_name
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
-
 from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
 from selfmis_plugin.benchmark.settings import (
     Cell,
@@ -14,9 +11,8 @@ from selfmis_plugin.benchmark.settings import (
     cell_run,
     further_keys,
     labelled_folder,
-    source_of,
-    stage_checkpoint,
 )
+from selfmis_plugin.benchmark.sources import source_checkpoint, sources_of
 from selfmis_plugin.benchmark.timed_training import train_timed
 from selfmis_plugin.data.fraction_manifests import write_fraction
 from selfmis_plugin.data.splits import open_split
@@ -24,18 +20,7 @@ from selfmis_plugin.evaluation.evaluate import figures_of, predict_split
 from selfmis_plugin.methods.method import LABELLED, Classifier
 from selfmis_plugin.utils.files import write_json
 
-__all__ = ["run_cell", "with_sources", "write_labelled"]
-
-
-def with_sources(cells: Iterable[Cell]) -> list[Cell]:
-    """Return *cells* once each, those that others start from before them."""
-    ordered: dict[str, Cell] = {}
-    for cell in cells:
-        source = source_of(cell)
-        for one in with_sources([source]) if source else []:
-            ordered.setdefault(one.name, one)
-        ordered.setdefault(cell.name, cell)
-    return list(ordered.values())
+__all__ = ["run_cell", "write_labelled"]
 
 
 def run_cell(settings: Settings, cell: Cell) -> None:
@@ -44,18 +29,23 @@ def run_cell(settings: Settings, cell: Cell) -> None:
     if done.exists():
         return
     classifier: Classifier = cell.method.modes[cell.mode]
-    encoder = _encoder(settings, cell)
+    checkpoints = {
+        key: source_checkpoint(settings, source, cell.seed)
+        for key, source in sources_of(settings, cell).items()
+    }
     if classifier.config is None:
-        if encoder is None:
+        if classifier.encoder_key not in checkpoints:
             raise InfarctionError(f"{cell.name}: no encoder, so no head that could be judged")
-        checkpoint, spent, records = encoder, Spent(0.0, None), 0
+        checkpoint, spent, records = checkpoints[classifier.encoder_key], Spent(0.0, None), 0
     else:
         data = labelled_folder(settings, cell.fraction, cell.seed)
         run = cell_run(settings, cell)
         overrides = {
             "task.data": data,
             "common.seed": cell.seed,
-            classifier.encoder_key: encoder,
+            # An encoder with weights of its own; who names sources may have no such key.
+            **({} if classifier.sources() else {classifier.encoder_key: None}),
+            **checkpoints,
             **classifier.overrides,
             **further_keys(settings, cell.mode),
         }
@@ -76,14 +66,6 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             **figures_of(predictions),
         },
     )
-
-
-def _encoder(settings: Settings, cell: Cell) -> Path | None:
-    source = source_of(cell)
-    if source is not None:
-        return best_checkpoint(cell_run(settings, source))
-    encoder = cell.method.encoder
-    return None if encoder is None else stage_checkpoint(settings, encoder, cell.seed)
 
 
 def write_labelled(settings: Settings, fraction: float, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
 from selfmis_plugin.methods.host.requirement import HOW_TO_GET_SIGNALS
-from selfmis_plugin.methods.method import Export, Method
+from selfmis_plugin.methods.method import Export, Stage
 from selfmis_plugin.training.configs import configs_folder
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.utils.arguments import default_workers
@@ -23,26 +24,27 @@ _FEW = 20_000
 __all__ = ["export_name", "lacking", "write_export"]
 
 
-def lacking(methods: Iterable[Method], suffix: str) -> dict[str, str]:
-    """Say of each method that the host cannot train why not, and what would bring it.
+def lacking(needs: Mapping[str, Iterable[Stage]], suffix: str) -> dict[str, str]:
+    """Say of everything whose stages the host cannot train why not, and what would bring it.
 
     Parameters
     ----------
-    methods
-        The methods.
+    needs
+        Stages, by the name of what needs them.
     suffix
         What the configs' names end with at this size.
     """
     register_all()
+
+    @functools.cache
+    def missing_of(config: str) -> list[str]:
+        return list(toolkit.missing_parts(_config(config)))
+
     reasons = {}
-    for method in methods:
-        missing = {
-            part: None
-            for stage in method.stages()
-            for part in toolkit.missing_parts(_config(stage.config + suffix))
-        }
+    for name, stages in needs.items():
+        missing = {part: None for stage in stages for part in missing_of(stage.config + suffix)}
         if missing:
-            reasons[method.name] = (
+            reasons[name] = (
                 f"{toolkit.host_version()} lacks {', '.join(missing)}. To get it, "
                 f"{HOW_TO_GET_SIGNALS}"
             )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.benchmark.cells import run_cell, with_sources, write_labelled
+from selfmis_plugin.benchmark.cells import run_cell, write_labelled
 from selfmis_plugin.benchmark.commands import CommandError
 from selfmis_plugin.benchmark.folder import about_run, claim_folder, read_json
 from selfmis_plugin.benchmark.graph import Step, run_steps
@@ -20,11 +20,11 @@ from selfmis_plugin.benchmark.settings import (
     Settings,
     cell_file,
     given_file,
-    source_of,
     stage_checkpoint,
     stage_file,
     stage_name,
 )
+from selfmis_plugin.benchmark.sources import sources_of, stages_of, step_of, with_sources
 from selfmis_plugin.benchmark.stages import export_folder, run_stage, write_stage_export
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.contract import Classifies
@@ -33,7 +33,7 @@ from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS, StoreError
 from selfmis_plugin.data.store.format import ALL_TRAINING
 from selfmis_plugin.evaluation.evaluate import fitting_split
-from selfmis_plugin.methods.method import LABELLED, Stage
+from selfmis_plugin.methods.method import LABELLED, Method, Stage, with_its_sources
 
 __all__ = [
     "Cell",
@@ -52,53 +52,37 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
     -------
     dict
         JSON-ready: ``cells`` (figures of each finished one), ``stages`` (seconds, retrieval),
-        ``failed`` (what went wrong, by step), ``left_out`` (why the head of a given file cannot be
-        judged, by cell), ``lacking`` (why the host cannot train a method and what would bring it),
-        and what the figures were measured on.
+        ``failed`` (what went wrong, by step), ``left_out`` (why a mode of a method cannot be
+        judged, by cell or by method and mode), ``lacking`` (why the host cannot train a method and
+        what would bring it), and what the figures were measured on.
 
     Raises
     ------
     InfarctionError
-        If the folder holds a benchmark of other data or settings, or data are missing.
+        If the folder holds a benchmark of other data or settings, data are missing, or a method
+        starts from something that there is not.
     """
-    lacks = lacking(settings.methods, SIZES[settings.size])
-    asked = settings
+    lacks, modes_lack = _lacking(settings)
     settings = dataclasses.replace(
-        asked, methods=[method for method in asked.methods if method.name not in lacks]
+        settings,
+        methods=[method for method in settings.methods if method.name not in lacks],
+        others=(*settings.others, *settings.methods),
     )
-    cells, left_out = _cells(settings)
-    stages = {stage.name: stage for method in settings.methods for stage in method.stages()}
+    cells, left_out = _cells(settings, modes_lack)
+    whole = with_sources(settings, cells)
+    stages = _stages(settings, whole)
     _check(settings, stages)
     claim_folder(settings)
     for seed in settings.seeds:
         for fraction in settings.fractions:
             write_labelled(settings, fraction, seed)
-    steps: dict[str, Step] = {}
-    for seed in settings.seeds:
-        for stage in stages.values():
-            if not given_file(settings, stage):
-                name = stage_name(stage, seed)
-                needs = [
-                    stage_name(source, seed)
-                    for source in stage.starts_from.values()
-                    if not given_file(settings, source)
-                ]
-                if stage.export is not None:
-                    files = export_folder(settings, stage)
-                    steps[files.name] = Step(
-                        [], functools.partial(write_stage_export, settings, stage)
-                    )
-                    needs.append(files.name)
-                steps[name] = Step(needs, functools.partial(run_stage, settings, stage, seed))
-    for cell in with_sources(cells):
-        encoder, source = cell.method.encoder, source_of(cell)
-        needs = (
-            []
-            if encoder is None or given_file(settings, encoder)
-            else [stage_name(encoder, cell.seed)]
+    steps = _stage_steps(settings, stages) | {
+        cell.name: Step(
+            _needs(settings, sources_of(settings, cell).values(), cell.seed),
+            functools.partial(run_cell, settings, cell),
         )
-        needs += [source.name] if source else []
-        steps[cell.name] = Step(needs, functools.partial(run_cell, settings, cell))
+        for cell in whole
+    }
     failed = run_steps(steps, settings.workers)
     return {
         **about_run(settings),
@@ -112,18 +96,87 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
             if path.exists()
         ],
         "failed": {name: str(error) for name, error in failed.items()},
-        "left_out": left_out,
+        "left_out": modes_lack | left_out,
         "lacking": lacks,
     }
 
 
-def _cells(settings: Settings) -> tuple[list[Cell], dict[str, str]]:
+def _lacking(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
+    """Say why the host cannot train methods and, of those that it can, modes that need others.
+
+    The second is by method and mode. A method none of whose modes it can train is in the first.
+    """
+    encoders = {
+        method.name: list(with_its_sources(method.encoder)) if method.encoder else []
+        for method in settings.methods
+    }
+    needs: dict[str, list[Stage]] = {}
+    for method in settings.methods:
+        for mode in _asked(settings, method):
+            cell = Cell(method, mode, settings.fractions[0], settings.seeds[0])
+            whole = with_sources(settings, [cell])
+            needs[f"{method.name}/{mode}"] = [
+                stage for one in whole for stage in stages_of(settings, one)
+            ]
+    reasons = lacking(encoders | needs, SIZES[settings.size])
+    lacks: dict[str, str] = {}
+    modes_lack: dict[str, str] = {}
+    for method in settings.methods:
+        named = [f"{method.name}/{mode}" for mode in _asked(settings, method)]
+        of_modes = {name: reasons[name] for name in named if name in reasons}
+        if method.name in reasons or (named and len(of_modes) == len(named)):
+            lacks[method.name] = reasons.get(method.name) or next(iter(of_modes.values()))
+        else:
+            modes_lack |= of_modes
+    return lacks, modes_lack
+
+
+def _asked(settings: Settings, method: Method) -> list[str]:
+    return [mode for mode in settings.modes if mode in method.modes]
+
+
+def _stages(settings: Settings, cells: Iterable[Cell]) -> dict[str, Stage]:
+    """Return by their names the stages of the methods' encoders, and what else cells need."""
+    stages: dict[str, Stage] = {}
+    for method in settings.methods:
+        if method.encoder is not None:
+            stages |= {stage.name: stage for stage in with_its_sources(method.encoder)}
+    for cell in cells:
+        stages |= {stage.name: stage for stage in stages_of(settings, cell)}
+    return stages
+
+
+def _stage_steps(settings: Settings, stages: Mapping[str, Stage]) -> dict[str, Step]:
+    """Return the steps that train stages, and those that write the files that they read."""
+    steps: dict[str, Step] = {}
+    for seed in settings.seeds:
+        for stage in stages.values():
+            if given_file(settings, stage):
+                continue
+            needs = _needs(settings, stage.starts_from.values(), seed)
+            if stage.export is not None:
+                files = export_folder(settings, stage)
+                steps[files.name] = Step([], functools.partial(write_stage_export, settings, stage))
+                needs.append(files.name)
+            work = functools.partial(run_stage, settings, stage, seed)
+            steps[stage_name(stage, seed)] = Step(needs, work)
+    return steps
+
+
+def _needs(settings: Settings, sources: Iterable[Cell | Stage], seed: int) -> list[str]:
+    names = (step_of(settings, source, seed) for source in sources)
+    return [name for name in names if name is not None]
+
+
+def _cells(settings: Settings, modes_lack: Mapping[str, str]) -> tuple[list[Cell], dict[str, str]]:
     """Return the cells that are asked for, and why some of these cannot be."""
     cells: list[Cell] = []
     left_out: dict[str, str] = {}
     for seed in settings.seeds:
         for method in settings.methods:
-            for mode in (mode for mode in settings.modes if mode in method.modes):
+            for mode in _asked(settings, method):
+                if f"{method.name}/{mode}" in modes_lack:
+                    continue
                 if method.modes[mode].config is not None:
                     cells += [Cell(method, mode, part, seed) for part in settings.fractions]
                     continue

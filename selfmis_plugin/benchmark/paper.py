@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from selfmis_plugin.methods.method import Method
 
 #: Table 1: linear probing on all labels; AUC of the nine types in the order of
 #: :data:`selfmis_plugin.data.labels.INFARCTION_TYPES`, then their mean.
@@ -36,6 +39,32 @@ TABLE_3: Mapping[tuple[str, float], tuple[float, ...]] = {
     ("SelfMIS (Ours)", 1.0): TABLE_1["SelfMIS (Ours)"],
 }  # fmt: skip
 
+
+class Resources(NamedTuple):
+    """A row of table 4: millions of parameters, GMac, MiB at batch 128, and those with AMP."""
+
+    parameters: float
+    gmac: float
+    memory: int
+    amp_memory: int | None = None
+
+
+#: Table 4: what each pre-training takes.
+TABLE_4: Mapping[str, Resources] = {
+    "SelfMIS (Ours)": Resources(61.32, 2.33, 10404, 5926),
+    "SimCLR": Resources(90.37, 18.06, 59548),
+    "Wav2Vec 2": Resources(90.88, 18.13, 63282),
+    "3KG": Resources(90.37, 18.06, 59548),
+    "W2V-CMSC": Resources(90.88, 18.13, 79592),
+    "CLOCS": Resources(90.37, 18.06, 31254),
+    "ST-MEM": Resources(88.5, 36.79, 10318),
+    "HeartLang": Resources(44.56, 10.6, 18562),
+}
+
+#: Parameters that table 4 has more for each encoder: batch norms that ECGFounder's code builds and
+#: never uses.
+UNUSED_NORM_PARAMETERS = 66_368
+
 #: Table 5: R@1, R@5, R@10, loss and mean AUC without parts of the method. The mean without
 #: alignment is 65.85 in the table and 65.68 in the text beside it.
 TABLE_5: Mapping[str, tuple[float | None, ...]] = {
@@ -48,3 +77,16 @@ TABLE_5: Mapping[str, tuple[float | None, ...]] = {
 
 #: What the paper measured on.
 DATA = "paper: MIMIC-IV-ECG, PTB-XL"
+
+
+def table_4_by_config(methods: Iterable[Method]) -> dict[str, Resources]:
+    """Return the rows of table 4 by the configs of the methods' pre-trainings, in its order.
+
+    Rows that no method has keep the paper's name.
+    """
+    configs = {
+        method.paper: method.encoder.config
+        for method in methods
+        if method.paper is not None and method.encoder is not None
+    }
+    return {configs.get(name, name): row for name, row in TABLE_4.items()}

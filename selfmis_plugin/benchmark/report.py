@@ -15,35 +15,47 @@ from selfmis_plugin.benchmark.side_by_side import cost_points, cost_table, draw_
 from selfmis_plugin.benchmark.tables import (
     Measured,
     covered_types,
-    order_of_table_5,
+    methods_of_table_3,
     table_1,
     table_3,
     table_5,
     table_of_modes,
     tables_of_zero_shot,
+    verdicts,
     what_modes_are,
 )
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.methods.method import PROBE, Method
+from selfmis_plugin.methods.method import PROBE, Claim, Method
 from selfmis_plugin.utils.files import whole_file, write_json
-
-#: Methods of table 3, the first being what the others are compared with.
-_TABLE_3 = ("ecgfounder", "selfmis")
 
 
 def write_infarction_report(
-    dest: Path, report: Mapping[str, Any], methods: Sequence[Method]
+    dest: Path,
+    report: Mapping[str, Any],
+    methods: Sequence[Method],
+    claims: Sequence[Claim] = (),
 ) -> str:
     """Write ``report.json``, ``report.md``, ``cells.csv``, ``report.png`` and ``costs.png``.
 
     The pictures are there if they have something to show.
+
+    Parameters
+    ----------
+    dest
+        Folder of the benchmark.
+    report
+        What :func:`~selfmis_plugin.benchmark.infarction.run_infarction` returned.
+    methods
+        The rows, in their order.
+    claims
+        What is put to the test where it was measured.
 
     Returns
     -------
     str
         What ``report.md`` holds.
     """
-    measured = Measured(report, methods)
+    measured = Measured(report, methods, claims)
     text = _markdown(report, measured)
     write_json(dest / "report.json", report)
     with whole_file(dest / "report.md") as path:
@@ -73,13 +85,13 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
     ]
     if probed or measured.lacking:
         parts.append(f"## Linear probing (the paper's table 1)\n\n{table_1(measured)}")
-        if {"selfmis"} <= {method.name for method in probed}:
-            parts.append(f"## Fractions of the labels (table 3)\n\n{table_3(measured, _TABLE_3)}")
+        if any(m in probed and not m.reference for m in methods_of_table_3(measured)):
+            parts.append(f"## Fractions of the labels (table 3)\n\n{table_3(measured)}")
     if zero_shot := tables_of_zero_shot(measured):
         parts.append("\n\n".join(["## Own heads, nothing trained (zero-shot)", *zero_shot]))
     if any(m.ablation for m in measured.methods) and measured.cells:
         parts.append(f"## Ablation (table 5)\n\n{table_5(measured)}")
-        parts[-1] += "".join(f"\n\n- {line}" for line in order_of_table_5(measured))
+        parts[-1] += "".join(f"\n\n- {line}" for line in verdicts(measured))
     if len(measured.modes) > 1:
         parts.append(f"## Ways to train on labels\n\n{table_of_modes(measured)}")
         parts[-1] += "".join(f"\n\n- {line}" for line in what_modes_are(measured))

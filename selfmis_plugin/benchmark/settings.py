@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,6 @@ __all__ = [
     "further_keys",
     "given_file",
     "labelled_folder",
-    "source_of",
     "stage_checkpoint",
     "stage_file",
     "stage_name",
@@ -52,7 +50,8 @@ class Settings:
         A seed sets weights, order of records, and which records a fraction takes.
     modes
         How methods are judged: ``probe``, ``finetune`` and what methods add. A mode that another
-        starts from is run for it, and reported where it is asked for.
+        starts from, of the same method or of another, is run for it, and reported where it is
+        asked for.
     size
         ``full`` or ``small``: which configs.
     given
@@ -61,6 +60,8 @@ class Settings:
         Further config keys: for every training (``""``), or one stage or mode, by its name.
     workers
         Trainings at a time.
+    others
+        Methods that are no rows, and that rows may start from.
     """
 
     dest: Path
@@ -73,6 +74,16 @@ class Settings:
     given: Mapping[str, Path] = field(default_factory=dict)
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     workers: int = 1
+    others: Sequence[Method] = ()
+
+    def known(self, name: str) -> Method | None:
+        """Return the method of a name; None if there is none, as a row or beside them."""
+        named = (method for method in (*self.methods, *self.others) if method.name == name)
+        return next(named, None)
+
+    def names(self) -> list[str]:
+        """Return the names of all methods that are known."""
+        return list(dict.fromkeys(method.name for method in (*self.methods, *self.others)))
 
 
 @dataclass(frozen=True)
@@ -122,12 +133,6 @@ def stage_checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
     """Return where a stage's checkpoint is, or the file that takes its place."""
     given = given_file(settings, stage)
     return given or stage_run(settings, stage, seed) / "checkpoints" / stage.checkpoint
-
-
-def source_of(cell: Cell) -> Cell | None:
-    """Return the cell whose classifier *cell* starts from, if it does."""
-    mode = cell.method.modes[cell.mode].starts_from
-    return dataclasses.replace(cell, mode=mode) if mode else None
 
 
 def cell_file(settings: Settings, cell: Cell) -> Path:

@@ -14,6 +14,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from selfmis_plugin.benchmark.tables import Measured
 from selfmis_plugin.methods.method import PROBE, Method
+from selfmis_plugin.utils import markdown
 
 __all__ = ["CostPoint", "cost_points", "cost_table", "draw_costs"]
 
@@ -123,24 +124,21 @@ def cost_table(measured: Measured, report: Mapping[str, Any]) -> str:
         *("Method", "probe's AUC (95 % interval)", "ECGs read", "ms per ECG", "peak memory"),
         *("kept per ECG", "parameters (trained)", "GMac"),
     ]
-    lines = [_row(header), _row(["---"] * len(header))]
-    for point in points:
-        lines.append(
-            _row(
-                [
-                    point.title,
-                    _shown_auc(point),
-                    f"{point.records:,}",
-                    f"{point.milliseconds:.2f}",
-                    _mib(point.peak_mib, 0),
-                    _mib(point.kept_mib, 2),
-                    "-"
-                    if point.parameters is None
-                    else f"{point.parameters:,} ({point.trained_parameters:,})",
-                    "-" if point.gmac is None else f"{point.gmac:.3f}",
-                ]
-            )
-        )
+    rows = [
+        [
+            point.title,
+            _shown_auc(point),
+            f"{point.records:,}",
+            f"{point.milliseconds:.2f}",
+            _mib(point.peak_mib, 0),
+            _mib(point.kept_mib, 2),
+            "-"
+            if point.parameters is None
+            else f"{point.parameters:,} ({point.trained_parameters:,})",
+            "-" if point.gmac is None else f"{point.gmac:.3f}",
+        ]
+        for point in points
+    ]
     titles = {point.stage: point.title for point in points}
     sources = {
         method.title: [
@@ -171,7 +169,7 @@ def cost_table(measured: Measured, report: Mapping[str, Any]) -> str:
         for title, names in sources.items()
         if names
     ]
-    return "\n".join(lines) + "\n\n" + "\n".join(notes)
+    return markdown.table(header, rows) + "\n\n" + "\n".join(notes)
 
 
 def draw_costs(points: Sequence[CostPoint], path: Path) -> None:
@@ -215,7 +213,3 @@ def _shown_auc(point: CostPoint) -> str:
 
 def _mib(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:,.{digits}f} MiB"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -17,10 +17,13 @@ from selfmis_plugin.benchmark.settings import (
     stage_run,
 )
 from selfmis_plugin.benchmark.timed_training import train_timed
-from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints.contract import EmbedsPairs
+from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate
-from selfmis_plugin.methods.method import UNLABELLED, Stage
+from selfmis_plugin.methods.method import BEST, UNLABELLED, Stage
 from selfmis_plugin.utils.files import write_json
 
 __all__ = ["export_folder", "run_stage", "write_stage_export"]
@@ -49,12 +52,31 @@ def run_stage(settings: Settings, stage: Stage, seed: int) -> None:
         "checkpoint": last_checkpoint(run).relative_to(settings.dest).as_posix(),
         "records_seen": _records_seen(last_checkpoint(run), len(open_split(data, "train").rows)),
     }
-    # The host's own validate nothing.
-    if stage.data == UNLABELLED and stage.export is None:
-        best = best_checkpoint(run)
-        about["retrieval"] = evaluate(best, data, "valid")
-        about["valid_loss"] = read_checkpoint(best)["extra_state"].get("best")
+    # The host's own validate nothing, nor need a training whose last checkpoint is taken.
+    best = best_checkpoint(run)
+    if stage.export is None and (best.is_file() or stage.checkpoint == BEST):
+        about |= _validated(best, data, stage.data == UNLABELLED)
     write_json(done, about)
+
+
+def _validated(best: Path, data: Path, unlabelled: bool) -> dict[str, Any]:
+    """Return what the training measured of its best checkpoint and, where nothing but signals is
+    read, how well one lead finds the whole record if it embeds such pairs."""
+    checkpoint = read_checkpoint(best)
+    figures = mapping(mapping(checkpoint.get("task_state")).get("validation"))
+    about: dict[str, Any] = {"figures": dict(figures)}
+    if unlabelled:
+        if _embeds_pairs(best):
+            about["retrieval"] = evaluate(best, data, "valid")
+        about["valid_loss"] = checkpoint["extra_state"].get("best")
+    return about
+
+
+def _embeds_pairs(best: Path) -> bool:
+    try:
+        return isinstance(load_trained(best), EmbedsPairs)
+    except CheckpointError:
+        return False  # a method whose checkpoints have no reader is judged by its probe alone
 
 
 def write_stage_export(settings: Settings, stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""Tables 1, 3 and 5 of the SelfMIS paper from measured cells, the paper's figures beside them."""
+"""Tables 1, 3 and 5 of the paper from measured cells, the paper's figures beside them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 
 from selfmis_plugin.benchmark.paper import DATA, TABLE_1, TABLE_3, TABLE_5
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.methods.method import PROBE, ZERO_SHOT, Method
+from selfmis_plugin.methods.method import PROBE, ZERO_SHOT, Claim, Method, Mode
+from selfmis_plugin.utils import markdown
 
 #: Mean and standard deviation over seeds, the deviation None for one seed.
 Spread = tuple[float, float | None]
@@ -23,10 +24,18 @@ class Measured:
         What :func:`~selfmis_plugin.benchmark.infarction.run_infarction` returned.
     methods
         Its methods, in the order of the rows.
+    claims
+        What is put to the test by it.
     """
 
-    def __init__(self, report: Mapping[str, Any], methods: Sequence[Method]) -> None:
+    def __init__(
+        self,
+        report: Mapping[str, Any],
+        methods: Sequence[Method],
+        claims: Sequence[Claim] = (),
+    ) -> None:
         self.methods = list(methods)
+        self.claims = list(claims)
         self.cells: list[dict[str, Any]] = report["cells"]
         self.stages: list[dict[str, Any]] = report["stages"]
         # Where nothing is trained the fraction is 0; it is none to compare the others by.
@@ -52,12 +61,10 @@ class Measured:
         columns.append([cell["mi_auc"] for cell in cells])
         return [spread(column) for column in columns]
 
-    def difference(
-        self, first: tuple[str, str], second: tuple[str, str], fraction: float
-    ) -> list[float]:
-        """Return the mean AUC of the first minus the second's, each a method and mode, by seed."""
+    def difference(self, first: Mode, second: Mode, fraction: float) -> list[float]:
+        """Return the mean AUC of the first minus the second's by seed."""
         sides = [
-            {cell["seed"]: cell["mi_auc"] for cell in self.chosen(*side, fraction)}
+            {cell["seed"]: cell["mi_auc"] for cell in self.chosen(side.method, side.mode, fraction)}
             for side in (first, second)
         ]
         shared = sorted(sides[0].keys() & sides[1].keys())
@@ -94,30 +101,41 @@ def table_1(measured: Measured, mode: str = PROBE) -> str:
         if measured.chosen(method.name, mode, fraction) or method.name in measured.lacking
     ]
     marks = [_ranks([values[column] for _, values in rows]) for column in range(10)]
-    lines = [_row(["Method", *INFARCTION_TYPES, "Avg", "measured on"]), _rule(12)]
+    lines: list[list[str]] = []
     for index, (method, values) in enumerate(rows):
         cells = [
             _mark(_percent(value, with_spread=column == 9), marks[column][index])
             for column, value in enumerate(values)
         ]
-        lines.append(_row([method.title, *cells, measured.lacking.get(method.name, measured.data)]))
+        lines.append([method.title, *cells, measured.lacking.get(method.name, measured.data)])
         if mode == PROBE and method.paper is not None and method.paper in TABLE_1:
-            lines.append(_row(["", *map(_plain, TABLE_1[method.paper]), DATA]))
+            lines.append(["", *map(_plain, TABLE_1[method.paper]), DATA])
     chosen = [cell for method, _ in rows for cell in measured.chosen(method.name, mode, fraction)]
     if chosen:
         counts = [str(chosen[0]["positives"].get(name, 0)) for name in INFARCTION_TYPES]
-        lines.append(_row(["positives in the test split", *counts, "", ""]))
-    return "\n".join(lines)
+        lines.append(["positives in the test split", *counts, "", ""])
+    return markdown.table(["Method", *INFARCTION_TYPES, "Avg", "measured on"], lines)
 
 
-def table_3(measured: Measured, names: Sequence[str], mode: str = PROBE) -> str:
+def methods_of_table_3(measured: Measured) -> list[Method]:
+    """Return the methods that are compared on fractions, those first that others are compared
+    with."""
+    of_paper = {name for name, _ in TABLE_3}
+    others = [
+        method
+        for method in measured.methods
+        if not method.reference and (method.subject or method.paper in of_paper)
+    ]
+    return [*(method for method in measured.methods if method.reference), *others]
+
+
+def table_3(measured: Measured, mode: str = PROBE) -> str:
     """Return the nine types by fraction of the labels and method, and the gain over the first."""
-    by_name = {method.name: method for method in measured.methods}
-    methods = [by_name[name] for name in names if name in by_name]
+    methods = methods_of_table_3(measured)
     pairs = [(fraction, method) for fraction in measured.fractions for method in methods]
     columns = [measured.types(method.name, mode, fraction) for fraction, method in pairs]
     header = [f"{100 * fraction:g} % {method.title}" for fraction, method in pairs]
-    lines = [_row(["AUC", *header, "measured on"]), _rule(len(pairs) + 2)]
+    lines: list[list[str]] = []
     for row, name in enumerate((*INFARCTION_TYPES, "Avg")):
         cells = [_percent(column[row], with_spread=name == "Avg") for column in columns]
         best = [
@@ -125,28 +143,31 @@ def table_3(measured: Measured, names: Sequence[str], mode: str = PROBE) -> str:
             for fraction in measured.fractions
             for cell, rank in _of_fraction(pairs, fraction, cells, columns, row)
         ]
-        lines.append(_row([name, *best, measured.data]))
+        lines.append([name, *best, measured.data])
     paper = [TABLE_3.get((method.paper or "", fraction)) for fraction, method in pairs]
     if any(paper):
         cells = ["-" if figures is None else _plain(figures[-1]) for figures in paper]
-        lines.append(_row(["Avg", *cells, DATA]))
+        lines.append(["Avg", *cells, DATA])
     for method in methods[1:]:
         gains = []
         for fraction, other in pairs:
             shown = "-"
             if other is method:
-                first = (methods[0].name, mode)
-                shown = _signed(measured.difference((method.name, mode), first, fraction))
+                first = Mode(methods[0].name, mode)
+                shown = _signed(measured.difference(Mode(method.name, mode), first, fraction))
             gains.append(shown)
-        lines.append(_row([f"{method.title} minus {methods[0].title}", *gains, measured.data]))
-    return "\n".join(lines)
+        lines.append([f"{method.title} minus {methods[0].title}", *gains, measured.data])
+    return markdown.table(["AUC", *header, "measured on"], lines)
 
 
 def table_5(measured: Measured) -> str:
-    """Return retrieval, loss and mean AUC of SelfMIS without its parts."""
+    """Return retrieval, loss and mean AUC of a method without its parts.
+
+    A pre-training that embeds no pairs has no retrieval.
+    """
     fraction = measured.fractions[-1]
     header = ["Ablation", "R@1", "R@5", "R@10", "Loss", "Avg AUC", "measured on"]
-    lines = [_row(header), _rule(len(header))]
+    lines: list[list[str]] = []
     for method in measured.methods:
         if method.ablation is None or not measured.chosen(method.name, method.ablation, fraction):
             continue
@@ -156,21 +177,20 @@ def table_5(measured: Measured) -> str:
             for stage in measured.stages
             if method.encoder is not None and stage["stage"] == method.encoder.name
         ]
+        retrievals = [stage["retrieval"] for stage in stages if stage.get("retrieval")]
         ranks = [
-            _percent(spread(stage["retrieval"][key] for stage in stages), with_spread=True)
+            _percent(spread(found[key] for found in retrievals), with_spread=True)
             for key in ("r1", "r5", "r10")
         ]
-        loss = spread(stage["valid_loss"] for stage in stages)
+        loss = spread(stage.get("valid_loss") for stage in stages)
         shown = "-" if loss is None else f"{loss[0]:.4f}"
-        lines.append(
-            _row([method.title, *ranks, shown, _percent(auc, with_spread=True), measured.data])
-        )
+        lines.append([method.title, *ranks, shown, _percent(auc, with_spread=True), measured.data])
         if method.paper is not None and method.paper in TABLE_5:
             figures = TABLE_5[method.paper]
             cells = ["-" if f is None else f"{f:.4f}" if k == 3 else _plain(f)
                      for k, f in enumerate(figures)]  # fmt: skip
-            lines.append(_row(["", *cells, DATA]))
-    return "\n".join(lines)
+            lines.append(["", *cells, DATA])
+    return markdown.table(header, lines)
 
 
 def table_of_modes(measured: Measured) -> str:
@@ -178,7 +198,7 @@ def table_of_modes(measured: Measured) -> str:
 
     A mean over fewer types than others says so: it cannot be compared with them.
     """
-    lines = [_row(["Method", *measured.modes, "measured on"]), _rule(len(measured.modes) + 2)]
+    lines: list[list[str]] = []
     most = max((len(covered_types([cell])) for cell in measured.cells), default=0)
     for method in measured.methods:
         cells = []
@@ -188,8 +208,8 @@ def table_of_modes(measured: Measured) -> str:
             fewer = f" (of {types} types only)" if chosen and types < most else ""
             cells.append(_percent(spread(cell["mi_auc"] for cell in chosen), True) + fewer)
         if set(cells) != {"-"}:
-            lines.append(_row([method.title, *cells, measured.data]))
-    return "\n".join(lines)
+            lines.append([method.title, *cells, measured.data])
+    return markdown.table(["Method", *measured.modes, "measured on"], lines)
 
 
 def tables_of_zero_shot(measured: Measured) -> list[str]:
@@ -208,23 +228,24 @@ def tables_of_zero_shot(measured: Measured) -> list[str]:
         rows = [(method, ZERO_SHOT) for method in own]
         rows += [(m, PROBE) for m in measured.methods if measured.best_trained(m.name, PROBE)]
         header = ["Method", "labels", *types, f"Avg of these {len(types)}", "measured on"]
-        lines = [_row(header), _rule(len(header))]
+        lines: list[list[str]] = []
         for method, mode in rows:
             cells = measured.best_trained(method.name, mode)
             columns = [[cell["per_label"].get(name) for cell in cells] for name in types]
             of_seeds = [_mean_of_known(values) for values in zip(*columns, strict=True)]
             shown = [_percent(spread(values)) for values in columns]
             labels = "none" if mode == ZERO_SHOT else f"{100 * cells[0]['fraction']:g} %, {mode}"
-            row = [method.title, labels, *shown, _percent(spread(of_seeds), True), measured.data]
-            lines.append(_row(row))
+            mean = _percent(spread(of_seeds), True)
+            lines.append([method.title, labels, *shown, mean, measured.data])
+        text = markdown.table(header, lines)
         cells = measured.best_trained(own[0].name, ZERO_SHOT)
         for why, absent in (
             ("no output of the head names it", [n for n in rest if n not in cells[0]["per_label"]]),
             ("undefined in the test split", [n for n in rest if n in cells[0]["per_label"]]),
         ):
             if absent:
-                lines.append(f"\nIn no mean of this table, {why}: {', '.join(absent)}.")
-        tables.append("\n".join(lines))
+                text += f"\n\nIn no mean of this table, {why}: {', '.join(absent)}."
+        tables.append(text)
     return tables
 
 
@@ -243,26 +264,16 @@ def what_modes_are(measured: Measured) -> list[str]:
     return [f"{mode}: {about[mode]}" for mode in measured.modes if about.get(mode)]
 
 
-def order_of_table_5(measured: Measured) -> list[str]:
-    """Say whether the order of the paper's table 5 holds here, with the differences by seed."""
+def verdicts(measured: Measured) -> list[str]:
+    """Say of each claim that was measured whether it holds here, with the differences by seed."""
     fraction = measured.fractions[-1]
-    claims = (
-        ("alignment helps", ("selfmis", PROBE), ("without_alignment", "finetune")),
-        ("a pre-trained 12-lead encoder helps", ("selfmis", PROBE), ("selfmis_without_m", PROBE)),
-        ("a pre-trained lead-I encoder helps", ("selfmis", PROBE), ("selfmis_without_s", PROBE)),
-        (
-            "the 12-lead encoder's pre-training helps more than the lead-I encoder's",
-            ("selfmis_without_s", PROBE),
-            ("selfmis_without_m", PROBE),
-        ),
-    )
     lines = []
-    for text, first, second in claims:
-        values = measured.difference(first, second, fraction)
+    for claim in measured.claims:
+        values = measured.difference(claim.first, claim.second, fraction)
         if values:
             holds = "yes" if min(values) > 0 else "no" if max(values) < 0 else "not in every seed"
             each = ", ".join(f"{100 * value:+.2f}" for value in values)
-            lines.append(f"{text}: {holds} ({_signed(values)}; by seed {each})")
+            lines.append(f"{claim.text}: {holds} ({_signed(values)}; by seed {each})")
     return lines
 
 
@@ -308,11 +319,3 @@ def _signed(differences: Sequence[float]) -> str:
 
 def _plain(value: float) -> str:
     return f"{value:.2f}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _rule(columns: int) -> str:
-    return "|" + " --- |" * columns

@@ -6,9 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.cli.benchmarks import known_benchmarks
-from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.profiling.benchmark import BenchmarkError
 
 
@@ -24,6 +22,10 @@ def main(argv: Sequence[str]) -> int:
         command = commands.add_parser(name, help=benchmark.title, description=benchmark.title)
         benchmark.add_arguments(command)
     options = parser.parse_args(argv)
+    # Help should not wait for PyTorch.
+    from selfmis_plugin.checkpoints import CheckpointError
+    from selfmis_plugin.data.store import StoreError
+
     try:
         return benchmarks[options.benchmark].run(options)
     except (BenchmarkError, CheckpointError, StoreError, OSError) as error:

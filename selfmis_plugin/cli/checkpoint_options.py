@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from selfmis_plugin.benchmark.studies.study import Answer, write_answer
+if TYPE_CHECKING:
+    from selfmis_plugin.benchmark.studies.study import Answer
 
 __all__ = ["add_checkpoint_options", "hand_over"]
 
@@ -40,6 +42,8 @@ def add_checkpoint_options(parser: argparse.ArgumentParser, name: str, data: str
 
 def hand_over(answer: Answer, dest: Path) -> int:
     """Write and print a study's answer; return the exit status."""
+    from selfmis_plugin.benchmark.studies.study import write_answer
+
     paths = write_answer(answer, dest)
     print(answer.text)
     print("\n".join(map(str, paths)))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmis_plugin.demo.known import known_demos
+from selfmis_plugin.demo.demo import known_demos
 from selfmis_plugin.utils.arguments import positive, whole, workers
 
 _DEFAULT = "selfmis"
@@ -55,13 +54,13 @@ def main(argv: Sequence[str]) -> int:
     dest = options.dest or Path("outputs") / folder
     try:
         # The report names the host, and deciding on it may fail with all that a user should see.
-        run = importlib.import_module(demos[options.name].module)
+        from selfmis_plugin.demo.engines import CommandError, DemoError, run_demo
     except RuntimeError as error:
         print(f"selfmis demo: {error}", file=sys.stderr)
         return 2
     try:
-        run.run_demo(dest, options.seeds, options.scale, options.workers)
-    except (run.DemoError, run.CommandError) as error:
+        run_demo(demos[options.name], dest, options.seeds, options.scale, options.workers)
+    except (DemoError, CommandError) as error:
         print(f"selfmis demo: {error}", file=sys.stderr)
         return 1
     return 0

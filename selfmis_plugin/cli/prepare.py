@@ -14,9 +14,9 @@ from types import FrameType
 from typing import NoReturn
 
 from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordings, synthetic
+from selfmis_plugin.data.filter_names import NO_FILTER
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
-from selfmis_plugin.data.preprocessing import NO_FILTER
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.preparation.databases import known_databases
 from selfmis_plugin.preparation.listing import DatabaseError

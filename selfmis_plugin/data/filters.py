@@ -17,7 +17,8 @@ import numpy.typing as npt
 from scipy import signal as scipy_signal
 
 from selfmis_plugin.data.filter_kernels import filter_both_ways, minus_running_median
-from selfmis_plugin.data.preprocessing import ECGFOUNDER, NO_FILTER, PreprocessingError
+from selfmis_plugin.data.filter_names import ECGFOUNDER, NO_FILTER
+from selfmis_plugin.data.preprocessing import PreprocessingError
 
 POWER_LINE_HZ = 50.0
 QUALITY = 30.0

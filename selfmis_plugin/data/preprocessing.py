@@ -16,10 +16,6 @@ from scipy import signal as scipy_signal
 #: Microvolts in one unit of a recording, by the unit's name in lower case.
 MICROVOLTS: Mapping[str, float] = {"uv": 1.0, "mv": 1e3, "v": 1e6}
 
-#: Names of the filters that a store can be made with; selfmis_plugin.data.filters has them.
-NO_FILTER = "none"
-ECGFOUNDER = "ecgfounder"
-
 #: What int16 microvolts can hold; -32768 stays free, WFDB reads it as a missing sample.
 INT16_LIMIT = 32767
 #: WFDB's digital value for a missing sample in its 16-bit formats.

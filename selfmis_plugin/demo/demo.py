@@ -1,40 +1,27 @@
-"""What a demo is, and whose folder it runs in."""
+"""Which demos there are, and whose folder one runs in."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.methods.demo_plan import Demo
+from selfmis_plugin.utils import plugins
 from selfmis_plugin.utils.files import write_json
 
-__all__ = ["Demo", "DemoError", "claim"]
+__all__ = ["DemoError", "claim", "known_demos"]
 
 
 class DemoError(RuntimeError):
     """The demo cannot be run as asked."""
 
 
-@dataclass(frozen=True)
-class Demo:
-    """A demo of ``selfmis demo``.
-
-    Attributes
-    ----------
-    name
-        Name on the command line.
-    title
-        One line of help.
-    module
-        Module with ``run_demo(dest, seeds, scale, workers)``, imported when it is run: that
-        decides on the host. It raises DemoError or CommandError.
-    """
-
-    name: str
-    title: str
-    module: str
+def known_demos() -> dict[str, Demo]:
+    """Return the demos of all methods by name."""
+    demos = [module.DEMO for module in plugins.modules("demo")]
+    return {demo.name: demo for demo in demos}
 
 
 def claim(dest: Path, about: Mapping[str, Any]) -> None:

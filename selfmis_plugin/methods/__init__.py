@@ -2,9 +2,10 @@
 
 A folder holds all that a method is: its network, what the training toolkit registers (``model``,
 ``criterion``, ``task``), the reader of its checkpoints and its ``rows``, a module that defines
-``METHODS``. What the modules are called, and how a package elsewhere adds a method, says
-:mod:`selfmis_plugin.utils.plugins`. A file of your own with ``METHODS`` adds rows over what is
-there (``--methods-from FILE.py``).
+``METHODS`` and may define ``CLAIMS``, which the report puts to the test. It may have a ``demo``
+(:mod:`selfmis_plugin.methods.demo_plan`). What the modules are called, and how a package elsewhere
+adds a method, says :mod:`selfmis_plugin.utils.plugins`. A file of your own with ``METHODS`` adds
+rows over what is there (``--methods-from FILE.py``).
 """
 
 from __future__ import annotations
@@ -13,30 +14,39 @@ import importlib.metadata
 import importlib.util
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from selfmis_plugin.methods.method import Method
+from selfmis_plugin.methods.method import Claim, Method
 from selfmis_plugin.utils import plugins
 
-__all__ = ["known_methods"]
+__all__ = ["Rows", "known_claims", "known_methods", "known_rows"]
 
 #: The entry-point group of version 0.1, whose entries name modules with ``METHODS``.
 _FORMER_GROUP = "selfmis.methods"
 
 
-def known_methods(files: Sequence[Path] = ()) -> dict[str, Method]:
-    """Return the methods by name, in the order of the table.
+@dataclass(frozen=True)
+class Rows:
+    """The methods by name, in the order of the table, and what a report puts to the test."""
+
+    methods: dict[str, Method]
+    claims: tuple[Claim, ...]
+
+
+def known_rows(files: Sequence[Path] = ()) -> Rows:
+    """Return what the modules ``rows`` and files of the user define.
 
     Parameters
     ----------
     files
-        Python files of the user that define ``METHODS``; they are run.
+        Python files of the user that define ``METHODS``, and ``CLAIMS`` if they like; they are run.
 
     Raises
     ------
     ValueError
-        If two have one name, or a file is missing, cannot be run or defines none.
+        If two methods have one name, or a file is missing, cannot be run or defines none.
     PluginError
         If a package elsewhere cannot be imported.
     """
@@ -47,7 +57,20 @@ def known_methods(files: Sequence[Path] = ()) -> dict[str, Method]:
             if method.name in methods:
                 raise ValueError(f"{module.__name__}: a method {method.name!r} is there already")
             methods[method.name] = method
-    return dict(sorted(methods.items(), key=lambda item: item[1].paper is None))
+    return Rows(
+        dict(sorted(methods.items(), key=lambda item: item[1].paper is None)),
+        tuple(claim for module in modules for claim in getattr(module, "CLAIMS", ())),
+    )
+
+
+def known_methods(files: Sequence[Path] = ()) -> dict[str, Method]:
+    """Return the methods by name, in the order of the table; see :func:`known_rows`."""
+    return known_rows(files).methods
+
+
+def known_claims(files: Sequence[Path] = ()) -> tuple[Claim, ...]:
+    """Return what the methods' reports put to the test; see :func:`known_rows`."""
+    return known_rows(files).claims
 
 
 def _former_modules() -> list[ModuleType]:

@@ -63,6 +63,18 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Mode:
+    """A method as one of its modes judges it, by their names: another method's may be meant."""
+
+    method: str
+    mode: str
+
+
+#: What a classifier starts from: a stage, another method's classifier, or the own mode of a name.
+Source = Stage | Mode | str
+
+
+@dataclass(frozen=True)
 class Classifier:
     """How a method's encoder is trained and judged on labels.
 
@@ -74,10 +86,13 @@ class Classifier:
     overrides
         Further config keys.
     encoder_key
-        Config key that takes the encoder's checkpoint.
+        Config key that takes the checkpoint of the method's encoder.
     starts_from
-        Mode of the same method whose best checkpoint ``encoder_key`` takes in place of the
-        encoder's: the second of two stages. It is run too where it is not asked for.
+        A mode, of the same method by its name or another's as a :class:`Mode`, whose best
+        checkpoint ``encoder_key`` takes in place of the encoder's: the second of two stages. Or,
+        for a classifier that needs several checkpoints, sources by config key; ``encoder_key``
+        takes the encoder's beside them unless it is one of them. Classifiers that are named are
+        those of the same seed and fraction; they are run too where nobody asks for them.
     about
         What the mode is, in a few words for the report.
     """
@@ -85,8 +100,16 @@ class Classifier:
     config: str | None
     overrides: Mapping[str, object] = field(default_factory=dict)
     encoder_key: str = "model.encoder_checkpoint"
-    starts_from: str | None = None
+    starts_from: str | Mode | Mapping[str, Source] | None = None
     about: str = ""
+
+    def sources(self) -> Mapping[str, Source]:
+        """Return by config key what ``starts_from`` names."""
+        if self.starts_from is None:
+            return {}
+        if isinstance(self.starts_from, str | Mode):
+            return {self.encoder_key: self.starts_from}
+        return self.starts_from
 
 
 PROBE, FINETUNE, ZERO_SHOT = "probe", "finetune", "zero_shot"
@@ -108,9 +131,13 @@ class Method:
     modes
         How it is judged, by name: ``probe``, ``finetune``, ``zero_shot`` and what a method adds.
     paper
-        Name of its row in the paper's table 1 or table 5, if it has one.
+        Name of its row in the paper's tables, if it has one.
     ablation
         For rows of table 5: the mode that table is about.
+    reference
+        Whether the table of fractions compares the others with it.
+    subject
+        Whether the comparison of costs is about it.
     """
 
     name: str
@@ -119,14 +146,31 @@ class Method:
     modes: Mapping[str, Classifier]
     paper: str | None = None
     ablation: str | None = None
+    reference: bool = False
+    subject: bool = False
 
     def stages(self) -> Iterator[Stage]:
-        """Yield the stages that the method needs, each after what it starts from."""
+        """Yield the stages of the encoder and those that classifiers name, each after what it
+        starts from; one that several need comes again."""
         if self.encoder is not None:
-            yield from _closure(self.encoder)
+            yield from with_its_sources(self.encoder)
+        for classifier in self.modes.values():
+            for source in classifier.sources().values():
+                if isinstance(source, Stage):
+                    yield from with_its_sources(source)
 
 
-def _closure(stage: Stage) -> Iterator[Stage]:
+def with_its_sources(stage: Stage) -> Iterator[Stage]:
+    """Yield what a stage starts from, and the stage after it."""
     for source in stage.starts_from.values():
-        yield from _closure(source)
+        yield from with_its_sources(source)
     yield stage
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a report puts to the test: that the first is better than the second."""
+
+    text: str
+    first: Mode
+    second: Mode

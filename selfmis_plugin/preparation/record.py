@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.data.filter_names import NO_FILTER
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS, lead_mask
 from selfmis_plugin.data.preprocessing import (
     MISSING_INT16,
-    NO_FILTER,
     PreprocessingError,
     centre,
     crop_or_pad,

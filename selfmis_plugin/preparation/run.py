@@ -12,8 +12,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from selfmis_plugin.data.filter_names import NO_FILTER
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.data.preprocessing import NO_FILTER
 from selfmis_plugin.data.recording import Reader, RecordError
 from selfmis_plugin.data.store.writer import StoreLayout, check_dest, warn_of_disk
 from selfmis_plugin.preparation.assembly import assemble

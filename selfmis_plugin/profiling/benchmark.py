@@ -6,6 +6,9 @@ import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
+#: Encoders that benchmarks measure: ECGFounder's, and that of the configs for a CPU.
+SIZES = ("full", "small")
+
 
 class BenchmarkError(ValueError):
     """A benchmark cannot be run as asked; the message says what to do."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from pathlib import Path
 
 import psutil
 import torch
+
+from selfmis_plugin.profiling.benchmark import BenchmarkError
+from selfmis_plugin.utils.arguments import usable_cores
+
+__all__ = ["chosen_device", "describe_machine"]
 
 
 def describe_machine() -> dict[str, str]:
@@ -25,11 +29,17 @@ def describe_machine() -> dict[str, str]:
     return facts
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def chosen_device(asked: str | None) -> str:
+    """Return ``cpu`` or ``cuda``: what was asked for, or a GPU where there is one.
+
+    Raises
+    ------
+    BenchmarkError
+        If a GPU is asked for, and none is found.
+    """
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise BenchmarkError("--device cuda: no CUDA GPU is found here; use --device cpu")
+    return asked or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _processor() -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 import psutil
 import wfdb
 
+from selfmis_plugin.data.filter_names import ECGFOUNDER, NO_FILTER
 from selfmis_plugin.data.filters import ecgfounder_filter_reference
-from selfmis_plugin.data.preprocessing import ECGFOUNDER, NO_FILTER, to_int16
+from selfmis_plugin.data.preprocessing import to_int16
 from selfmis_plugin.preparation.databases.mimic_iv_ecg import list_records
 from selfmis_plugin.preparation.run import prepare_database
 from selfmis_plugin.profiling.timing import Speed, compare

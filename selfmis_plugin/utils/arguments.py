@@ -50,9 +50,14 @@ def workers(text: str) -> int:
 
 def default_workers() -> int:
     """Return the number of processes to use if none is asked for."""
+    return min(_MOST_WORKERS, usable_cores())
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
-        return min(_MOST_WORKERS, len(os.sched_getaffinity(0)))
-    return min(_MOST_WORKERS, os.cpu_count() or 1)
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def positive(text: str) -> float:

@@ -17,7 +17,7 @@ In it, and in folders below it, modules of these names are found, as in the fold
 ``rows``
     ``METHODS``, ``CLAIMS``: rows of the benchmark (:mod:`selfmis_plugin.methods.method`);
 ``demo``
-    ``DEMO``: a demo of ``selfmis demo`` (:mod:`selfmis_plugin.demo`).
+    ``DEMO``: a demo of ``selfmis demo`` (:mod:`selfmis_plugin.methods.demo_plan`).
 
 A folder ``configs`` in the package holds YAML files that ``--config-name`` finds. Names are looked
 up without importing anything; a module is imported when somebody needs what it adds.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from selfmis_plugin.benchmark.studies.study import Answer, markdown_table
+from selfmis_plugin.benchmark.studies.study import Answer
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.evaluation.lead_models import (
     embed_leads,
@@ -17,6 +17,7 @@ from selfmis_plugin.evaluation.lead_models import (
     untrained_network,
 )
 from selfmis_plugin.metrics.lead_correlation import LeadCorrelation, correlate_leads
+from selfmis_plugin.utils import markdown
 from selfmis_plugin.visualization.lead_matrix import draw_lead_matrices
 
 __all__ = ["MODEL", "UNTRAINED", "correlation_study"]
@@ -100,8 +101,8 @@ def _text(found: Mapping[str, LeadCorrelation], records: int) -> str:
         for lead, row in zip(last.leads, last.centred.same, strict=True)
     ]
     return (
-        f"{_DEFINITION} {records} records.\n\n{markdown_table(header, rows)}\n"
-        f"Centred, aligned:\n\n{markdown_table(['', *last.leads], matrix)}"
+        f"{_DEFINITION} {records} records.\n\n{markdown.table(header, rows)}\n\n"
+        f"Centred, aligned:\n\n{markdown.table(['', *last.leads], matrix)}\n"
     )
 
 

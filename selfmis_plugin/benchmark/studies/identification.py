@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from selfmis_plugin.benchmark.studies.study import Answer, markdown_table
+from selfmis_plugin.benchmark.studies.study import Answer
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.encoders import load_encoder
 from selfmis_plugin.data.splits import Split, open_split
@@ -25,6 +25,7 @@ from selfmis_plugin.evaluation.lead_models import (
 from selfmis_plugin.metrics.beats import average_beats
 from selfmis_plugin.metrics.identification import OTHERS, RULES, Identification, identify
 from selfmis_plugin.nn.inputs import Preparation
+from selfmis_plugin.utils import markdown
 
 __all__ = ["BEAT", "MODEL", "RANDOM", "WHOLE", "identification_study"]
 
@@ -174,7 +175,8 @@ def _text(found: Mapping[str, Mapping[str, Identification]], database: str, lead
         parts.append(
             f"{_RULES[rule]}; {any_of.probes} probes, {any_of.persons} persons, "
             f"{any_of.left_out} with one recording left out\n\n"
-            + markdown_table(["nearest neighbour of", "rank 1", "rank 5"], rows)
+            + markdown.table(["nearest neighbour of", "rank 1", "rank 5"], rows)
+            + "\n"
         )
     return "\n".join(parts)
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from selfmis_plugin.benchmark.studies.study import Answer, markdown_table
+from selfmis_plugin.benchmark.studies.study import Answer
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.evaluation.lead_models import (
@@ -31,6 +31,7 @@ from selfmis_plugin.metrics.lead_synthesis import (
     nearest_ecg,
     score,
 )
+from selfmis_plugin.utils import markdown
 from selfmis_plugin.visualization.synthesis import draw_synthesis
 
 __all__ = ["BASELINES", "MODEL", "reconstruction_study"]
@@ -190,7 +191,7 @@ def _text(
             + [f"{value:.2f}" for value in getattr(fit, key)]
             for name, fit in fits.items()
         ]
-        parts.append(markdown_table([title, f"mean without {lead}", *leads], rows))
+        parts.append(markdown.table([title, f"mean without {lead}", *leads], rows) + "\n")
     parts += [
         f"- the {MODEL} {_verdict(of)} the {name}: {of['value']:+.3f} of correlation "
         f"(95 % interval over patients {of['low']:+.3f} to {of['high']:+.3f})"

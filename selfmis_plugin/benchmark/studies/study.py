@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from selfmis_plugin.utils.files import whole_file, write_json
 
-__all__ = ["Answer", "markdown_table", "write_answer"]
+__all__ = ["Answer", "write_answer"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,3 @@ def write_answer(answer: Answer, dest: Path) -> list[Path]:
     paths.append(dest / f"{answer.name}.json")
     write_json(paths[-1], dict(answer.figures))
     return paths
-
-
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"

@@ -1,7 +1,8 @@
 """What ``selfmis benchmark`` measures, a module each, which defines ``BENCHMARK``.
 
-To add a benchmark, add a file. What the modules need of a toolkit they import when they are run:
-most benchmarks need none.
+To add a benchmark, add a file. It has the options, and prints what they ask for; what measures lies
+in :mod:`selfmis_plugin.profiling` or :mod:`selfmis_plugin.benchmark` and is imported when it is
+run: help should wait neither for PyTorch nor for a toolkit, which most benchmarks do not need.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from selfmis_plugin.benchmark.studies.correlation import correlation_study
 from selfmis_plugin.cli.checkpoint_options import add_checkpoint_options, hand_over
 from selfmis_plugin.profiling.benchmark import Benchmark
 
@@ -16,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Correlate, write and print; return the exit status."""
+    from selfmis_plugin.benchmark.studies.correlation import correlation_study
+
     answer = correlation_study(
         options.checkpoint, options.data, options.split, dict(options.against)
     )

@@ -4,63 +4,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
 
-from selfmis_plugin.data.store import Store
 from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
-from selfmis_plugin.profiling.machine import describe_machine, usable_cores
-from selfmis_plugin.profiling.mimic_folder import write_mat_files, write_mimic_folder
-from selfmis_plugin.profiling.preparation_speed import (
-    Preparation,
-    filtered_speeds,
-    grow,
-    preparation_speeds,
-    preparing,
-)
-from selfmis_plugin.profiling.timing import Speed, ratio
+from selfmis_plugin.utils.arguments import usable_cores
 from selfmis_plugin.utils.files import write_json
 
-#: Records of MIMIC-IV-ECG 1.0.
-MIMIC_RECORDS = 800_035
-
-_RATIOS = {
-    "prepare_vs_wfdb": ("prepare", "wfdb"),
-    "prepare_filtered_vs_reference": ("prepare_filtered", "filter_reference"),
-    "read12_vs_mat": ("read12", "mat12"),
-    "read1_vs_mat": ("read1", "mat1"),
-    "read12_normalised_vs_mat": ("read_normalised12", "mat12"),
-    "read1_normalised_vs_mat": ("read_normalised1", "mat1"),
-    "read12_vs_map": ("read12", "map12"),
-    "read1_vs_map": ("read1", "map1"),
-}
-_WAYS = {
-    "wfdb": "wfdb.rdrecord alone",
-    "prepare": "selfmis prepare, read to store",
-    "filter_reference": "wfdb and ECGFounder's filter in SciPy",
-    "prepare_filtered": "selfmis prepare --filter ecgfounder",
-    "mat12": ".mat as fairseq-signals, 12 leads",
-    "read12": "batches of 128, 12 leads, int16",
-    "read_normalised12": "  with z-score on the CPU",
-    "map12": "  memory map in order (limit)",
-    "mat1": ".mat as fairseq-signals, lead I",
-    "read1": "batches of 128, lead I, int16",
-    "read_normalised1": "  with z-score on the CPU",
-    "map1": "  memory map in order (limit)",
-}
-_REFERENCES = {
-    "prepare": "prepare_vs_wfdb",
-    "prepare_filtered": "prepare_filtered_vs_reference",
-    "read12": "read12_vs_mat",
-    "read_normalised12": "read12_normalised_vs_mat",
-    "read1": "read1_vs_mat",
-    "read_normalised1": "read1_normalised_vs_mat",
-}
+if TYPE_CHECKING:
+    from selfmis_plugin.profiling.data_speed import ReadingSpeeds
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -96,9 +51,13 @@ def run(options: argparse.Namespace) -> int:
     """Measure, print the table and write the figures."""
     if min(options.records, options.rounds, options.workers) < 1 or not options.seconds > 0:
         raise BenchmarkError("--records, --rounds, --workers and --seconds must be above zero")
+    from selfmis_plugin.profiling.data_speed import compare_speeds, growth
+    from selfmis_plugin.profiling.machine import describe_machine
+    from selfmis_plugin.profiling.mimic_folder import write_mimic_folder
+
     # Importing a toolkit turns every library's log on: wfdb opens files through the first of these,
     # the second compiles the filter.
-    reading = None if options.growth else _reading()
+    reading = None if options.growth else _reading_speeds()
     for name in ("fsspec", "numba"):
         logging.getLogger(name).setLevel(logging.WARNING)
     machine = describe_machine()
@@ -106,8 +65,8 @@ def run(options: argparse.Namespace) -> int:
     with _folder(options.folder) as folder:
         records = write_mimic_folder(folder / "mimic-iv-ecg", options.records, options.seconds)
         print(f"{len(records):,} records of {options.seconds:g} s, 12 leads, 500 Hz, format 16")
-        figures = _compare(folder, records, options.rounds, reading) if reading else {}
-        figures |= _growth(folder, len(records), options.workers, by_workers=not options.growth)
+        figures = compare_speeds(folder, records, options.rounds, reading) if reading else {}
+        figures |= growth(folder, len(records), options.workers, by_workers=not options.growth)
     if options.json:
         described = {"records": len(records), "seconds": options.seconds}
         write_json(options.json, {"machine": machine, **described, **figures})
@@ -123,85 +82,13 @@ def _folder(kept: Path | None) -> Iterator[Path]:
         yield Path(name)
 
 
-def _reading() -> ModuleType:
-    """Return the part that reads through the plugin's data set, which is one of the host's."""
+def _reading_speeds() -> ReadingSpeeds:
+    """Return what reads through the plugin's data set, which is one of the host's."""
     try:
-        return importlib.import_module("selfmis_plugin.profiling.reading_speed")
+        from selfmis_plugin.profiling.reading_speed import reading_speeds
     except RuntimeError as error:
         raise BenchmarkError(str(error)) from error
-
-
-def _compare(
-    folder: Path, records: Sequence[Path], rounds: int, reading: ModuleType
-) -> dict[str, Any]:
-    database = folder / "mimic-iv-ecg"
-    speeds = preparation_speeds(database, records, folder, rounds)
-    speeds |= filtered_speeds(database, records, folder, rounds)
-    preparing(database, folder / "store")()
-    store = Store.open(folder / "store")
-    speeds |= reading.reading_speeds(store, write_mat_files(folder / "mat", store), rounds)
-    ratios = {name: ratio(speeds, *pair) for name, pair in _RATIOS.items()}
-    _print_speeds(speeds, ratios)
-    rates = {
-        name: {"median": speed.median, "slowest": speed.spread[0], "fastest": speed.spread[1]}
-        for name, speed in speeds.items()
-    }
-    return {**ratios, "records_per_second": rates}
-
-
-def _print_speeds(speeds: Mapping[str, Speed], ratios: Mapping[str, float]) -> None:
-    print(f"\n{'one core, warm':38}{'records/s':>12}{'slowest - fastest':>22}{'ratio':>9}")
-    for name, words in _WAYS.items():
-        speed = speeds[name]
-        spread = " - ".join(f"{value:,.0f}" for value in speed.spread)
-        times = f"{ratios[_REFERENCES[name]]:.1f} x" if name in _REFERENCES else ""
-        print(f"{words:38}{speed.median:12,.0f}{spread:>22}{times:>9}")
-
-
-def _growth(folder: Path, records: int, most_workers: int, by_workers: bool) -> dict[str, Any]:
-    """Prepare more and more records, then with more and more processes."""
-    database = folder / "mimic-iv-ecg"
-    sizes = sorted({max(1, records // 4), max(1, records // 2), records})
-    print(f"\n{'preparation':38}{'records/s':>12}{'peak memory':>14}{'800,035 records':>18}")
-    workers = 1 if by_workers else most_workers
-    by_size = _shown(grow(database, folder, sizes, workers))
-    steps: list[int] = []
-    if by_workers:
-        steps = sorted({*(2**k for k in range(1, most_workers.bit_length())), most_workers} - {1})
-    scaled = [by_size[-1]] if workers == 1 else []
-    for step in steps:
-        preparing(database, folder / "started", workers=step)()  # the processes have to start
-        scaled += _shown(grow(database, folder, [records], step))
-    return {
-        "growth_records": [_figures(one) for one in by_size],
-        "growth_workers": [_figures(one) for one in scaled],
-        "projected_hours_800035": {str(one.workers): _hours(one) for one in [by_size[-1], *scaled]},
-    }
-
-
-def _shown(preparations: Iterator[Preparation]) -> list[Preparation]:
-    done = []
-    for one in preparations:
-        what = f"{one.records:,} records, {one.workers} worker{'s' * (one.workers > 1)}"
-        memory = f"{one.peak_memory / 2**20:,.0f} MiB"
-        print(f"{what:38}{one.rate:12,.0f}{memory:>14}{_hours(one):16.2f} h", flush=True)
-        done.append(one)
-    return done
-
-
-def _hours(one: Preparation) -> float:
-    return MIMIC_RECORDS / one.rate / 3600
-
-
-def _figures(one: Preparation) -> dict[str, float]:
-    return {
-        "records": one.records,
-        "workers": one.workers,
-        "seconds": one.seconds,
-        "records_per_second": one.rate,
-        "peak_memory_bytes": one.peak_memory,
-        "projected_hours_800035": _hours(one),
-    }
+    return reading_speeds
 
 
 BENCHMARK = Benchmark(

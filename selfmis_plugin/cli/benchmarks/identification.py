@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from selfmis_plugin.benchmark.studies.identification import identification_study
 from selfmis_plugin.cli.checkpoint_options import add_checkpoint_options, hand_over
 from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
 
@@ -19,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Identify, write and print; return the exit status."""
+    from selfmis_plugin.benchmark.studies.identification import identification_study
+
     try:
         answer = identification_study(
             options.checkpoint, options.data, options.split, options.lead, dict(options.against)

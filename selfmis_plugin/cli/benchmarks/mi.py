@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods import Rows, known_methods, known_rows
 from selfmis_plugin.methods.method import (
     ARCHIVE,
     FINETUNE,
@@ -18,7 +17,7 @@ from selfmis_plugin.methods.method import (
     ZERO_SHOT,
     Method,
 )
-from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
+from selfmis_plugin.profiling.benchmark import SIZES, Benchmark, BenchmarkError
 from selfmis_plugin.utils.arguments import known_names, share, workers
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
@@ -78,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", type=_seeds, default=(1,), help="number of seeds (default: 1)")
     parser.add_argument(
-        "--size", choices=("full", "small"), default="full", help="which configs (default: full)"
+        "--size", choices=SIZES, default="full", help="which configs (default: full)"
     )
     parser.add_argument(
         "--set",
@@ -98,56 +97,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run what is not done yet, and write the report; return the exit status."""
-    methods = _methods(options.methods, options.methods_from)
+    rows = _rows(options.methods_from)
+    methods = _chosen_methods(options.methods, rows)
     modes = chosen_modes(options.modes, methods)
     # The host is only needed, and only looked for, here.
     try:
-        infarction = importlib.import_module("selfmis_plugin.benchmark.infarction")
-        cohort = importlib.import_module("selfmis_plugin.benchmark.cohort")
-        costs = importlib.import_module("selfmis_plugin.profiling.trainings.stage_costs")
-        reports = importlib.import_module("selfmis_plugin.benchmark.report")
+        from selfmis_plugin.benchmark.infarction import (
+            CommandError,
+            InfarctionError,
+            Settings,
+            run_infarction,
+        )
+        from selfmis_plugin.benchmark.report import write_infarction_report
+        from selfmis_plugin.profiling.trainings.stage_costs import costs_of_stages
     except RuntimeError as error:
         raise BenchmarkError(str(error)) from error
     dest = options.dest.resolve()
-    data = {LABELLED: options.data, UNLABELLED: options.unlabelled, ARCHIVE: options.archive}
-    if options.synthetic:
-        if any(data.values()):
-            raise BenchmarkError("--synthetic brings all data: leave out the folders")
-        workers = max(1, os.cpu_count() or 1)
-        stores = cohort.make_cohort(dest, *SYNTHETIC, workers)
-        data = {
-            LABELLED: cohort.write_study(dest / "study", stores[cohort.STUDY]),
-            UNLABELLED: stores[cohort.UNLABELLED],
-            ARCHIVE: stores[cohort.ARCHIVE],
-        }
-    if data[LABELLED] is None:
-        raise BenchmarkError("give labelled records with --data, or --synthetic to make some")
     overrides: dict[str, dict[str, object]] = {}
     for where, key, value in options.overrides:
         overrides.setdefault(where, {})[key] = value
-    given = {
-        name: path.resolve()
-        for name in _replaceable(known_methods().values())
-        if (path := getattr(options, name)) is not None
-    }
-    settings = infarction.Settings(
+    settings = Settings(
         dest=dest,
         methods=methods,
-        data={role: path.resolve() for role, path in data.items() if path is not None},
+        data=_data(options, dest),
         fractions=options.fractions,
         seeds=options.seeds,
         modes=modes,
         size=options.size,
-        given=given,
+        given=_given(options),
         overrides=overrides,
         workers=options.workers,
+        others=list(rows.methods.values()),
     )
     try:
-        report = infarction.run_infarction(settings)
-    except (infarction.InfarctionError, infarction.CommandError) as error:
+        report = run_infarction(settings)
+    except (InfarctionError, CommandError) as error:
         raise BenchmarkError(str(error)) from error
-    report["costs"] = costs.costs_of_stages(dest, report["stages"], methods)
-    print(reports.write_infarction_report(dest, report, methods))
+    report["costs"] = costs_of_stages(dest, report["stages"], rows.methods.values())
+    print(write_infarction_report(dest, report, methods, rows.claims))
     print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'cells.csv'}")
     if report["failed"]:
         raise BenchmarkError(
@@ -157,16 +144,48 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _methods(text: str | None, files: Sequence[Path]) -> list[Method]:
-    """Methods by their names, which are only known once the user's files were run."""
+def _data(options: argparse.Namespace, dest: Path) -> dict[str, Path]:
+    """Return the folders of the data by role; a synthetic cohort is made first."""
+    from selfmis_plugin.benchmark import cohort
+
+    data = {LABELLED: options.data, UNLABELLED: options.unlabelled, ARCHIVE: options.archive}
+    if options.synthetic:
+        if any(data.values()):
+            raise BenchmarkError("--synthetic brings all data: leave out the folders")
+        stores = cohort.make_cohort(dest, *SYNTHETIC, max(1, os.cpu_count() or 1))
+        data = {
+            LABELLED: cohort.write_study(dest / "study", stores[cohort.STUDY]),
+            UNLABELLED: stores[cohort.UNLABELLED],
+            ARCHIVE: stores[cohort.ARCHIVE],
+        }
+    if data[LABELLED] is None:
+        raise BenchmarkError("give labelled records with --data, or --synthetic to make some")
+    return {role: path.resolve() for role, path in data.items() if path is not None}
+
+
+def _given(options: argparse.Namespace) -> dict[str, Path]:
+    """Return the user's files that take the place of stages."""
+    return {
+        name: path.resolve()
+        for name in _replaceable(known_methods().values())
+        if (path := getattr(options, name)) is not None
+    }
+
+
+def _rows(files: Sequence[Path]) -> Rows:
     try:
-        methods = known_methods(files)
-        names = tuple(methods) if text is None else known_names(tuple(methods))(text)
-    except argparse.ArgumentTypeError as error:
-        raise BenchmarkError(f"--methods: {error}") from error
+        return known_rows(files)
     except ValueError as error:
         raise BenchmarkError(str(error)) from error
-    return [method for name, method in methods.items() if name in names]
+
+
+def _chosen_methods(text: str | None, rows: Rows) -> list[Method]:
+    """Return methods by their names, which are only known once the user's files were run."""
+    try:
+        names = tuple(rows.methods) if text is None else known_names(tuple(rows.methods))(text)
+    except argparse.ArgumentTypeError as error:
+        raise BenchmarkError(f"--methods: {error}") from error
+    return [method for name, method in rows.methods.items() if name in names]
 
 
 def chosen_modes(text: str | None, methods: Sequence[Method]) -> tuple[str, ...]:

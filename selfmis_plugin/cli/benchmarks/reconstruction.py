@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from selfmis_plugin.benchmark.studies.reconstruction import reconstruction_study
 from selfmis_plugin.cli.checkpoint_options import add_checkpoint_options, hand_over
 from selfmis_plugin.profiling.benchmark import Benchmark
 
@@ -23,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Reconstruct, write and print; return the exit status."""
+    from selfmis_plugin.benchmark.studies.reconstruction import reconstruction_study
+
     answer = reconstruction_study(
         options.checkpoint,
         options.data,

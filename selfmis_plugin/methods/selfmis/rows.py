@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from selfmis_plugin.methods.method import FINETUNE, LEAD_I, PROBE, UNLABELLED, Method, Stage
+from selfmis_plugin.methods.method import (
+    FINETUNE,
+    LEAD_I,
+    PROBE,
+    UNLABELLED,
+    Claim,
+    Method,
+    Mode,
+    Stage,
+)
 from selfmis_plugin.methods.supervised.rows import MULTI_LEAD, SINGLE_LEAD
 from selfmis_plugin.methods.ways import finetune, probe, ways
 
@@ -27,6 +36,7 @@ METHODS = (
         ways(LEAD_I),
         paper="SelfMIS (Ours)",
         ablation=PROBE,
+        subject=True,
     ),
     Method(
         "selfmis_without_s",
@@ -59,5 +69,20 @@ METHODS = (
         {FINETUNE: finetune(LEAD_I)},
         paper="w/o Alignment",
         ablation=FINETUNE,
+    ),
+)
+
+_WHOLE = Mode("selfmis", PROBE)
+_WITHOUT_S, _WITHOUT_M = Mode("selfmis_without_s", PROBE), Mode("selfmis_without_m", PROBE)
+
+#: The order of the paper's table 5.
+CLAIMS = (
+    Claim("alignment helps", _WHOLE, Mode("without_alignment", FINETUNE)),
+    Claim("a pre-trained 12-lead encoder helps", _WHOLE, _WITHOUT_M),
+    Claim("a pre-trained lead-I encoder helps", _WHOLE, _WITHOUT_S),
+    Claim(
+        "the 12-lead encoder's pre-training helps more than the lead-I encoder's",
+        _WITHOUT_S,
+        _WITHOUT_M,
     ),
 )

@@ -30,6 +30,7 @@ METHODS = (
         SINGLE_LEAD,
         {PROBE: probe(LEAD_I), FINETUNE: finetune(LEAD_I), **AS_IT_IS},
         paper="ECGFounder",
+        reference=True,
     ),
     Method(
         "random_encoder",

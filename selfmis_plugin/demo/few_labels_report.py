@@ -1,11 +1,11 @@
-"""The demo's table and picture."""
+"""The table and picture of a demo on few labels."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import platform
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import numpy as np
 from selfmis_plugin import toolkit
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, Sizes
+from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes
+from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_file, write_json
 
 matplotlib.use("Agg")
@@ -24,12 +25,18 @@ from matplotlib import pyplot as plt
 
 
 def write_report(
-    dest: Path, cells: Sequence[dict[str, Any]], sizes: Sizes, seconds: float
+    plan: FewLabels,
+    dest: Path,
+    cells: Sequence[dict[str, Any]],
+    sizes: FewLabelsSizes,
+    seconds: float,
 ) -> dict[str, Any]:
     """Write ``report.json``, ``report.md`` and ``report.png``.
 
     Parameters
     ----------
+    plan
+        The demo.
     dest
         Folder to write into.
     cells
@@ -45,9 +52,8 @@ def write_report(
         What ``report.json`` holds.
     """
     report = {
-        "rows": {row: _row(cells, row) for row in ROWS},
-        "retrieval": _retrieval(cells, "selfmis"),
-        "retrieval_from_supervised": _retrieval(cells, "selfmis_from_supervised"),
+        "rows": {row: _row(cells, row, what) for row, what in plan.rows.items()},
+        **{plan.retrieval_keys[name]: _retrieval(cells, name) for name in plan.retrievals},
         "seed": cells[0]["seed"],
         "seeds": [cell["seed"] for cell in cells],
         "seconds": round(seconds, 1),
@@ -62,12 +68,14 @@ def write_report(
         "data": "synthetic cohort",
         "sizes": asdict(sizes),
     }
+    retrievals = {name: report[plan.retrieval_keys[name]] for name in plan.retrievals}
+    text = _markdown(report, retrievals)
     write_json(dest / "report.json", report)
     with whole_file(dest / "report.md") as path:
-        path.write_text(_markdown(report), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     with whole_file(dest / "report.png") as path:
-        _draw(report, path)
-    print(_markdown(report))
+        _draw(report, retrievals, path)
+    print(text)
     print(f"{dest / 'report.json'}\n{dest / 'report.md'}\n{dest / 'report.png'}")
     return report
 
@@ -82,11 +90,11 @@ def _sd(values: Sequence[float | None]) -> float | None:
     return statistics.stdev(known) if len(known) > 1 else None
 
 
-def _row(cells: Sequence[dict[str, Any]], row: str) -> dict[str, Any]:
+def _row(cells: Sequence[dict[str, Any]], row: str, what: str) -> dict[str, Any]:
     figures = [cell["rows"][row] for cell in cells]
     labels = figures[0]["per_label"]
     return {
-        "what": ROWS[row],
+        "what": what,
         "mi_auc": _mean([f["mi_auc"] for f in figures]),
         "mi_auc_sd": _sd([f["mi_auc"] for f in figures]),
         "mi_auc_by_seed": [f["mi_auc"] for f in figures],
@@ -106,59 +114,68 @@ def _retrieval(cells: Sequence[dict[str, Any]], name: str) -> dict[str, Any]:
     }
 
 
-def _markdown(report: dict[str, Any]) -> str:
+def _markdown(report: dict[str, Any], retrievals: Mapping[str, Any]) -> str:
     seeds = len(report["seeds"])
     sizes = report["sizes"]
     test = next(iter(report["rows"].values()))["records"]
-    types = " | ".join(INFARCTION_TYPES)
     lines = [
         f"Synthetic cohort, {report['host']}, {seeds} seed{'s' if seeds > 1 else ''}: AUC of the "
         f"nine infarction types on {test} test records; {sizes['few_labels']} labelled records to "
         f"train on, {sizes['unlabelled'] - sizes['unlabelled_valid']} unlabelled ones to align.",
-        "",
-        f"| row | what | mean of nine | {types} |",
-        "| --- | --- | --- |" + " --- |" * len(INFARCTION_TYPES),
+        _table(report["rows"]),
+        _table_of_retrieval(retrievals),
     ]
-    for name, row in report["rows"].items():
+    return "\n\n".join(lines) + "\n"
+
+
+def _table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    lines = []
+    for name, row in rows.items():
         spread = "" if row["mi_auc_sd"] is None else f" ± {row['mi_auc_sd']:.3f}"
-        each = " | ".join(_auc(row["per_label"].get(kind)) for kind in INFARCTION_TYPES)
-        lines.append(f"| `{name}` | {row['what']} | {_auc(row['mi_auc'])}{spread} | {each} |")
-    positives = next(iter(report["rows"].values()))["positives"]
-    each = " | ".join(str(positives.get(kind, 0)) for kind in INFARCTION_TYPES)
-    lines += [f"| | positives in the test split | | {each} |", ""]
-    lines += [
-        "| retrieval of the 12-lead by the lead-I embedding | R@1 | R@5 | R@10 | among |",
-        "| --- | --- | --- | --- | --- |",
+        each = [_auc(row["per_label"].get(kind)) for kind in INFARCTION_TYPES]
+        lines.append([f"`{name}`", row["what"], f"{_auc(row['mi_auc'])}{spread}", *each])
+    positives = next(iter(rows.values()))["positives"]
+    text = markdown.table(["row", "what", "mean of nine", *INFARCTION_TYPES], lines)
+    # Without the spaces of empty cells.
+    each = [str(positives.get(kind, 0)) for kind in INFARCTION_TYPES]
+    return f"{text}\n| | positives in the test split | | {' | '.join(each)} |"
+
+
+def _table_of_retrieval(retrievals: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            *(f"{100 * figures[rank]:.1f} %" for rank in ("r1", "r5", "r10")),
+            str(figures["records"]),
+        ]
+        for name, figures in retrievals.items()
     ]
-    for name, key in zip(RETRIEVALS, ("retrieval", "retrieval_from_supervised"), strict=True):
-        figures = report[key]
-        shares = " | ".join(f"{100 * figures[rank]:.1f} %" for rank in ("r1", "r5", "r10"))
-        lines.append(f"| `{name}` | {shares} | {figures['records']} |")
-    return "\n".join(lines) + "\n"
+    what = "retrieval of the 12-lead by the lead-I embedding"
+    return markdown.table([what, "R@1", "R@5", "R@10", "among"], rows)
 
 
 def _auc(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _draw(report: dict[str, Any], path: Path) -> None:
+def _draw(report: dict[str, Any], retrievals: Mapping[str, Any], path: Path) -> None:
     figure, (bars, curve) = plt.subplots(
         1, 2, figsize=(14, 4.8), width_ratios=(3, 1), layout="constrained"
     )
     groups = (*INFARCTION_TYPES, "mean")
     positions = np.arange(len(groups))
-    width = 0.8 / len(ROWS)
+    width = 0.8 / len(report["rows"])
     colours = ("#c7c7c7", "#8c8c8c", "#9ecae1", "#fd8d3c", "#d94801", "#31a354")
     for index, (name, row) in enumerate(report["rows"].items()):
         heights = [row["per_label"].get(kind) for kind in INFARCTION_TYPES] + [row["mi_auc"]]
-        offset = (index - (len(ROWS) - 1) / 2) * width
+        offset = (index - (len(report["rows"]) - 1) / 2) * width
         errors = [0.0] * len(INFARCTION_TYPES) + [row["mi_auc_sd"] or 0.0]
         bars.bar(
             positions + offset,
             [np.nan if height is None else height for height in heights],
             width,
             label=name.replace("_", " "),
-            color=colours[index],
+            color=colours[index % len(colours)],
             yerr=errors if row["mi_auc_sd"] else None,
         )
     bars.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
@@ -173,11 +190,10 @@ def _draw(report: dict[str, Any], path: Path) -> None:
     bars.set_ylabel("AUC")
     bars.set_title("Infarction types, test split of the synthetic cohort")
     bars.legend(ncols=3, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
-    for name, key in zip(RETRIEVALS, ("retrieval", "retrieval_from_supervised"), strict=True):
-        figures = report[key]
+    for name, figures in retrievals.items():
         ranks = sorted(int(rank[1:]) for rank in figures if rank[1:].isdigit())
         curve.plot(ranks, [100 * figures[f"r{rank}"] for rank in ranks], "o-", label=name)
-    records = report["retrieval"]["records"]
+    records = next(iter(retrievals.values()))["records"]
     curve.plot(ranks, [100 * rank / records for rank in ranks], ":", color="black", label="chance")
     curve.set_xscale("log")
     curve.set_xlabel("k")

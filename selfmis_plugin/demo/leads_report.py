@@ -1,4 +1,4 @@
-"""What the demo of modally reduced representations found, and whether it shows what it should."""
+"""What a demo of every lead's embedding found, and whether it shows what it should."""
 
 from __future__ import annotations
 
@@ -9,42 +9,55 @@ import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from selfmis_plugin.benchmark.studies import correlation, identification, reconstruction
-from selfmis_plugin.benchmark.studies.study import markdown_table
-from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.methods.method import PROBE
+from selfmis_plugin.methods.demo_plan import Leads
+from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_file, write_json
 
 __all__ = ["write_report"]
 
 Answers = Mapping[str, Any]
 
-#: What the three trainings are called in the studies, in the infarction benchmark, and here.
-SCHEDULES: dict[str, tuple[str, str, str, str]] = {
-    "curriculum": (
-        correlation.MODEL,
-        reconstruction.MODEL,
-        identification.MODEL,
-        "modally_reduced",
-    ),
-    "align alone": ("align alone",) * 3 + ("modally_reduced_align",),
-    "reconstruct alone": ("reconstruct alone",) * 3 + ("modally_reduced_reconstruct",),
-}
-
 _PICTURES = ("correlation.png", "reconstruction.png")
 _RULE = "first"
+#: The lead by whose probe methods are compared.
+_LEAD = "I"
 _TWELVE = "twelve leads from lead I, correlation"
 
 
+class _Training(NamedTuple):
+    """What a training is called in each study and in the infarction benchmark."""
+
+    correlation: str
+    reconstruction: str
+    identification: str
+    method: str
+
+
+def _trainings(plan: Leads) -> dict[str, _Training]:
+    """Return the trainings that are compared, by what the report calls them."""
+    whole = (correlation.MODEL, reconstruction.MODEL, identification.MODEL, plan.method)
+    return {
+        plan.called: _Training(*whole),
+        **{title: _Training(title, title, title, name) for name, title in plan.alone.items()},
+    }
+
+
 def write_report(
-    dest: Path, about: Mapping[str, Any], infarction: Mapping[str, Any], answers: Sequence[Answers]
+    plan: Leads,
+    dest: Path,
+    about: Mapping[str, Any],
+    infarction: Mapping[str, Any],
+    answers: Sequence[Answers],
 ) -> dict[str, Any]:
     """Write ``report.json``, ``report.md`` and the pictures of the first seed.
 
     Parameters
     ----------
+    plan
+        The demo.
     dest
         Folder to write into.
     about
@@ -63,8 +76,12 @@ def write_report(
         {(c["method"], c["mode"]): c for c in infarction["cells"] if c["seed"] == seed}
         for seed in sorted({cell["seed"] for cell in infarction["cells"]})
     ]
-    schedules = {name: _figures(name, answers, cells) for name in SCHEDULES}
-    effects = _effects(schedules, answers)
+    probe = plan.modes[_LEAD]
+    probes = [{method: c for (method, mode), c in of.items() if mode == probe} for of in cells]
+    schedules = {
+        name: _figures(training, answers, probes) for name, training in _trainings(plan).items()
+    }
+    effects = _effects(plan, schedules, answers)
     report = {
         **about,
         "data": "synthetic cohort",
@@ -78,17 +95,17 @@ def write_report(
         "schedules": schedules,
         "effects": effects,
         "infarction": {
-            name: _mean([of[name, PROBE]["mi_auc"] for of in cells])
+            name: _mean([of[name, probe]["mi_auc"] for of in cells])
             for name in dict.fromkeys(method for method, _ in cells[0])
         },
         "infarction_by_lead": {
-            lead: _mean([of["modally_reduced", _mode(lead)]["mi_auc"] for of in cells])
-            for lead in STANDARD_LEADS
+            lead: _mean([of[plan.method, mode]["mi_auc"] for of in cells])
+            for lead, mode in plan.modes.items()
         },
         **{name: answers[0][name] for name in answers[0]},
     }
     write_json(dest / "report.json", report)
-    text = _markdown(report, dest)
+    text = _markdown(plan, report, dest)
     with whole_file(dest / "report.md") as path:
         path.write_text(text, encoding="utf-8")
     written = [dest / "report.json", dest / "report.md"]
@@ -101,36 +118,34 @@ def write_report(
     return report
 
 
-def _mode(lead: str) -> str:
-    return PROBE if lead == "I" else f"{PROBE}-{lead}"
-
-
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.mean(known) if known else None
 
 
 def _figures(
-    name: str, answers: Sequence[Answers], cells: Sequence[Mapping[tuple[str, str], Any]]
+    training: _Training, answers: Sequence[Answers], cells: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[float | None]]:
-    """Return the four figures of one schedule by seed."""
-    of_correlation, of_reconstruction, of_identification, method = SCHEDULES[name]
+    """Return the four figures of one training by seed; *cells* are the probes by method."""
     return {
         "correlation of leads": [
-            of["correlation"]["networks"][of_correlation]["centred"]["mean"] for of in answers
+            of["correlation"]["networks"][training.correlation]["centred"]["mean"] for of in answers
         ],
         _TWELVE: [
-            of["reconstruction"]["fits"][of_reconstruction]["mean_correlation"] for of in answers
+            of["reconstruction"]["fits"][training.reconstruction]["mean_correlation"]
+            for of in answers
         ],
-        "infarction by lead I, AUC": [of[method, PROBE]["mi_auc"] for of in cells],
+        "infarction by lead I, AUC": [of[training.method]["mi_auc"] for of in cells],
         "identification, rank 1": [
-            of["identification"]["found"][of_identification][_RULE]["rank1"] for of in answers
+            of["identification"]["found"][training.identification][_RULE]["rank1"] for of in answers
         ],
     }
 
 
 def _effects(
-    schedules: Mapping[str, Mapping[str, list[float | None]]], answers: Sequence[Answers]
+    plan: Leads,
+    schedules: Mapping[str, Mapping[str, list[float | None]]],
+    answers: Sequence[Answers],
 ) -> list[dict[str, Any]]:
     """Say of each claim from what to what, and whether it holds in every seed."""
     leads = functools.partial(_of_correlation, answers)
@@ -138,13 +153,13 @@ def _effects(
     persons = functools.partial(_of_identification, answers)
     effects = [
         _effect(
-            "alignment raises the correlation of leads: untrained to curriculum",
+            f"alignment raises the correlation of leads: untrained to {plan.called}",
             leads(correlation.UNTRAINED),
             leads(correlation.MODEL),
         ),
         _effect(
-            "alignment raises the correlation of leads: reconstruct alone to curriculum",
-            leads("reconstruct alone"),
+            f"alignment raises the correlation of leads: {plan.unaligned} to {plan.called}",
+            leads(plan.unaligned),
             leads(correlation.MODEL),
         ),
         *(
@@ -165,15 +180,15 @@ def _effects(
             for name in (identification.RANDOM, identification.BEAT)
         ),
     ]
-    for alone in ("align alone", "reconstruct alone"):
+    for alone in plan.alone.values():
         effects += [
             _effect(
-                f"{figure}: {alone} to curriculum",
+                f"{figure}: {alone} to {plan.called}",
                 schedules[alone][figure],
-                schedules["curriculum"][figure],
+                schedules[plan.called][figure],
                 _sure(answers, alone) if figure == _TWELVE else (),
             )
-            for figure in schedules["curriculum"]
+            for figure in schedules[plan.called]
         ]
     return effects
 
@@ -215,24 +230,23 @@ def _effect(
     }
 
 
-def _markdown(report: Mapping[str, Any], dest: Path) -> str:
+def _markdown(plan: Leads, report: Mapping[str, Any], dest: Path) -> str:
     sizes = report["sizes"]
     seeds = f"{report['seeds']} seed{'' if report['seeds'] == 1 else 's'}"
     parts = [
-        f"# Modally reduced representations on a synthetic cohort\n\n{report['host']}, {seeds}, "
+        f"# {plan.heading} on a synthetic cohort\n\n{report['host']}, {seeds}, "
         f"{report['seconds']:.0f} s; {sizes['unlabelled'] - sizes['unlabelled_valid']} unlabelled "
         f"records to train on, {sizes['epochs']} epochs. Means over seeds.",
         "## What is shown, and what is not\n\nA claim holds if the figure rises in every seed and, "
         "for twelve leads from one, the 95 % interval of the difference over patients is above 0."
         f"\n\n{_claims(report['effects'])}",
-        "## The curriculum and each loss alone\n\n"
-        + _schedules(report["schedules"])
-        + f"\n{_verdict(report['schedules'])}",
+        f"## The {plan.called} and each loss alone\n\n{_schedules(report['schedules'])}\n\n"
+        + _verdict(plan.called, report["schedules"]),
         f"## Cross-lead correlation\n\n![](correlation.png)\n\n{_study(dest, 'correlation')}",
         "## Twelve leads from one\n\n![](reconstruction.png)\n\n" + _study(dest, "reconstruction"),
         "## Infarction: mean AUC of the nine types, linear probe\n\n"
-        + _infarction(report)
-        + "\nAll figures: infarction/report.md",
+        + _infarction(plan.method, report)
+        + "\n\nAll figures: infarction/report.md",
         f"## Identification\n\n{_study(dest, 'identification')}",
     ]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
@@ -247,50 +261,48 @@ def _claims(effects: Sequence[Mapping[str, Any]]) -> str:
         [of["claim"], _number(of["from"]), _number(of["to"]), "yes" if of["holds"] else "**no**"]
         for of in effects
     ]
-    return markdown_table(["claim", "from", "to", "holds"], rows)
+    return markdown.table(["claim", "from", "to", "holds"], rows)
 
 
 def _schedules(schedules: Mapping[str, Mapping[str, Sequence[float | None]]]) -> str:
-    figures = list(schedules["curriculum"])
+    figures = list(next(iter(schedules.values())))
     rows = [
         [name, *(_number(_mean(of[figure])) for figure in figures)]
         for name, of in schedules.items()
     ]
-    return markdown_table(["training", *figures], rows)
+    return markdown.table(["training", *figures], rows)
 
 
-def _verdict(schedules: Mapping[str, Mapping[str, Sequence[float | None]]]) -> str:
-    """Say in words where the curriculum is best, and where it is not."""
+def _verdict(called: str, schedules: Mapping[str, Mapping[str, Sequence[float | None]]]) -> str:
+    """Say in words where the whole method is best, and where it is not."""
     means = {
         name: {figure: _mean(values) or 0.0 for figure, values in of.items()}
         for name, of in schedules.items()
     }
     best = [
         figure
-        for figure, value in means["curriculum"].items()
-        if all(value > of[figure] for name, of in means.items() if name != "curriculum")
+        for figure, value in means[called].items()
+        if all(value > of[figure] for name, of in means.items() if name != called)
     ]
-    others = [figure for figure in schedules["curriculum"] if figure not in best]
+    others = [figure for figure in schedules[called] if figure not in best]
     if not others:
-        return "The curriculum beats each loss alone in every figure."
+        return f"The {called} beats each loss alone in every figure."
     if not best:
-        return "The curriculum beats the losses alone in no figure."
+        return f"The {called} beats the losses alone in no figure."
     return (
-        f"The curriculum beats each loss alone in: {'; '.join(best)}. It does not in: "
+        f"The {called} beats each loss alone in: {'; '.join(best)}. It does not in: "
         f"{'; '.join(others)}."
     )
 
 
-def _infarction(report: Mapping[str, Any]) -> str:
+def _infarction(method: str, report: Mapping[str, Any]) -> str:
     by_method = [[name, _number(value)] for name, value in report["infarction"].items()]
     by_lead = report["infarction_by_lead"]
+    of_leads = [method, *(_number(value) for value in by_lead.values())]
     return (
-        markdown_table(["lead I", "AUC"], by_method)
-        + "\n"
-        + markdown_table(
-            ["lead of the probe", *by_lead],
-            [["modally_reduced", *(_number(value) for value in by_lead.values())]],
-        )
+        markdown.table(["lead I", "AUC"], by_method)
+        + "\n\n"
+        + markdown.table(["lead of the probe", *by_lead], [of_leads])
     )
 
 

@@ -1,4 +1,4 @@
-"""The demo: cohort, stores, trainings, figures; every step only if it is not done already."""
+"""A demo on few labels: cohort, stores, trainings, figures; every step only if it is not done."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from selfmis_plugin.benchmark.cohort import (
     rows_of_folds,
     write_study,
 )
-from selfmis_plugin.benchmark.commands import CommandError, best_checkpoint, train
+from selfmis_plugin.benchmark.commands import best_checkpoint, train
 from selfmis_plugin.benchmark.graph import Step, run_steps
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.demo.demo import DemoError, claim
-from selfmis_plugin.demo.plan import RETRIEVALS, ROWS, TRAININGS, Sizes, Training
-from selfmis_plugin.demo.report import write_report
+from selfmis_plugin.demo.few_labels_report import write_report
 from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes, Training
 from selfmis_plugin.utils.files import write_json
 
-__all__ = ["CommandError", "DemoError", "run_demo"]
+__all__ = ["run_demo"]
 
 CURVE_RANKS = (1, 2, 5, 10, 20, 50, 100)
 
 
-def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
+def run_demo(plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
     """Run the demo and write ``report.json``, ``report.md`` and ``report.png`` into *dest*.
 
     Parameters
     ----------
+    plan
+        What is trained and compared.
     dest
         Folder of the demo. A demo of another scale in it is refused.
     seeds
@@ -68,7 +70,7 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
     started = time.monotonic()
     dest = dest.resolve()
     dest.mkdir(parents=True, exist_ok=True)
-    sizes = Sizes().scaled(scale)
+    sizes = plan.sizes.scaled(scale)
     claim(
         dest,
         {
@@ -79,12 +81,14 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
         },
     )
     make_cohort(dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers)
-    cells = [_run_seed(dest, seed, sizes, workers) for seed in range(1, seeds + 1)]
+    cells = [_run_seed(plan, dest, seed, sizes, workers) for seed in range(1, seeds + 1)]
     seconds = time.monotonic() - started
-    return write_report(dest, cells, sizes, seconds)
+    return write_report(plan, dest, cells, sizes, seconds)
 
 
-def _run_seed(dest: Path, seed: int, sizes: Sizes, workers: int) -> dict[str, Any]:
+def _run_seed(
+    plan: FewLabels, dest: Path, seed: int, sizes: FewLabelsSizes, workers: int
+) -> dict[str, Any]:
     """Train and evaluate everything for one seed; return its figures."""
     folder = dest / f"seed{seed}"
     done = folder / "figures.json"
@@ -96,13 +100,13 @@ def _run_seed(dest: Path, seed: int, sizes: Sizes, workers: int) -> dict[str, An
         "unlabelled": dest / "stores" / "unlabelled",
         "study": study,
     }
-    seconds = _train_all(folder, data, seed, sizes, workers)
+    seconds = _train_all(plan, folder, data, seed, sizes, workers)
     figures = {
         "seed": seed,
-        "rows": {row: evaluate(_best(folder, row), study, "test") for row in ROWS},
+        "rows": {row: evaluate(_best(folder, row), study, "test") for row in plan.rows},
         "retrieval": {
             name: evaluate(_best(folder, training), study, "test", ranks=CURVE_RANKS)
-            for name, training in RETRIEVALS.items()
+            for name, training in plan.retrievals.items()
         },
         "training_seconds": seconds,
     }
@@ -111,7 +115,12 @@ def _run_seed(dest: Path, seed: int, sizes: Sizes, workers: int) -> dict[str, An
 
 
 def _train_all(
-    folder: Path, data: dict[str, Path], seed: int, sizes: Sizes, workers: int
+    plan: FewLabels,
+    folder: Path,
+    data: dict[str, Path],
+    seed: int,
+    sizes: FewLabelsSizes,
+    workers: int,
 ) -> dict[str, float]:
     """Run the trainings, as many at a time as there are workers; return the seconds of each.
 
@@ -137,7 +146,7 @@ def _train_all(
         training.name: Step(
             tuple(training.starts_from.values()), functools.partial(train_one, training)
         )
-        for training in TRAININGS
+        for training in plan.trainings
     }
     for error in run_steps(steps, workers).values():
         raise error

@@ -1,4 +1,4 @@
-"""The demo of modally reduced representations: three trainings, four questions to each."""
+"""A demo of every lead's embedding: trainings of a method and its parts, four questions to each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,55 +31,23 @@ from selfmis_plugin.benchmark.infarction import (
 )
 from selfmis_plugin.benchmark.report import write_infarction_report
 from selfmis_plugin.demo.demo import DemoError, claim
-from selfmis_plugin.demo.modally_reduced_report import write_report
-from selfmis_plugin.methods import known_methods, method
-from selfmis_plugin.methods.modally_reduced.rows import LEAD_PROBES
+from selfmis_plugin.demo.leads_report import write_report
+from selfmis_plugin.methods import known_rows, method
+from selfmis_plugin.methods.demo_plan import Leads, LeadsSizes
 from selfmis_plugin.utils.files import write_json
 
-__all__ = ["CommandError", "DemoError", "Sizes", "run_demo"]
+__all__ = ["run_demo"]
 
-#: The method, what is left of it with one loss alone, and what they are compared with.
-CURRICULUM = "modally_reduced"
-ALONE = {"modally_reduced_align": "align alone", "modally_reduced_reconstruct": "reconstruct alone"}
-OTHERS = ("selfmis_without_s", "random_encoder")
 STUDIES = ("correlation", "reconstruction", "identification")
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """Numbers of records and epochs; :meth:`scaled` makes a smaller demo of the same shape."""
-
-    archive: int = 1200
-    unlabelled: int = 2248
-    unlabelled_valid: int = 200
-    study: int = 1500
-    recordings: int = 310
-    epochs: int = 8
-    supervised_epochs: int = 10
-    selfmis_epochs: int = 8
-    probe_epochs: int = 20
-
-    def scaled(self, scale: float) -> Sizes:
-        """Return sizes multiplied by *scale*, large enough to run."""
-        if scale == 1.0:
-            return self
-        least = {"archive": 200, "unlabelled": 120, "study": 200}
-        return replace(
-            self,
-            **{
-                name: max(1, round(value * scale))
-                if name.endswith("epochs")
-                else max(least.get(name, 40), round(value * scale))
-                for name, value in asdict(self).items()
-            },
-        )
-
-
-def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
+def run_demo(plan: Leads, dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
     """Run the demo and write ``report.json``, ``report.md`` and the pictures into *dest*.
 
     Parameters
     ----------
+    plan
+        What is trained and compared.
     dest
         Folder of the demo. A demo of another scale in it is refused.
     seeds
@@ -106,9 +74,9 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
     started = time.monotonic()
     dest = dest.resolve()
     dest.mkdir(parents=True, exist_ok=True)
-    sizes = Sizes().scaled(scale)
+    sizes = plan.sizes.scaled(scale)
     about = {
-        "demo": "modally-reduced",
+        "demo": plan.name,
         "sizes": asdict(sizes),
         "cohort_seed": COHORT_SEED,
         "host": toolkit.host_version(),
@@ -125,32 +93,41 @@ def run_demo(dest: Path, seeds: int, scale: float, workers: int) -> dict[str, An
         method.UNLABELLED: stores[UNLABELLED],
         method.ARCHIVE: stores[ARCHIVE],
     }
-    settings = _settings(dest, data, sizes, range(1, seeds + 1), workers)
+    settings = _settings(plan, dest, data, sizes, range(1, seeds + 1), workers)
     infarction = _infarction(settings)
-    answers = _ask(dest, settings, study, recordings, workers)
+    answers = _ask(plan, dest, settings, study, recordings, workers)
     spent = _seconds(dest, time.monotonic() - started)
-    return write_report(dest, about | {"seconds": spent}, infarction, answers)
+    return write_report(plan, dest, about | {"seconds": spent}, infarction, answers)
 
 
 def _settings(
-    dest: Path, data: dict[str, Path], sizes: Sizes, seeds: Sequence[int], workers: int
+    plan: Leads,
+    dest: Path,
+    data: dict[str, Path],
+    sizes: LeadsSizes,
+    seeds: Sequence[int],
+    workers: int,
 ) -> Settings:
-    methods = known_methods()
-    epochs = "optimization.max_epoch"
+    methods = known_rows().methods
+    unknown = {plan.method, *plan.alone, *plan.others} - methods.keys()
+    if unknown:
+        raise DemoError(
+            f"{plan.name} compares {', '.join(sorted(unknown))}, and there is no such method: "
+            f"there are {', '.join(methods)}"
+        )
     return Settings(
         dest=dest / "infarction",
-        methods=[methods[name] for name in (CURRICULUM, *ALONE, *OTHERS)],
+        methods=[methods[name] for name in (plan.method, *plan.alone, *plan.others)],
         data=data,
         seeds=seeds,
-        modes=(method.PROBE, *LEAD_PROBES),
+        modes=tuple(plan.modes.values()),
         size="small",
         overrides={
-            **{name: {epochs: sizes.epochs} for name in (CURRICULUM, *ALONE)},
-            "multi_lead_encoder": {epochs: sizes.supervised_epochs},
-            "selfmis_without_s": {epochs: sizes.selfmis_epochs},
-            **{mode: {epochs: sizes.probe_epochs} for mode in (method.PROBE, *LEAD_PROBES)},
+            name: {"optimization.max_epoch": getattr(sizes, size)}
+            for name, size in plan.epochs.items()
         },
         workers=workers,
+        others=list(methods.values()),
     )
 
 
@@ -162,12 +139,12 @@ def _infarction(settings: Settings) -> dict[str, Any]:
         raise DemoError(str(error)) from error
     if report["failed"]:
         raise CommandError("\n\n".join(report["failed"].values()))
-    write_infarction_report(settings.dest, report, settings.methods)
+    write_infarction_report(settings.dest, report, settings.methods, known_rows().claims)
     return report
 
 
 def _ask(
-    dest: Path, settings: Settings, study: Path, recordings: Path, workers: int
+    plan: Leads, dest: Path, settings: Settings, study: Path, recordings: Path, workers: int
 ) -> list[dict[str, Any]]:
     """Ask the other questions of each seed by the user's own commands."""
     steps: dict[str, Step] = {}
@@ -176,8 +153,13 @@ def _ask(
         for name in STUDIES:
             if (folder / f"{name}.json").is_file():
                 continue
-            arguments = ["benchmark", name, "--checkpoint", _checkpoint(settings, CURRICULUM, seed)]
-            for other, title in ALONE.items():
+            arguments = [
+                "benchmark",
+                name,
+                "--checkpoint",
+                _checkpoint(settings, plan.method, seed),
+            ]
+            for other, title in plan.alone.items():
                 arguments += ["--against", f"{title}={_checkpoint(settings, other, seed)}"]
             place = recordings if name == "identification" else study
             arguments += ["--data", str(place), "--dest", str(folder)]

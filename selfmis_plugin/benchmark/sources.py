@@ -1,0 +1,115 @@
+"""What a classifier of the infarction benchmark starts from, of its own method and of others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from selfmis_plugin.benchmark.commands import best_checkpoint
+from selfmis_plugin.benchmark.settings import (
+    Cell,
+    InfarctionError,
+    Settings,
+    cell_run,
+    given_file,
+    stage_checkpoint,
+    stage_name,
+)
+from selfmis_plugin.methods.method import Mode, Source, Stage, with_its_sources
+
+__all__ = ["source_checkpoint", "sources_of", "stages_of", "step_of", "with_sources"]
+
+
+def sources_of(settings: Settings, cell: Cell) -> dict[str, Cell | Stage]:
+    """Return what makes the checkpoints that *cell* needs, by config key.
+
+    Raises
+    ------
+    InfarctionError
+        If it names a method or mode that there is not, or one that leaves no checkpoint.
+    """
+    classifier = cell.method.modes[cell.mode]
+    if classifier.config is None and classifier.sources():
+        raise InfarctionError(
+            f"{_words(cell)} trains nothing, so it cannot start from anything: give it a config, "
+            "or leave out starts_from"
+        )
+    named = classifier.sources().items()
+    found = {key: _resolved(settings, cell, source) for key, source in named}
+    if cell.method.encoder is not None:
+        found.setdefault(classifier.encoder_key, cell.method.encoder)
+    return found
+
+
+def with_sources(settings: Settings, cells: Iterable[Cell]) -> list[Cell]:
+    """Return *cells* once each, those that others start from before them.
+
+    Raises
+    ------
+    InfarctionError
+        As :func:`sources_of`, or if a cell starts from itself.
+    """
+    ordered: dict[str, Cell] = {}
+
+    def add(cell: Cell, waiting: tuple[str, ...]) -> None:
+        if cell.name in waiting:
+            raise InfarctionError(f"{_words(cell)} starts from itself: mend starts_from")
+        if cell.name not in ordered:
+            for source in sources_of(settings, cell).values():
+                if isinstance(source, Cell):
+                    add(source, (*waiting, cell.name))
+            ordered[cell.name] = cell
+
+    for cell in cells:
+        add(cell, ())
+    return list(ordered.values())
+
+
+def stages_of(settings: Settings, cell: Cell) -> Iterator[Stage]:
+    """Yield the stages whose checkpoints *cell* itself needs, each after what it starts from."""
+    for source in sources_of(settings, cell).values():
+        if isinstance(source, Stage):
+            yield from with_its_sources(source)
+
+
+def source_checkpoint(settings: Settings, source: Cell | Stage, seed: int) -> Path:
+    """Return where the checkpoint of a source is."""
+    if isinstance(source, Stage):
+        return stage_checkpoint(settings, source, seed)
+    return best_checkpoint(cell_run(settings, source))
+
+
+def step_of(settings: Settings, source: Cell | Stage, seed: int) -> str | None:
+    """Return the name of the step that makes a source; None where the user gives it."""
+    if isinstance(source, Cell):
+        return source.name
+    return None if given_file(settings, source) else stage_name(source, seed)
+
+
+def _resolved(settings: Settings, cell: Cell, source: Source) -> Cell | Stage:
+    if isinstance(source, Stage):
+        return source
+    named = source if isinstance(source, Mode) else Mode(cell.method.name, source)
+    method = cell.method if named.method == cell.method.name else settings.known(named.method)
+    if method is None:
+        raise InfarctionError(
+            f"{_words(cell)} starts from the method {named.method!r}, and there is none of that "
+            f"name: there are {', '.join(settings.names())}. Mend starts_from, or give the file "
+            "that defines it with --methods-from"
+        )
+    if named.mode not in method.modes:
+        raise InfarctionError(
+            f"{_words(cell)} starts from {named.mode!r} of {method.name}, which has "
+            f"{', '.join(method.modes) or 'no mode'}: mend starts_from"
+        )
+    if method.modes[named.mode].config is None:
+        raise InfarctionError(
+            f"{_words(cell)} starts from {named.mode!r} of {method.name}, for which nothing is "
+            "trained: name the stage of its encoder in starts_from"
+        )
+    return dataclasses.replace(cell, method=method, mode=named.mode)
+
+
+def _words(cell: Cell) -> str:
+    return f"{cell.mode} of {cell.method.name}"
