@@ -294,3 +294,24 @@ def test_precision_is_that_of_autocast() -> None:
         assert encoder(signal).dtype == torch.bfloat16
         encoder.precision = torch.float32
         assert encoder(signal).dtype == torch.float32
+
+
+def test_a_package_that_cannot_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = tmp_path / "broken_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    for name in ("rows", "reader"):
+        (package / f"{name}.py").write_text("import no_such_module_anywhere\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = {"broken_package": "the plugin broken (package broken_package, broken-dist)"}
+    monkeypatch.setattr(plugins, "other_packages", lambda: found)
+    assert main(["benchmark", "mi", "--help"]) == 1
+    error = capsys.readouterr().err
+    assert "broken-dist" in error and "no_such_module_anywhere" in error and "uninstall" in error
+    with pytest.raises(plugins.PluginError, match="broken-dist"):
+        load_trained(write_classifier(tmp_path / "c.pt"))
+    monkeypatch.setattr(plugins, "other_packages", lambda: {"gone": "the plugin gone"})
+    with pytest.raises(plugins.PluginError, match="names no package that is installed"):
+        plugins.modules("rows")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from selfmis_plugin import compat
 from selfmis_plugin._version import __version__
+from selfmis_plugin.utils.plugin_error import PluginError
 
 # A worker that the host spawns imports the program it was started from before anything else. This
 # is the one moment at which the toolkit can still be prepared for this Python there.
@@ -48,6 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         status = run(arguments[1:])
         sys.stdout.flush()
+    except PluginError as error:
+        print(f"selfmis {command}: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         if not _output_is_closed():
             raise

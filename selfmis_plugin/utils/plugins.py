@@ -34,6 +34,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from selfmis_plugin.utils.plugin_error import PluginError
+
 __all__ = ["GROUP", "HOST_PARTS", "PluginError", "modules", "modules_of", "other_packages"]
 
 GROUP = "selfmis.plugins"
@@ -41,10 +43,6 @@ GROUP = "selfmis.plugins"
 OWN = ("selfmis_plugin.training", "selfmis_plugin.probe", "selfmis_plugin.methods")
 #: Modules that register parts in the training toolkit.
 HOST_PARTS = ("task", "model", "criterion", "classifier", "schedule")
-
-
-class PluginError(RuntimeError):
-    """A package that is installed as a plugin cannot be used; the message names it."""
 
 
 def modules(*names: str) -> list[ModuleType]:
