@@ -24,17 +24,37 @@ __all__ = ["LoadedClassifier", "LoadedEncoder"]
 ENCODER = "encoder"
 
 
-def _refuse_other_leads(path: Path, has: tuple[str, ...], wanted: Wanted) -> None:
-    # That it was trained on another channel is for who uses it to judge; see encoder_config.
-    if wanted.leads is not None and len(wanted.leads) != len(has):
-        raise CheckpointError(
-            f"{path} has an encoder of {len(has)} leads ({', '.join(has)}), and one of "
-            f"{len(wanted.leads)} is needed ({', '.join(wanted.leads)})"
-        )
+class _OneEncoder:
+    """What has one encoder, over the leads of its preprocessing."""
+
+    path: Path
+    preprocessing: Preprocessing
+
+    @property
+    def required_leads(self) -> tuple[str, ...]:
+        """Leads that a record must have."""
+        return self.preprocessing.leads
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """Name of its one embedding."""
+        return (ENCODER,)
+
+    encoder_views = views
+
+    def _refuse_others(self, wanted: Wanted) -> None:
+        one_view(self.path, self.encoder_views, wanted)
+        has = self.preprocessing.leads
+        # That it was trained on another channel is for who uses it to judge; see encoder_config.
+        if wanted.leads is not None and len(wanted.leads) != len(has):
+            raise CheckpointError(
+                f"{self.path} has an encoder of {len(has)} leads ({', '.join(has)}), and one of "
+                f"{len(wanted.leads)} is needed ({', '.join(wanted.leads)})"
+            )
 
 
 @dataclass(frozen=True)
-class LoadedClassifier:
+class LoadedClassifier(_OneEncoder):
     """A trained classifier: its labels, its preprocessing and its weights.
 
     ``classes`` tells which outputs of the head make each label, where a label is not one output.
@@ -48,18 +68,6 @@ class LoadedClassifier:
     standardize: bool
     weights: dict[str, torch.Tensor]
     classes: tuple[tuple[int, ...], ...] | None = None
-
-    @property
-    def required_leads(self) -> tuple[str, ...]:
-        """Leads that a record must have."""
-        return self.preprocessing.leads
-
-    @property
-    def views(self) -> tuple[str, ...]:
-        """Name of its one embedding."""
-        return (ENCODER,)
-
-    encoder_views = views
 
     def network(self, store_rate: float) -> EncoderClassifier:
         """Return the network, float32, for signals of *store_rate* Hz."""
@@ -91,8 +99,7 @@ class LoadedClassifier:
         CheckpointError
             If another one is wanted.
         """
-        one_view(self.path, self.encoder_views, wanted)
-        _refuse_other_leads(self.path, self.preprocessing.leads, wanted)
+        self._refuse_others(wanted)
         return EncoderWeights(
             self.config,
             part_of(self.weights, "encoder."),
@@ -102,7 +109,7 @@ class LoadedClassifier:
 
 
 @dataclass(frozen=True)
-class LoadedEncoder:
+class LoadedEncoder(_OneEncoder):
     """An encoder that a pre-training has left: all that most methods need of their reader.
 
     Attributes
@@ -158,18 +165,6 @@ class LoadedEncoder:
         weights = checked(path, weights, config, len(preprocessing.leads))
         return cls(path, kind, config, preprocessing, weights, validation)
 
-    @property
-    def required_leads(self) -> tuple[str, ...]:
-        """Leads that a record must have."""
-        return self.preprocessing.leads
-
-    @property
-    def views(self) -> tuple[str, ...]:
-        """Name of its one embedding."""
-        return (ENCODER,)
-
-    encoder_views = views
-
     def embedder(self, store_rate: float, view: str = ENCODER) -> nn.Module:
         """Return the encoder from raw signals of *store_rate* Hz to embeddings (batch, dim)."""
         embedder = Embedder.build(
@@ -186,6 +181,5 @@ class LoadedEncoder:
         CheckpointError
             If another one is wanted.
         """
-        one_view(self.path, self.encoder_views, wanted)
-        _refuse_other_leads(self.path, self.preprocessing.leads, wanted)
+        self._refuse_others(wanted)
         return EncoderWeights(self.config, self.weights, self.preprocessing.to_dict(), self.kind)
