@@ -15,7 +15,7 @@ from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
 from selfmis_plugin.methods.host.requirement import HOW_TO_GET_SIGNALS
 from selfmis_plugin.methods.method import Export, Stage
-from selfmis_plugin.training.configs import configs_folder
+from selfmis_plugin.training.configs import config_file
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.utils.arguments import default_workers
 
@@ -93,5 +93,5 @@ def _sample_rate(config: str, overrides: Mapping[str, object]) -> float:
 
 
 def _config(name: str) -> dict[str, Any]:
-    values = OmegaConf.to_container(OmegaConf.load(configs_folder() / f"{name}.yaml"))
+    values = OmegaConf.to_container(OmegaConf.load(config_file(name)))
     return dict(values)  # type: ignore[arg-type]
