@@ -148,10 +148,7 @@ REFERENCE = """
 import torch
 from pathlib import Path
 from selfmis_plugin.checkpoints import ecgfounder_weights
-from selfmis_plugin.data.filter_names import FILTER_NAMES
-from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.nn.net1d.config import Net1DConfig
-from selfmis_plugin.profiling.benchmark import SIZES
 from selfmis_plugin.nn.net1d.plain import PlainNet1D
 
 class Net1D(torch.nn.Module):

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 
 #: Rows of the square matrices. Which is the fastest depends on caches and cores.
 CPU_SIZES, CUDA_SIZES = (1024, 2048), (4096, 8192)
+#: Seconds of a product that is not repeated, nor tried at a larger size.
+_TOO_LONG = 2.0
 
 
 def matrix_product_peak(
@@ -30,16 +32,22 @@ def matrix_product_peak(
     device
         Where they are multiplied, with the threads that PyTorch has been given.
     seconds
-        How long to repeat in all; each way and size is timed three times at least.
+        How long to repeat in all; each way and size is timed three times at least, once where
+        that takes seconds.
     synchronise
         Waits for a device that works on its own.
     """
     sizes = CUDA_SIZES if device.type == "cuda" else CPU_SIZES
-    return max(
-        2 * size**3 / _fastest(product, seconds / (2 * len(sizes)), synchronise)
-        for size in sizes
-        for product in _products(size, dtype, device)
-    )
+    peak = 0.0
+    for size in sizes:
+        # A CPU without instructions for the type is a thousand times slower, and no faster at a
+        # larger size.
+        if peak and 2 * size**3 / peak > _TOO_LONG:
+            break
+        for product in _products(size, dtype, device):
+            taken = _fastest(product, seconds / (2 * len(sizes)), synchronise)
+            peak = max(peak, 2 * size**3 / taken)
+    return peak
 
 
 def _products(
@@ -54,8 +62,13 @@ def _products(
 def _fastest(
     work: Callable[[], torch.Tensor], seconds: float, synchronise: Callable[[], None]
 ) -> float:
+    begin = time.perf_counter()
     work()
-    fastest, times, begin = float("inf"), 0, time.perf_counter()
+    synchronise()
+    fastest = time.perf_counter() - begin
+    if fastest > _TOO_LONG:
+        return fastest
+    times, begin = 0, time.perf_counter()
     while times < 3 or time.perf_counter() - begin < seconds:
         synchronise()
         start = time.perf_counter()
