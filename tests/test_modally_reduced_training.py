@@ -20,10 +20,13 @@ from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.evaluation.embeddings import embed_split
 from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.export.onnx_export import write_onnx
+from selfmis_plugin.export.onnx_runtime import OnnxClassifier
 from selfmis_plugin.methods.modally_reduced.criterion import AlignReconstruct
 from selfmis_plugin.methods.modally_reduced.reader import load_lead_encoder, load_modally_reduced
 from selfmis_plugin.nn.inputs import Preparation
 from selfmis_plugin.predict.model import load_model
+from selfmis_plugin.predict.model_folder import read_model, write_model
 from tests.host_in_process import Training, same_weights
 from tests.support import logged, train, write_store
 from tests.test_training import train_two_processes
@@ -175,8 +178,6 @@ def test_what_does_not_fit_is_refused(runs: Runs, tmp_path: Path) -> None:
         load_lead_encoder(runs.probe, "I")
     with pytest.raises(CheckpointError, match="no encoder of lead X"):
         load_lead_encoder(runs.last, "X")
-    with pytest.raises(CheckpointError, match="holds another encoder than Net1D"):
-        prepare_export(runs.probe)
     with pytest.raises(CheckpointError, match="no checkpoint of modally_reduced"):
         load_modally_reduced(runs.probe)
     for key, value, message in (
@@ -188,6 +189,22 @@ def test_what_does_not_fit_is_refused(runs: Runs, tmp_path: Path) -> None:
     absent = write_store(tmp_path / "absent", {"train": 8, "valid": 8}, lead_mask=0b11)
     with pytest.raises(StoreError, match="8 of 8 records lack"):
         Training(runs.last, tmp_path / "run", **{"task.data": str(absent)})
+
+
+def test_a_probe_is_kept_as_a_folder_and_as_onnx(runs: Runs, tmp_path: Path) -> None:
+    model = prepare_export(runs.probe)
+    write_model(model, tmp_path / "model", "card")
+    write_onnx(model, tmp_path / "model.onnx")
+    lead = model.classifier.preprocessing.leads[0]
+    signal = Store.open(runs.store).read(np.arange(4), [lead])
+    network = load_trained(runs.probe).network(model.input_rate).eval()
+    with torch.no_grad():
+        expected = network(torch.from_numpy(signal)).numpy()
+    again = read_model(tmp_path / "model").classifier.network(model.input_rate).eval()
+    with torch.no_grad():
+        np.testing.assert_allclose(again(torch.from_numpy(signal)).numpy(), expected, atol=1e-6)
+    found = OnnxClassifier(tmp_path / "model.onnx").logits(signal, filtered=True)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 @pytest.mark.slow

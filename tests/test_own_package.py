@@ -143,6 +143,7 @@ def test_its_cost_is_counted_beside_the_others(installed: Path, tmp_path: Path) 
     assert figures["gmac"] > 0 and "own_pretrain_small" in printed
 
 
+@pytest.mark.slow
 def test_edited_configs_win_over_the_packages(on_the_path: None, tmp_path: Path) -> None:
     store = write_store(tmp_path / "store", {"train": 32, "valid": 16})
     edited = tmp_path / "configs"
