@@ -41,7 +41,9 @@ from selfmis_plugin.nn.encoder import (
     shape_from,
 )
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
+from selfmis_plugin.training.launch import at_hydra_start
 from selfmis_plugin.utils import plugins
+from selfmis_plugin.utils.paths import LAUNCH_FOLDER
 from tests.checkpoint_files import write_classifier, write_modally_reduced, write_towers
 
 PREPARED = Preprocessing(100.0, 10.0, ("I",), "none")
@@ -219,6 +221,8 @@ def test_an_encoder_of_ones_own_is_embedded_loaded_and_saved(
     save_encoder(encoder, tmp_path / "e.safetensors")
     again = load_encoder(tmp_path / "e.safetensors")
     assert again.config == encoder.config and again.leads == ("I",)
+    with pytest.raises(CheckpointError, match="no view 'V1': it has encoder"):
+        load_encoder(tmp_path / "e.safetensors", view="V1")
     assert all(
         torch.equal(a, b) for a, b in zip(again.parameters(), encoder.parameters(), strict=True)
     )
@@ -313,5 +317,21 @@ def test_a_package_that_cannot_be_imported_is_named(
     with pytest.raises(plugins.PluginError, match="broken-dist"):
         load_trained(write_classifier(tmp_path / "c.pt"))
     monkeypatch.setattr(plugins, "other_packages", lambda: {"gone": "the plugin gone"})
-    with pytest.raises(plugins.PluginError, match="names no package that is installed"):
+    with pytest.raises(plugins.PluginError, match="^the plugin gone names no package"):
         plugins.modules("rows")
+    # A start remembers where it was, for the whole process.
+    monkeypatch.setenv(LAUNCH_FOLDER, "")
+    with pytest.raises(SystemExit, match="^selfmis: the plugin gone names no package"):
+        at_hydra_start(None)
+
+
+def test_two_readers_of_one_model_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = plugins.modules
+    mine = SimpleNamespace(READERS={"selfmis": read_masked}, __name__="mine.reader")
+    monkeypatch.setattr(
+        plugins, "modules", lambda *names: [*known(*names), *([mine] if "reader" in names else [])]
+    )
+    with pytest.raises(plugins.PluginError, match="mine.reader reads checkpoints of selfmis"):
+        load_trained(write_towers(tmp_path / "t.pt"))

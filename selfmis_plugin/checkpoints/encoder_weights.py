@@ -10,7 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfmis_plugin.checkpoints.contract import HasEncoders, Tower, Wanted, capabilities
+from selfmis_plugin.checkpoints.contract import (
+    HasEncoders,
+    Tower,
+    Wanted,
+    capabilities,
+    one_view,
+)
 from selfmis_plugin.checkpoints.ecgfounder import to_ecgfounder
 from selfmis_plugin.checkpoints.own_file import SUFFIX, read_own_file, write_own_file
 from selfmis_plugin.checkpoints.readers import encoder_reader_of, foreign_file, reader_of
@@ -72,6 +78,8 @@ def load_encoder_weights(
         raise ValueError(f"tower must be 'single' or 'multi', not {tower!r}")
     wanted = Wanted(tower, view, None if leads is None else tuple(leads))
     if path.suffix == SUFFIX:
+        # It has one encoder: another view must not be ignored.
+        one_view(path, ("encoder",), wanted)
         weights = read_own_file(path)
     else:
         weights = _from_payload(path, read_checkpoint(path), wanted)

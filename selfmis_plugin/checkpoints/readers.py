@@ -21,6 +21,7 @@ from selfmis_plugin.checkpoints.contract import ForeignFile, Trained, Wanted
 from selfmis_plugin.checkpoints.reading import model_name
 from selfmis_plugin.checkpoints.weights import EncoderWeights
 from selfmis_plugin.utils import plugins
+from selfmis_plugin.utils.plugin_error import PluginError
 
 __all__ = [
     "EncoderReader",
@@ -40,7 +41,13 @@ FileReader = Callable[[Path, Mapping[str, Any]], ForeignFile | None]
 
 
 def reader_of(payload: Mapping[str, Any]) -> Reader | None:
-    """Return the reader of a checkpoint's model; None if none here knows it."""
+    """Return the reader of a checkpoint's model; None if none here knows it.
+
+    Raises
+    ------
+    PluginError
+        If two packages read checkpoints of one model.
+    """
     found: Reader | None = _by_model("READERS", payload)
     return found
 
@@ -71,5 +78,11 @@ def _by_model(table: str, payload: Mapping[str, Any]) -> Any:
     name = model_name(payload)
     known: dict[str, Any] = {}
     for module in plugins.modules("reader") if name is not None else ():
-        known |= getattr(module, table, {})
+        found = getattr(module, table, {})
+        if twice := sorted(known.keys() & found.keys()):
+            raise PluginError(
+                f"{module.__name__} reads checkpoints of {', '.join(twice)}, and another package "
+                "does so already: uninstall one of them, or give its model another name"
+            )
+        known |= found
     return known.get(name or "")

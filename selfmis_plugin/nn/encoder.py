@@ -16,6 +16,7 @@ The name of a shape stands in files, which are read by it.
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -67,7 +68,7 @@ class Encoder(Protocol):
         """Embed prepared signals."""
 
 
-class EncoderModule(nn.Module):
+class EncoderModule(nn.Module, ABC):
     """Base of an encoder of one's own: a subclass gives ``embedding_dim`` and :meth:`embed`.
 
     Parameters
@@ -83,9 +84,9 @@ class EncoderModule(nn.Module):
         self.config = config
         self.precision: torch.dtype | None = None
 
+    @abstractmethod
     def embed(self, prepared: Tensor) -> Tensor:
         """Embed prepared signals, ``(batch, leads, samples)`` to ``(batch, embedding_dim)``."""
-        raise NotImplementedError
 
     def forward(self, prepared: Tensor) -> Tensor:
         """Embed prepared signals, in :attr:`precision` where one is set."""

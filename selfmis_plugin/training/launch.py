@@ -46,12 +46,22 @@ def at_hydra_start(search_path: Any) -> None:
         Hydra's ``ConfigSearchPath``. Plugins' entries come before a command line's
         ``--config-dir``, so ours is added only where none is given: otherwise it would hide an
         edited copy. Those of packages elsewhere are added after it.
+
+    Raises
+    ------
+    SystemExit
+        If a package elsewhere cannot be used; the message names it.
     """
     warning = toolkit.warning_of_two_hosts()
     if warning is not None:
         print(f"selfmis: {warning}", file=sys.stderr)
     paths.remember_launch_folder()
-    register_all()
+    try:
+        register_all()
+        others = plugins.config_folders()
+    except plugins.PluginError as error:
+        # Hydra would show where in its own code it happened.
+        raise SystemExit(f"selfmis: {error}") from error
     toolkit.replace_worker_entry(train_main)
     toolkit.store_defaults_in_folder(config_name(sys.argv[1:]) or "")
     if not has_own_configs(sys.argv[1:]):
@@ -59,5 +69,5 @@ def at_hydra_start(search_path: Any) -> None:
     elif (given := config_dir(sys.argv[1:])) is not None:
         # It would come last; its edited copies have to win over other packages' files.
         search_path.append("selfmis-config-dir", Path(given).resolve().as_uri())
-    for folder in plugins.config_folders():
+    for folder in others:
         search_path.append("selfmis-plugins", folder.as_uri())

@@ -57,6 +57,8 @@ def modules(*names: str) -> list[ModuleType]:
     for package, about in other_packages().items():
         try:
             found += [_imported(name) for name in _names_in(package, names)]
+        except PluginError:
+            raise
         except Exception as error:  # somebody else's code
             raise PluginError(
                 f"{about} cannot be imported ({type(error).__name__}: {error}): mend it, or "
