@@ -10,12 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from selfmis_plugin._version import __version__
+from selfmis_plugin.data.filter_names import FILTER_NAMES
 
 STORE_FORMAT = "selfmis-store"
 STORE_VERSION = 1
 SPLITS: tuple[str, ...] = ("train", "valid", "test")
-#: Filters that a store's signals may have gone through.
-FILTERS: tuple[str, ...] = ("none", "ecgfounder")
 UNITS = "uV"
 
 INFO_FILE = "store.json"
@@ -155,10 +154,10 @@ class StoreInfo:
                 f"{path}: samples are {info.dtype} in {info.units}, expected int16 in uV; "
                 f"{again(info.database)}"
             )
-        if info.filter not in FILTERS:
+        if info.filter not in FILTER_NAMES:
             raise StoreError(
                 f"{path}: filter {info.filter!r}, but this plugin ({__version__}) understands "
-                f"{', '.join(FILTERS)}; {again(info.database)}"
+                f"{', '.join(FILTER_NAMES)}; {again(info.database)}"
             )
         if len({lead.casefold() for lead in info.leads}) != len(info.leads):
             raise StoreError(

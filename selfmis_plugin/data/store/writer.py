@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from selfmis_plugin._version import __version__
+from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store.format import (
-    FILTERS,
     INFO_FILE,
     OWN_FILES,
     RECORDS_FILE,
@@ -80,8 +80,8 @@ class StoreLayout:
             raise StoreError(f"leads must be distinct, at least one: {', '.join(self.leads)}")
         if self.samples < 1:
             raise StoreError(f"{self.seconds} s at {self.sample_rate} Hz is not one sample")
-        if self.filter not in FILTERS:
-            raise StoreError(f"filter {self.filter!r} is not one of {', '.join(FILTERS)}")
+        if self.filter not in FILTER_NAMES:
+            raise StoreError(f"filter {self.filter!r} is not one of {', '.join(FILTER_NAMES)}")
 
     @property
     def samples(self) -> int:
