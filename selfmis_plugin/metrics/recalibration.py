@@ -1,0 +1,177 @@
+"""Probabilities that come true: a classifier's logits set against what it saw on validation.
+
+Platt, "Probabilistic outputs for support vector machines" (1999): a logistic regression of the
+label on the logit, with targets that are smoothed by one record of either kind. Guo et al., "On
+calibration of modern neural networks" (ICML 2017): one temperature by which all logits are divided.
+Neither changes the order of a label's records, so no AUC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from selfmis_plugin.metrics.calibration import calibrate, probabilities
+from selfmis_plugin.metrics.predictions import Predictions
+
+__all__ = [
+    "FEWEST",
+    "Recalibration",
+    "calibrated_probabilities",
+    "calibration_errors",
+    "fit_recalibration",
+    "recalibrated",
+]
+
+#: Positives, and negatives, of a label that its own line is fitted to. With fewer the two numbers
+#: of the line follow single records.
+FEWEST = 10
+PLATT, TEMPERATURE = "platt", "temperature"
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """How one label's logits become log odds that come true.
+
+    Attributes
+    ----------
+    method
+        ``"platt"``, a line of the label's own; ``"temperature"``, a factor of all labels.
+    slope, intercept
+        Log odds = slope * logit + intercept. The slope is above zero.
+    positives
+        Records of the validation split with the label.
+    """
+
+    method: str
+    slope: float
+    intercept: float
+    positives: int
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite([self.slope, self.intercept]).all() and self.slope > 0):
+            raise ValueError(f"{self.slope} and {self.intercept} are no line that rises")
+
+    def log_odds(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return log odds of logits of any shape."""
+        return self.slope * logits.astype(np.float64) + self.intercept
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recalibration:
+        """Read what :meth:`to_dict` wrote.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is something else.
+        """
+        return cls(
+            str(values["method"]),
+            float(values["slope"]),
+            float(values["intercept"]),
+            int(values["positives"]),
+        )
+
+
+def fit_recalibration(
+    predictions: Predictions, left_out: Collection[str] = ()
+) -> dict[str, Recalibration]:
+    """Fit every label that the records allow.
+
+    Parameters
+    ----------
+    predictions
+        Of a split that nothing was trained on and no figure comes from: validation.
+    left_out
+        Labels of which nothing was learnt.
+
+    Returns
+    -------
+    dict
+        By label: a line of its own with :data:`FEWEST` positives and negatives or more, where it
+        rises; the temperature of all labels for the others, where there are as many positives of
+        all labels together. Empty where there are not.
+    """
+    labels = [label for label in predictions.labels if label not in left_out]
+    columns = [predictions.labels.index(label) for label in labels]
+    shared = _temperature(predictions, columns)
+    fitted = {}
+    for label, column in zip(labels, columns, strict=True):
+        target = predictions.targets[:, column]
+        own = _platt(predictions.logits[:, column], target)
+        chosen = own or (shared and replace(shared, positives=int(target.sum())))
+        if chosen:
+            fitted[label] = chosen
+    return fitted
+
+
+def calibrated_probabilities(
+    label: str, logits: npt.NDArray[np.floating], lines: Mapping[str, Recalibration]
+) -> npt.NDArray[np.float64]:
+    """Return probabilities of a label's logits, of any shape: the sigmoid where it has no line."""
+    line = lines.get(label)
+    return probabilities(logits if line is None else line.log_odds(logits))
+
+
+def recalibrated(predictions: Predictions, fitted: Mapping[str, Recalibration]) -> Predictions:
+    """Return the same predictions with log odds in place of logits, where there is a line."""
+    logits = predictions.logits.copy()
+    for column, label in enumerate(predictions.labels):
+        if label in fitted:
+            logits[:, column] = fitted[label].log_odds(logits[:, column])
+    return replace(predictions, logits=logits)
+
+
+def calibration_errors(predictions: Predictions) -> dict[str, float]:
+    """Return the expected calibration error of each label that some record has."""
+    return {
+        label: calibrate(
+            predictions.targets[:, column], probabilities(predictions.logits[:, column])
+        ).error
+        for column, label in enumerate(predictions.labels)
+        if predictions.targets[:, column].any()
+    }
+
+
+def _platt(logits: npt.NDArray[np.floating], target: npt.NDArray[np.bool_]) -> Recalibration | None:
+    positives, negatives = int(target.sum()), int((~target).sum())
+    if min(positives, negatives) < FEWEST:
+        return None
+    smoothed = np.where(target, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    slope, intercept = _line(logits, smoothed, intercept=True)
+    if not slope > 0:
+        return None  # on validation the logits do not rise with the label
+    return Recalibration(PLATT, slope, intercept, positives)
+
+
+def _temperature(predictions: Predictions, columns: list[int]) -> Recalibration | None:
+    target = predictions.targets[:, columns]
+    if min(int(target.sum()), int((~target).sum())) < FEWEST:
+        return None
+    slope, _ = _line(
+        predictions.logits[:, columns].ravel(), target.ravel().astype(float), intercept=False
+    )
+    return Recalibration(TEMPERATURE, slope, 0.0, 0) if slope > 0 else None
+
+
+def _line(
+    logits: npt.NDArray[np.floating], share: npt.NDArray[np.float64], intercept: bool
+) -> tuple[float, float]:
+    """Return slope and intercept of the logistic regression of *share* on the logits."""
+    values = logits.astype(np.float64)
+    scale = float(values.std()) or 1.0
+    # A share of a record counts as that much of a positive one, and the rest of a negative one.
+    inputs = np.concatenate([values, values])[:, None] / scale
+    classes = np.repeat([1, 0], len(values))
+    model = LogisticRegression(C=1e6, fit_intercept=intercept, max_iter=1000)
+    model.fit(inputs, classes, sample_weight=np.concatenate([share, 1 - share]))
+    return float(model.coef_[0, 0]) / scale, float(model.intercept_[0]) if intercept else 0.0
