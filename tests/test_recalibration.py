@@ -68,19 +68,22 @@ def test_probabilities_come_true_on_other_records() -> None:
     assert all(after[name] < 0.03 < 0.1 < before[name] for name in lines)
 
 
-def test_few_positives_share_one_temperature() -> None:
-    predictions = drawn({"AMI": (0.5, 0.0), "IMI": (0.5, 0.0), "few": (0.5, 0.0)})
+def test_labels_of_few_positives_share_a_slope_and_keep_their_frequency() -> None:
+    predictions = drawn({"AMI": (0.5, 0.0), "IMI": (0.5, 1.0), "few": (0.5, 0.0)})
     predictions.targets[:, 2] = False
     predictions.targets[: FEWEST - 1, 2] = True
-    fitted = fit_recalibration(predictions)
-    assert fitted["few"].method == "temperature" and fitted["few"].intercept == 0
-    assert fitted["few"].positives == FEWEST - 1
-    assert fitted["few"].slope < 1
+    fitted = fit_recalibration(predictions)["few"]
+    assert (fitted.method, fitted.positives) == ("shared slope", FEWEST - 1)
+    assert 0.4 < fitted.slope < 0.6
+    chance = calibrated_probabilities("few", predictions.logits[:, 2], {"few": fitted})
+    assert chance.mean() == pytest.approx(FEWEST / 4000, rel=0.15)
+    predictions.targets[:, 2] = False
+    assert "few" not in fit_recalibration(predictions)
 
 
 def test_what_does_not_rise_is_not_turned_round() -> None:
     predictions = drawn({"AMI": (2.0, 0.0), "IMI": (2.0, 0.0), "odd": (-0.3, 0.0)})
-    assert fit_recalibration(predictions)["odd"].method == "temperature"
+    assert fit_recalibration(predictions)["odd"].method == "shared slope"
     assert fit_recalibration(drawn({"odd": (-1.0, 0.0)})) == {}
 
 
@@ -91,7 +94,7 @@ def test_labels_left_out_and_splits_without_positives_have_none() -> None:
     assert fit_recalibration(predictions) == {}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.floats(0.05, 5), st.floats(-6, 6), st.integers(0, 2**32 - 1), st.sampled_from([40, 300]))
 def test_no_order_changes(slope: float, intercept: float, seed: int, records: int) -> None:
     predictions = drawn({"AMI": (slope, intercept)}, records, seed)

@@ -134,9 +134,7 @@ def calibration_text(figures: Mapping[str, Any]) -> list[str]:
     else:
         methods = [line["method"] for line in figures["labels"].values()]
         own = methods.count(PLATT)
-        how = (
-            f"a line of its own (Platt) for {own} labels, one temperature for {len(methods) - own}"
-        )
+        how = f"Platt's line for {own} labels, a shared slope for {len(methods) - own}"
         if figures["error"] is not None:
             lines.append(
                 f"calibration error, mean over labels: {figures['raw_error']:.3f} as the network "

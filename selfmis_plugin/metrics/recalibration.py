@@ -1,9 +1,10 @@
 """Probabilities that come true: a classifier's logits set against what it saw on validation.
 
 Platt, "Probabilistic outputs for support vector machines" (1999): a logistic regression of the
-label on the logit, with targets that are smoothed by one record of either kind. Guo et al., "On
-calibration of modern neural networks" (ICML 2017): one temperature by which all logits are divided.
-Neither changes the order of a label's records, so no AUC.
+label on the logit, with targets that are smoothed by one record of either kind. Labels of few
+records share its slope, the temperature of Guo et al., "On calibration of modern neural networks"
+(ICML 2017), and keep an intercept of their own, since how common they are differs most. Neither
+changes the order of a label's records, so no AUC.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
 from selfmis_plugin.metrics.calibration import calibrate, probabilities
@@ -31,7 +33,7 @@ __all__ = [
 #: Positives, and negatives, of a label that its own line is fitted to. With fewer the two numbers
 #: of the line follow single records.
 FEWEST = 10
-PLATT, TEMPERATURE = "platt", "temperature"
+PLATT, SHARED = "platt", "shared slope"
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Recalibration:
     Attributes
     ----------
     method
-        ``"platt"``, a line of the label's own; ``"temperature"``, a factor of all labels.
+        ``"platt"``, a line of the label's own; ``"shared slope"``, the intercept its own, the
+        slope of all labels.
     slope, intercept
         Log odds = slope * logit + intercept. The slope is above zero.
     positives
@@ -98,17 +101,16 @@ def fit_recalibration(
     -------
     dict
         By label: a line of its own with :data:`FEWEST` positives and negatives or more, where it
-        rises; the temperature of all labels for the others, where there are as many positives of
-        all labels together. Empty where there are not.
+        rises; for others that have one of either, the slope that they and all labels share, where
+        there are :data:`FEWEST` positives of all labels together.
     """
     labels = [label for label in predictions.labels if label not in left_out]
     columns = [predictions.labels.index(label) for label in labels]
-    shared = _temperature(predictions, columns)
+    shared = _shared_slope(predictions, columns)
     fitted = {}
     for label, column in zip(labels, columns, strict=True):
-        target = predictions.targets[:, column]
-        own = _platt(predictions.logits[:, column], target)
-        chosen = own or (shared and replace(shared, positives=int(target.sum())))
+        own = _platt(predictions.logits[:, column], predictions.targets[:, column])
+        chosen = own or shared.get(label)
         if chosen:
             fitted[label] = chosen
     return fitted
@@ -143,35 +145,50 @@ def calibration_errors(predictions: Predictions) -> dict[str, float]:
 
 
 def _platt(logits: npt.NDArray[np.floating], target: npt.NDArray[np.bool_]) -> Recalibration | None:
-    positives, negatives = int(target.sum()), int((~target).sum())
-    if min(positives, negatives) < FEWEST:
+    positives = int(target.sum())
+    if min(positives, len(target) - positives) < FEWEST:
         return None
-    smoothed = np.where(target, (positives + 1) / (positives + 2), 1 / (negatives + 2))
-    slope, intercept = _line(logits, smoothed, intercept=True)
+    slope, (intercept,) = _lines(logits[:, None], target[:, None])
     if not slope > 0:
         return None  # on validation the logits do not rise with the label
     return Recalibration(PLATT, slope, intercept, positives)
 
 
-def _temperature(predictions: Predictions, columns: list[int]) -> Recalibration | None:
-    target = predictions.targets[:, columns]
-    if min(int(target.sum()), int((~target).sum())) < FEWEST:
-        return None
-    slope, _ = _line(
-        predictions.logits[:, columns].ravel(), target.ravel().astype(float), intercept=False
-    )
-    return Recalibration(TEMPERATURE, slope, 0.0, 0) if slope > 0 else None
+def _shared_slope(predictions: Predictions, columns: list[int]) -> dict[str, Recalibration]:
+    targets = predictions.targets[:, columns]
+    positives = targets.sum(0)
+    there = np.flatnonzero((positives > 0) & (positives < len(targets)))
+    if positives[there].sum() < FEWEST:
+        return {}
+    chosen = [columns[k] for k in there]
+    slope, intercepts = _lines(predictions.logits[:, chosen], predictions.targets[:, chosen])
+    if not slope > 0:
+        return {}
+    return {
+        predictions.labels[column]: Recalibration(SHARED, slope, intercept, int(positives[k]))
+        for k, column, intercept in zip(there, chosen, intercepts, strict=True)
+    }
 
 
-def _line(
-    logits: npt.NDArray[np.floating], share: npt.NDArray[np.float64], intercept: bool
-) -> tuple[float, float]:
-    """Return slope and intercept of the logistic regression of *share* on the logits."""
+def _lines(
+    logits: npt.NDArray[np.floating], target: npt.NDArray[np.bool_]
+) -> tuple[float, list[float]]:
+    """Return the slope of the logistic regression of all columns together, and each one's own
+    intercept, for (records, labels)."""
+    records, labels = target.shape
+    positives = target.sum(0)
+    smoothed = np.where(target, (positives + 1) / (positives + 2), 1 / (records - positives + 2))
     values = logits.astype(np.float64)
     scale = float(values.std()) or 1.0
+    # A column a label's intercept beside the one of the logits.
+    which = sparse.kron(np.ones((records, 1)), sparse.eye(labels), format="csr")
+    rows = sparse.hstack([sparse.csr_matrix(values.reshape(-1, 1) / scale), which], format="csr")
     # A share of a record counts as that much of a positive one, and the rest of a negative one.
-    inputs = np.concatenate([values, values])[:, None] / scale
-    classes = np.repeat([1, 0], len(values))
-    model = LogisticRegression(C=1e6, fit_intercept=intercept, max_iter=1000)
-    model.fit(inputs, classes, sample_weight=np.concatenate([share, 1 - share]))
-    return float(model.coef_[0, 0]) / scale, float(model.intercept_[0]) if intercept else 0.0
+    share = smoothed.reshape(-1)
+    model = LogisticRegression(C=1e6, fit_intercept=False, max_iter=1000)
+    model.fit(
+        sparse.vstack([rows, rows], format="csr"),
+        np.repeat([1, 0], len(share)),
+        sample_weight=np.concatenate([share, 1 - share]),
+    )
+    return float(model.coef_[0, 0]) / scale, model.coef_[0, 1:].tolist()
