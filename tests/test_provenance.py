@@ -87,7 +87,7 @@ def test_a_damaged_cohort_is_a_cohort_and_other_files_of_that_name_are_none(
     [
         ([()], "Trained on records whose origin is not recorded."),
         ([(SYNTHETIC,), (SYNTHETIC,)], f"Trained on synthetic records: {SYNTHETIC.text}."),
-        ([(STATED,)], "Trained on records stated to be: a ward's archive."),
+        ([(STATED,)], "Trained on records of stated origin: a ward's archive."),
         (
             [(SYNTHETIC,), ()],
             f"Trained on a mixture: synthetic ({SYNTHETIC.text}); origin not recorded.",
@@ -97,6 +97,7 @@ def test_a_damaged_cohort_is_a_cohort_and_other_files_of_that_name_are_none(
 def test_one_sentence_says_it(origins: list[tuple[Origin, ...]], text: str) -> None:
     steps = tuple(TrainedOn(f"step{k}", "d", 5, found) for k, found in enumerate(origins))
     assert headline(steps) == text
+    assert headline(steps, short=True) == text.split(":")[0].rstrip(".") + "."
     assert len(provenance_lines(steps)) == len(steps)
     assert headline(()) == "Trained on records whose origin is not recorded."
 

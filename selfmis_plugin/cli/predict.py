@@ -178,7 +178,7 @@ def _draw(path: Path, model: Model, predictions: Sequence[Prediction]) -> None:
                 prediction,
                 model.preprocessing.leads,
                 model.saved.input_rate,
-                headline(model.saved.facts.provenance),
+                headline(model.saved.facts.provenance, short=True),
             )
             figure.savefig(temporary)
 

@@ -74,8 +74,14 @@ def provenance_from(values: Iterable[Mapping[str, Any]]) -> Provenance:
     )
 
 
-def headline(provenance: Provenance) -> str:
-    """Return one sentence that says on what a model was trained."""
+def headline(provenance: Provenance, short: bool = False) -> str:
+    """Return one sentence that says on what a model was trained; *short*: of what kind that is."""
+    sentence = _headline(provenance)
+    kind, colon, _ = sentence.partition(": ")
+    return f"{kind}." if short and colon else sentence
+
+
+def _headline(provenance: Provenance) -> str:
     origins = tuple(dict.fromkeys(o for step in provenance for o in step.known_origins))
     kinds = {origin.kind for origin in origins} or {NOT_RECORDED}
     if kinds == {NOT_RECORDED}:
@@ -84,7 +90,7 @@ def headline(provenance: Provenance) -> str:
     if kinds == {SYNTHETIC}:
         return f"Trained on synthetic records: {texts}."
     if kinds == {STATED}:
-        return f"Trained on records stated to be: {texts}."
+        return f"Trained on records of stated origin: {texts}."
     return f"Trained on a mixture: {'; '.join(map(str, origins))}."
 
 
