@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 STANDARD_LEADS: tuple[str, ...] = (
     "I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6",
 )  # fmt: skip
 
-_BY_SPELLING = {lead.casefold(): lead for lead in STANDARD_LEADS}
+_BY_SPELLING = {lead.casefold(): lead for lead in STANDARD_LEADS} | {
+    # As Romance languages number them: derivación, dérivation, derivação, derivazione.
+    **{f"d{roman}".casefold(): roman for roman in ("I", "II", "III")},
+    **{f"d{number}": roman for number, roman in enumerate(("I", "II", "III"), start=1)},
+}
+#: What devices write before a lead's name.
+_BEFORE = re.compile(
+    r"(?:(?:ecg|ekg|lead|ableitung|derivaci[oó]n|d[eé]rivation|derivazione|deriva[cç][aã]o)"
+    r"[\s_.:-]*)+"
+)
+#: No lead's name, with what is written before it, is longer.
+_LONGEST_NAME = 80
 
 
 def standard_lead(name: str) -> str | None:
-    """Return the standard spelling of a lead's name in any case, None if it is no such lead."""
-    return _BY_SPELLING.get(name.strip().casefold())
+    """Return the lead that a channel's name means; None if it is none of the twelve.
+
+    In any case, also as "Lead I", "ECG lead II", "EKG_V1", "DI" or "D1". Modified leads, such as
+    MLII, are none of them.
+    """
+    if len(name) > _LONGEST_NAME:
+        return None
+    plain = " ".join(name.split()).casefold()
+    return _BY_SPELLING.get(plain) or _BY_SPELLING.get(_BEFORE.sub("", plain, count=1))
 
 
 def parse_leads(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +35,6 @@ _SAID = {
     "off": "off: 5 mV or more from its median",
     "beats": "beats: not 5 to 25 in 10 s",
 }
-
-_PREFIX = re.compile(r"^((ecg|ekg|lead)[\s_:-]*)+", re.IGNORECASE)
 
 
 class ArrayRecording(LongRecording):
@@ -144,6 +141,7 @@ def cut_strip(
         If a lead is not there, the recording is too short, or it cannot be read.
     """
     names, notes = find_channels(recording, preprocessing.leads, channels)
+    notes += recording.notes
     rates = {recording.rates[name] for name in names} if rate is None else {rate}
     if len(rates) > 1:
         raise RecordError(
@@ -188,8 +186,9 @@ def find_channels(
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the names of the channels that are *leads*, and what had to be assumed.
 
-    A channel is a lead if it is called so, also as "Lead I" or "ECG I". The one channel of a
-    recording is taken for the one lead of a classifier, unless it is called after another lead.
+    A channel is a lead if it is called so (:func:`~selfmis_plugin.data.leads.standard_lead`). The
+    one channel of a recording is taken for the one lead of a classifier, unless it is called after
+    another lead.
 
     Raises
     ------
@@ -204,12 +203,21 @@ def find_channels(
                 f"{len(leads)}: {', '.join(leads)}",
             )
         return recording.names_of(channels), []
-    by_lead = {_plain(name): name for name in reversed(recording.rates)}
+    by_lead: dict[str, list[str]] = {}
+    for name in recording.rates:
+        by_lead.setdefault(_plain(name), []).append(name)
     missing = [lead for lead in leads if _plain(lead) not in by_lead]
     if not missing:
-        return recording.names_of([by_lead[_plain(lead)] for lead in leads]), []
+        for lead in leads:
+            if len(same := by_lead[_plain(lead)]) > 1:
+                raise RecordError(
+                    "lead twice",
+                    f"{recording.path.name}: {' and '.join(map(repr, same))} are both lead {lead}; "
+                    "name the one to read (--lead)",
+                )
+        return recording.names_of([by_lead[_plain(lead)][0] for lead in leads]), []
     only = next(iter(recording.rates)) if len(recording.rates) == 1 else None
-    if len(leads) == 1 and only is not None and standard_lead(_plain(only)) is None:
+    if len(leads) == 1 and only is not None and standard_lead(only) is None:
         note = f"its only channel, {only}, is taken for lead {leads[0]}"
         return recording.names_of([only]), [note]
     raise RecordError(
@@ -247,7 +255,7 @@ def prepare_window(
 
 
 def _plain(name: str) -> str:
-    return _PREFIX.sub("", name.strip()).casefold()
+    return (standard_lead(name) or name.strip()).casefold()
 
 
 def _pieces(

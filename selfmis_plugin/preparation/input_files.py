@@ -10,7 +10,7 @@ from pathlib import Path
 
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
 from selfmis_plugin.preparation.record import Reader
-from selfmis_plugin.preparation.wfdb.header import read_header
+from selfmis_plugin.preparation.wfdb.header import GAP, read_header
 
 #: Size in bytes and time of the last change in ns; None for a file that is not there.
 Identity = tuple[int, int] | None
@@ -44,7 +44,7 @@ def wfdb_files(path: str) -> tuple[str, ...]:
             continue
         files += [os.path.join(folder, signal.file) for signal in read.signals]
         if header == headers[0]:
-            names = dict.fromkeys(name for name, _ in read.segments if name != "~")
+            names = dict.fromkeys(name for name, _ in read.segments if name != GAP)
             headers += [os.path.join(folder, name + ".hea") for name in names]
     return tuple(dict.fromkeys([*headers, *files]))
 

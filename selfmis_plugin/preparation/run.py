@@ -35,6 +35,7 @@ from selfmis_plugin.preparation.summary import Summary
 from selfmis_plugin.preparation.wfdb.fast_reader import read_record
 from selfmis_plugin.preparation.worker import PartPreparer
 from selfmis_plugin.utils.parallel import Processes, Workers
+from selfmis_plugin.utils.paths import escaped
 
 __all__ = [
     "PreparationError", "Share", "Summary", "kept", "merge", "prepare_database", "prepare_share",
@@ -406,9 +407,23 @@ def _wanted_jobs(listing: Listing, plan: Plan, wanted: Callable[[int], bool]) ->
         )
 
 
+def _written_as_utf8(record: ListedRecord) -> ListedRecord:
+    """Refuse a record whose path no table can hold, by a name that it can."""
+    source = escaped(record.source)
+    if source == record.source:
+        return record
+    return replace(
+        record,
+        record_id=escaped(record.record_id),
+        patient_id=escaped(record.patient_id),
+        source=source,
+        problem=RecordError("bad name", f"{source}: its name is not UTF-8; rename it"),
+    )
+
+
 def _without_doubles(listing: Listing) -> Iterator[ListedRecord]:
     seen: set[str] = set()
-    for record in listing.records:
+    for record in map(_written_as_utf8, listing.records):
         if record.record_id in seen and record.problem is None:
             problem = RecordError("record twice", f"record {record.record_id} is listed twice")
             yield replace(record, problem=problem)

@@ -60,11 +60,14 @@ class LongRecording(ABC):
         The file, for messages.
     rates
         Name and rate of each channel.
+    notes
+        What had to be assumed or left aside.
     """
 
-    def __init__(self, path: Path, rates: Mapping[str, float]) -> None:
+    def __init__(self, path: Path, rates: Mapping[str, float], notes: Sequence[str] = ()) -> None:
         self.path = path
         self.rates = dict(rates)
+        self.notes = tuple(notes)
 
     def names_of(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return the names of channels as the file spells them.

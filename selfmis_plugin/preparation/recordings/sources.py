@@ -6,7 +6,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from selfmis_plugin.data.origin import Origin, origins_of
@@ -14,6 +14,7 @@ from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.listing import DatabaseError, existing_folder, read_columns
 from selfmis_plugin.preparation.recordings.opening import FORMATS
 from selfmis_plugin.preparation.wfdb.header import segment_names
+from selfmis_plugin.utils.paths import escaped
 
 
 @dataclass(frozen=True)
@@ -164,6 +165,10 @@ def _named(recordings: list[Source]) -> Iterator[Source]:
         stem = os.path.splitext(source.path)[0]
         name = stem if stems[stem] == 1 else source.path
         problem = source.problem
+        if (shown := escaped(source.path)) != source.path:
+            problem = RecordError("bad name", f"{shown}: its name is not UTF-8; rename it")
+            source = replace(source, path=shown, subject=escaped(source.subject))
+            name = shown
         if source.path in seen:
             problem = RecordError("listed twice", f"{source.path}: is listed twice")
         seen.add(source.path)
