@@ -235,8 +235,8 @@ def test_windows_do_not_depend_on_blocks(
             "runs backwards at row 4",
         ),
         ("a.edf", "0       x", "cannot be read as EDF"),
-        ("a.hea", "a 1 500 100\na.dat 16 1000/mV 16 0 0 0 0 A\n", "cannot be read"),
-        ("a.hea", "nonsense", "cannot be read"),
+        ("a.hea", "a 1 500 100\na.dat 16 1000/mV 16 0 0 0 0 A\n", "a.dat: no such file"),
+        ("a.hea", "nonsense", "not a record line"),
         ("a.xyz", "", "convert it"),
     ],
 )

@@ -7,7 +7,9 @@ that says no more than what :mod:`~selfmis_plugin.preparation.wfdb.header` has u
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +39,9 @@ _MISSING: dict[int, int] = {
 #: wfdb does not give digital values of this one.
 _PHYSICAL = 61
 _RECORD = "record"
+_PREFIX = "selfmis-wfdb-"
+#: Where a header is restated, which is no place for anybody to look at.
+_PLACE = re.compile(rf"[^\s'\"]*{_PREFIX}\w+[/\\]?")
 
 
 def frame_count(header: Header) -> int:
@@ -51,11 +56,16 @@ def frame_count(header: Header) -> int:
     for name in dict.fromkeys(signal.file for signal in header.signals):
         signals = [signal for signal in header.signals if signal.file == name]
         try:
-            found = header.path.with_name(name).stat().st_size
+            about = header.path.with_name(name).stat()
         except OSError:
             raise RecordError(
                 "missing signal file", f"{name}: no such file, though {header.path.name} names it"
             ) from None
+        if not stat.S_ISREG(about.st_mode):
+            raise RecordError(
+                "missing signal file", f"{name}: is not a file, and {header.path.name} names it"
+            )
+        found = about.st_size
         code = signals[0].format
         if code in _COMPRESSED and frames is not None:
             continue
@@ -133,7 +143,7 @@ def _digital(
     whole = any(line.format == DIFFERENCES for line in lines)
     physical = any(line.format == _PHYSICAL for line in lines)
     try:
-        with tempfile.TemporaryDirectory(prefix="selfmis-wfdb-") as folder:
+        with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
             _restate(header, Path(folder), stop)
             record = wfdb.rdrecord(
                 os.path.join(folder, _RECORD),
@@ -146,7 +156,8 @@ def _digital(
     except Exception as error:  # wfdb raises what happens to come up in it
         raise RecordError(
             "unreadable by wfdb",
-            f"{header.path.name}: wfdb cannot read it ({type(error).__name__}: {error})",
+            f"{header.path.name}: wfdb cannot read it ({type(error).__name__}: "
+            f"{_PLACE.sub('', str(error))})",
         ) from error
     # With a gain of 1 they are the same numbers; there the missing samples are NaN.
     values = record.e_p_signal if physical else record.e_d_signal
