@@ -196,7 +196,7 @@ def test_no_store_is_said_to_be_none(tmp_path: Path) -> None:
         ({"label_sets": ["NORM"]}, "wrong kind"),
         ({"records": 8}, "840000 bytes, expected 960000"),
         ({"samples": 4999}, "840000 bytes, expected"),
-        ({"leads": []}, "cannot be"),
+        ({"leads": []}, "wrong kind.*leads"),
     ],
 )
 def test_wrong_descriptions_are_refused(
