@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.predict.model_folder import SavedModel
+from selfmis_plugin.utils.markdown import code, text
 
 
 def model_card(model: SavedModel) -> str:
     """Return the model card, Markdown with the Hugging Face hub's front matter."""
     classifier, preprocessing = model.classifier, model.classifier.preprocessing
+    leads = ", ".join(map(text, preprocessing.leads))
     lead = "lead" if len(preprocessing.leads) == 1 else "leads"
     test = model.provenance.get("test")
     parts = [
         "---\nlibrary_name: selfmis-plugin\ntags:\n- ecg\n- selfmis\n- myocardial-infarction\n---",
-        f"# {len(classifier.labels)} ECG statements from {lead} {', '.join(preprocessing.leads)}",
+        f"# {len(classifier.labels)} ECG statements from {lead} {leads}",
         f"**{DISCLAIMER}** An ECG classifier (Net1D encoder and a linear head) trained with the "
         f"SelfMIS plugin, version {model.provenance['plugin_version']}.",
         "## Use\n\n```python\nfrom selfmis_plugin import load_model\n\n"
@@ -26,14 +29,14 @@ def model_card(model: SavedModel) -> str:
         f"lead={_lead_argument(preprocessing.leads)}).results)\n```\n\n"
         "or `selfmis predict --model this/folder FILE...`.",
         "## Input\n\n"
-        f"- {lead.capitalize()} {', '.join(preprocessing.leads)}, windows of "
+        f"- {lead.capitalize()} {leads}, windows of "
         f"{preprocessing.seconds:g} s, microvolts at {model.input_rate:g} Hz; the encoder reads "
         f"{preprocessing.sample_rate:g} Hz.\n"
-        f"- Filter before the network: {preprocessing.filter}. The network's own first step is the "
-        "z-score over all leads and samples of a window.",
+        f"- Filter before the network: {text(preprocessing.filter)}. The network's own first "
+        "step is the z-score over all leads and samples of a window.",
         "## Data and protocol\n\n"
-        f"- Weights: `{model.provenance['checkpoint']}`, SHA-256 "
-        f"`{model.provenance['checkpoint_sha256']}`.\n" + _data(model, test),
+        f"- Weights: {code(model.provenance['checkpoint'])}, SHA-256 "
+        f"{code(model.provenance['checkpoint_sha256'])}.\n" + _data(model, test),
         "## Figures\n\n"
         + (
             _figures(model, test)
@@ -54,7 +57,7 @@ def model_card(model: SavedModel) -> str:
 
 
 def _lead_argument(leads: tuple[str, ...]) -> str:
-    return f'"{leads[0]}"' if len(leads) == 1 else repr(leads)
+    return json.dumps(leads[0], ensure_ascii=False) if len(leads) == 1 else repr(leads)
 
 
 def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
@@ -62,8 +65,9 @@ def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
         return "- No data were given at export: no thresholds and no figures."
     valid = model.provenance["valid"]
     return (
-        f"- Thresholds: {valid['records']:,} records of the validation split of {valid['data']} "
-        f"({valid['database']}), at a specificity of {model.specificity:g} or more.\n"
+        f"- Thresholds: {valid['records']:,} records of the validation split of "
+        f"{text(valid['data'])} ({text(valid['database'])}), at a specificity of "
+        f"{model.specificity:g} or more.\n"
         f"- Figures: {test['records']:,} records of {test['patients']:,} patients in the test "
         f"split of the same data. Intervals: 95 %, {test['draws']:,} bootstrap draws by patient."
     )
@@ -84,7 +88,7 @@ def _figures(model: SavedModel, test: Mapping[str, Any]) -> str:
         point = model.points.get(name)
         threshold = None if point is None else point.probability
         rows.append(
-            f"| {name} | {label['positives']} | {_interval(label['auc'])} | "
+            f"| {text(name)} | {label['positives']} | {_interval(label['auc'])} | "
             f"{_number(threshold)} | {_number(label['sensitivity'])} | "
             f"{_number(label['specificity'])} |"
         )
@@ -100,9 +104,9 @@ def _onnx(files: Mapping[str, Any]) -> str:
     ]
     for name, facts in files.items():
         difference = facts.get("largest_logit_difference")
-        said = "-" if difference is None else f"{difference:.1e} ({facts['compared_on']})"
+        said = "-" if difference is None else f"{difference:.1e} ({text(facts['compared_on'])})"
         rows.append(
-            f"| {name} | {facts['bytes'] / 1e6:.1f} | {facts['latency_ms_one_thread']:.1f} | "
+            f"| {text(name)} | {facts['bytes'] / 1e6:.1f} | {facts['latency_ms_one_thread']:.1f} | "
             f"{said} | {_number(facts.get('macro_auc'))} |"
         )
     return "\n".join(rows)
