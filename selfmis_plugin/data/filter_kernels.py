@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numba.core.config
 import numpy as np
 import numpy.typing as npt
-from numba.core import config
 
 from selfmis_plugin.utils.private import cache_folder, private_folder
 
@@ -32,6 +32,7 @@ def compiled(function: Function) -> Function:
     cache folder: what numba reads there it runs. Where there can be none, every process compiles
     anew, which takes seconds.
     """
+    config: Any = numba.core.config
     own = config.CACHE_DIR
     try:
         config.CACHE_DIR = str(_folder(own))
