@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from selfmis_plugin.benchmark.side_by_side import cost_points, cost_table, draw_costs
 from selfmis_plugin.benchmark.tables import (
@@ -28,6 +26,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.origin import origins_from
 from selfmis_plugin.methods.method import PROBE, Claim, Method
 from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.visualization.figure import new_figure
 
 
 def write_infarction_report(
@@ -144,8 +143,7 @@ def _draw(measured: Measured, path: Path) -> None:
     """Mean AUC by method: a bar a fraction or, for one fraction, a way of training."""
     rows = [(m, mode) for m in measured.methods for mode in measured.modes
             if measured.best_trained(m.name, mode)]  # fmt: skip
-    figure = Figure(figsize=(9, 1 + 0.3 * len(rows)))
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 1 + 0.3 * len(rows))
     axes = figure.add_subplot()
     labels: list[str] = []
     most = max(len(covered_types([cell])) for cell in measured.cells)

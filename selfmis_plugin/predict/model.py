@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.provenance import headline
@@ -303,12 +304,23 @@ class Model:
         """Return the logits, (windows, labels), of prepared windows (leads, samples).
 
         The columns are in the classifier's own order, that of ``saved.classifier.labels``.
+
+        Raises
+        ------
+        CheckpointError
+            If they are not finite.
         """
         outputs = [np.empty((0, len(self.saved.classifier.labels)), dtype=np.float32)]
         for first in range(0, len(signals), batch_size):
             batch = torch.from_numpy(np.stack(signals[first : first + batch_size]))
             outputs.append(self.network(batch.to(self._device)).float().cpu().numpy())
-        return np.concatenate(outputs)
+        logits = np.concatenate(outputs)
+        if not np.isfinite(logits).all():
+            raise CheckpointError(
+                f"{self.saved.classifier.path}: gives NaN or Inf of a recording that has "
+                "neither: its weights are damaged, or too large to compute with; copy it again"
+            )
+        return logits
 
 
 def load_model(

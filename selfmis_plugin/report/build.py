@@ -156,7 +156,8 @@ def write_report(request: Request) -> Path:
     page = request.dest / "report.html"
     text = render("SelfMIS report", _summary(request, by_record, by_patient), tuple(sections))
     with whole_file(page) as path:
-        path.write_text(text, encoding="utf-8")
+        # A file's name need not be text.
+        path.write_text(text, encoding="utf-8", errors="replace")
     return page
 
 

@@ -12,8 +12,11 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path to write to; it becomes *path* if the block ends without an error."""
+def whole_file(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[Path]:
+    """Give a temporary path to write to; it becomes *path* if the block ends without an error.
+
+    Its permissions become *mode*; None: those that the umask leaves to a new file.
+    """
     target = Path(path)
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
@@ -25,12 +28,17 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp lets nobody else read it
+        # mkstemp lets nobody else read it.
+        temporary.chmod(0o666 & ~_umask() if mode is None else mode)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def require_folder(path: str | os.PathLike[str]) -> None:

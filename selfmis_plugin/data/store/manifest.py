@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.store.format import StoreError
+from selfmis_plugin.utils.fields import whole
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,10 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
                 f"{source}, line {number}: expected record_id<TAB>samples, found {line[:80]!r}"
             )
         record_ids.append(fields[0])
-        samples.append(int(fields[1]))
+        try:
+            samples.append(whole("a number of samples", int(fields[1])))
+        except ValueError as error:  # more digits than any file has samples
+            raise StoreError(f"{source}, line {number}: {error}") from error
     root = Path(os.path.normpath(source.parent / lines[0].strip()))
     return Manifest(source, root, record_ids, np.asarray(samples, dtype=np.int64))
 

@@ -41,6 +41,7 @@ from selfmis_plugin.data.store.format import (
     again,
 )
 from selfmis_plugin.data.store.manifest import Manifest, read_manifest, write_manifest
+from selfmis_plugin.data.store.record_table import read_records
 from selfmis_plugin.data.store.signal_file import SignalFile
 from selfmis_plugin.data.store.writer import StoreWriter
 
@@ -49,6 +50,9 @@ __all__ = [
     "STORE_FORMAT", "STORE_VERSION", "Manifest", "Store", "StoreError", "StoreInfo", "StoreWriter",
     "read_manifest", "write_manifest",
 ]  # fmt: skip
+
+#: What damaged bytes make of Arrow, whose own errors are not all of one class.
+_UNREADABLE = (OSError, ArithmeticError, LookupError, TypeError, ValueError, pa.ArrowException)
 
 
 class Store:
@@ -88,7 +92,9 @@ class Store:
             raise StoreError(
                 f"{folder}: not a store (no {INFO_FILE}); prepare one with `selfmis prepare`"
             ) from None
-        except ValueError as error:
+        except OSError as error:
+            raise StoreError(f"{info_path}: cannot be read ({error}); {again(None)}") from error
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{info_path}: not valid JSON ({error}); {again(None)}") from error
         info = StoreInfo.from_dict(values, info_path)
         _check_sizes(folder, info)
@@ -113,16 +119,11 @@ class Store:
         """
         path = self.path / RECORDS_FILE
         try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
+            table = read_records(path, self.info)
+        except _UNREADABLE as error:
             raise StoreError(
                 f"{path}: cannot be read ({error}); {again(self.info.database)}"
             ) from error
-        missing = [name for name in SCHEMA.names if name not in table.column_names]
-        if missing:
-            raise StoreError(
-                f"{path}: lacks the columns {', '.join(missing)}; {again(self.info.database)}"
-            )
         labels = table.column("labels").to_pylist()
         frame = table.drop_columns(["labels", "strat_fold"]).to_pandas()
         frame["labels"] = pd.Series(labels, index=frame.index, dtype=object)
@@ -270,8 +271,9 @@ def _check_sizes(folder: Path, info: StoreInfo) -> None:
     expected = info.records * len(info.leads) * info.samples * SAMPLE_DTYPE.itemsize
     try:
         found = signals.stat().st_size
-    except FileNotFoundError:
-        raise StoreError(f"{signals}: is missing; {again(info.database)}") from None
+    except OSError as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        raise StoreError(f"{signals}: {why}; {again(info.database)}") from None
     if found != expected:
         raise StoreError(
             f"{signals}: {found} bytes, expected {expected} ({info.records} records of "
@@ -280,7 +282,7 @@ def _check_sizes(folder: Path, info: StoreInfo) -> None:
     table = folder / RECORDS_FILE
     try:
         rows = pq.read_metadata(table).num_rows
-    except (OSError, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         raise StoreError(f"{table}: cannot be read ({error}); {again(info.database)}") from error
     if rows != info.records:
         raise StoreError(f"{table}: {rows} rows, expected {info.records}; {again(info.database)}")
