@@ -90,14 +90,19 @@ def test_a_model_card_says_names_and_nothing_else(tmp_path: Path) -> None:
             "plugin_version": "1", "checkpoint": "a` **b** ``c.pt", "checkpoint_sha256": "0",
             "valid": {"data": evil[0], "database": evil[1], "records": 1},
             "test": {
+                "data": evil[6], "database": evil[10], "calibrated": None,
                 "records": 1, "patients": 1, "draws": 1, "macro_auc": mean, "mi_auc": mean,
                 "labels": dict.fromkeys(evil, row),
             },
         },
     )  # fmt: skip
-    card = model_card(model)
+    card = model_card(model, name=evil[0], licence=evil[5])
     _, front, body = card.split("---\n", 2)
-    assert yaml.safe_load(front).keys() == {"library_name", "tags"}
+    head = yaml.safe_load(front)
+    assert head.keys() == {"library_name", "license", "tags", "model-index"}
+    assert head["license"] == evil[5] and head["model-index"][0]["name"] == evil[0]
+    (result,) = head["model-index"][0]["results"]
+    assert result["dataset"]["type"] == evil[10] and evil[6] in result["dataset"]["name"]
     parser = markdown_it.MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     tokens = [part for token in parser.parse(body) for part in (token, *(token.children or ()))]
     kinds = {token.type for token in tokens}
@@ -116,7 +121,12 @@ def test_a_lead_cannot_leave_the_example_of_a_model_card(tmp_path: Path) -> None
         classifier = SimpleNamespace(labels=("a",), preprocessing=prepared, path=Path("c"))
         provenance = {"plugin_version": "1", "checkpoint": "c", "checkpoint_sha256": "0"}
         model = SimpleNamespace(
-            classifier=classifier, provenance=provenance, input_rate=found.input_rate, points={}
+            classifier=classifier,
+            provenance=provenance,
+            input_rate=found.input_rate,
+            points={},
+            facts=found.facts,
+            calibration={},
         )
         example = re.search("```python\n(.*?)\n```\n", model_card(model), re.DOTALL)  # type: ignore[arg-type]
         assert example is not None
