@@ -64,7 +64,7 @@ def prepared(reader: object, header: Path) -> Recording:
 
 
 @given(drawn=records())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_one_segment(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> None:
     header = drawn.write(tmp_path_factory.mktemp("r"))
     expected = {s.name: s.microvolts for s in drawn.signals}
@@ -89,7 +89,7 @@ def test_one_segment(tmp_path_factory: pytest.TempPathFactory, drawn: Drawn) -> 
 
 
 @given(drawn=segmented())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_segments(tmp_path_factory: pytest.TempPathFactory, drawn: DrawnSegments) -> None:
     header = drawn.write(tmp_path_factory.mktemp("r"))
     there = {s.name for part, _ in drawn.parts if part for s in part.signals}
