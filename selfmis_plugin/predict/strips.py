@@ -144,6 +144,7 @@ def cut_strip(
         If a lead is not there, the recording is too short, or it cannot be read.
     """
     names, notes = find_channels(recording, preprocessing.leads, channels)
+    notes += recording.notes
     rates = {recording.rates[name] for name in names} if rate is None else {rate}
     if len(rates) > 1:
         raise RecordError(

@@ -169,7 +169,7 @@ class WindowSelector:
             return None
         prepared, clipped = _to_store(window.signals, rates)
         mask = 1 << len(STANDARD_LEADS)
-        notes = [f"from {window.start:g} s"]
+        notes = [f"from {window.start:g} s", *recording.notes]
         for k, ((lead, channel), found) in enumerate(zip(self.channels.multi, bad, strict=True)):
             if found:
                 prepared[k + 1] = 0
