@@ -25,6 +25,7 @@ from selfmis_plugin.benchmark.tables import (
     what_modes_are,
 )
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.origin import origins_from
 from selfmis_plugin.methods.method import PROBE, Claim, Method
 from selfmis_plugin.utils.files import whole_file, write_json
 
@@ -112,7 +113,8 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
 def _measured_on(report: Mapping[str, Any]) -> str:
     data = "; ".join(
         f"{role}: {about['database']} "
-        f"({', '.join(f'{split} {count:,}' for split, count in about['records'].items())})"
+        f"({', '.join(f'{split} {count:,}' for split, count in about['records'].items())}; "
+        f"{'; '.join(map(str, origins_from(about.get('origins', ())))) or 'origin not recorded'})"
         for role, about in report["data"].items()
     )
     return f"Measured on {data}; {report['size']} size, {report['host']}."

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ import torch
 
 __all__ = [
     "CheckpointError",
+    "files_read",
     "first_line",
     "mapping",
     "model_name",
     "not_whole",
+    "note_read",
     "read_checkpoint",
     "refuse_absent",
     "some",
@@ -62,6 +65,31 @@ def _numpy_allowed() -> AbstractContextManager[Any]:
         return torch.serialization.safe_globals(_NUMPY_GLOBALS)
     torch.serialization.add_safe_globals(_NUMPY_GLOBALS)
     return nullcontext()
+
+
+_files_read: ContextVar[dict[Path, None] | None] = ContextVar("files_read", default=None)
+
+
+@contextmanager
+def files_read() -> Iterator[dict[Path, None]]:
+    """Collect the files of weights that are read meanwhile, as keys in their order.
+
+    What a model is built from is known to its method alone, which may be anybody's; whoever reads
+    weights does it here.
+    """
+    files: dict[Path, None] = {}
+    token = _files_read.set(files)
+    try:
+        yield files
+    finally:
+        _files_read.reset(token)
+
+
+def note_read(path: Path) -> None:
+    """Add a file to those of :func:`files_read`."""
+    files = _files_read.get()
+    if files is not None:
+        files[path.absolute()] = None
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -108,6 +136,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: holds a {type(payload).__name__}, not a dictionary of weights: save a state "
             "dict"
         )
+    note_read(path)
     return payload
 
 

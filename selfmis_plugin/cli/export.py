@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.evaluation.calibrating import calibration_text
 from selfmis_plugin.export.exporting import prepare_export
 from selfmis_plugin.export.model_card import model_card
 from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY
@@ -58,6 +60,14 @@ def main(argv: Sequence[str]) -> int:
         metavar="SHARE",
         help="what the thresholds keep (default: %(default)s)",
     )
+    parser.add_argument(
+        "--licence",
+        "--license",
+        metavar="ID",
+        default="unknown",
+        help="of the weights, as the hub names licences, such as cc-by-4.0; it depends on the "
+        "records that they were trained on (default: %(default)s)",
+    )
     options = parser.parse_args(argv)
     if options.int8 and options.format != "onnx":
         parser.error("--int8 needs --format onnx")
@@ -82,7 +92,7 @@ def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]
     refuse_existing(options.dest)
     if options.format != "onnx":
         model = _prepared(options)
-        write_model(model, options.dest, model_card(model))
+        write_model(model, options.dest, _card(model, options))
         return model, {}
     # Before the figures, which take longer: a package may be missing.
     from selfmis_plugin.export.onnx_files import make_onnx
@@ -94,8 +104,12 @@ def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]
     ) as folder:
         made = make_onnx(model, Path(folder), options.data, options.int8)
         model = replace(model, provenance={**model.provenance, "onnx": made.facts})
-        write_model(model, options.dest, model_card(model), made.paths)
+        write_model(model, options.dest, _card(model, options), made.paths)
     return model, made.facts
+
+
+def _card(model: SavedModel, options: argparse.Namespace) -> str:
+    return model_card(model, options.dest.absolute().name, options.licence)
 
 
 def _prepared(options: argparse.Namespace) -> SavedModel:
@@ -113,6 +127,11 @@ def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
         )
     else:
         lines.append("no thresholds: give --data to choose them")
+    lines.append(headline(model.facts.provenance))
+    if "test" in model.provenance:
+        lines += calibration_text(model.provenance["test"]["calibrated"])
+    else:
+        lines.append("probabilities are not calibrated: give --data to calibrate them")
     for name, facts in onnx.items():
         line = (
             f"{name}: {facts['bytes'] / 1e6:.1f} MB, {facts['latency_ms_one_thread']:.1f} ms a "

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from selfmis_plugin.data.origin import OriginError
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
 from selfmis_plugin.data.store import StoreError
@@ -117,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="recordings read at once (default: 1)",
     )
+    arguments.add_origin(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the store that is at DIR")
 
 
@@ -139,6 +141,7 @@ def run(args: argparse.Namespace) -> int:
                 args.test_subjects,
                 args.seed,
             ),
+            origin=args.origin,
         )
         summary = preparation.prepare_recordings(
             preparation.find_sources(args.root, args.group, args.table),
@@ -147,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
             args.workers,
             args.overwrite,
         )
-    except (DatabaseError, PreparationError, StoreError, OSError) as error:
+    except (DatabaseError, OriginError, PreparationError, StoreError, OSError) as error:
         print(f"selfmis prepare recordings: {error}", file=sys.stderr)
         return 1
     print(summary)

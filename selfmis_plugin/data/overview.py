@@ -151,6 +151,7 @@ def overview_lines(overview: Overview, most_labels: int = 20) -> list[str]:
     lines = [
         f"{info.database}: {overview.total:,} records of {info.seconds:g} s at "
         f"{info.sample_rate:g} Hz, filter {info.filter}, prepared by version {info.created_with}",
+        f"origin: {'; '.join(map(str, info.origins)) or 'not recorded'}",
         *overview.notes,
         "",
         _row("split", *(f"{split:>9}" for split in splits)),

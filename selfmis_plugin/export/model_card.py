@@ -6,20 +6,35 @@ from collections.abc import Mapping
 from typing import Any
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.provenance import headline, provenance_lines
+from selfmis_plugin.evaluation.calibrating import calibration_text
+from selfmis_plugin.export.front_matter import front_matter
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.predict.model_folder import SavedModel
+from selfmis_plugin.predict.operating_points import threshold_of
 
 
-def model_card(model: SavedModel) -> str:
-    """Return the model card, Markdown with the Hugging Face hub's front matter."""
+def model_card(model: SavedModel, name: str = "model", licence: str = "unknown") -> str:
+    """Return the model card, Markdown with the Hugging Face hub's front matter.
+
+    Parameters
+    ----------
+    model
+        What it is about.
+    name
+        What the model is called there.
+    licence
+        Of the weights, by the hub's names; ``"unknown"`` where nobody has stated it.
+    """
     classifier, preprocessing = model.classifier, model.classifier.preprocessing
     lead = "lead" if len(preprocessing.leads) == 1 else "leads"
     test = model.provenance.get("test")
     parts = [
-        "---\nlibrary_name: selfmis-plugin\ntags:\n- ecg\n- selfmis\n- myocardial-infarction\n---",
+        front_matter(model, name, licence),
         f"# {len(classifier.labels)} ECG statements from {lead} {', '.join(preprocessing.leads)}",
-        f"**{DISCLAIMER}** An ECG classifier (Net1D encoder and a linear head) trained with the "
-        f"SelfMIS plugin, version {model.provenance['plugin_version']}.",
+        f"**{DISCLAIMER} {headline(model.facts.provenance)}** An ECG classifier (an encoder and a "
+        "linear head) trained with the SelfMIS plugin, version "
+        f"{model.provenance['plugin_version']}.",
         "## Use\n\n```python\nfrom selfmis_plugin import load_model\n\n"
         'model = load_model("this/folder")\n'
         'print(model.predict(millivolts, rate=512, unit="mV", '
@@ -32,7 +47,11 @@ def model_card(model: SavedModel) -> str:
         f"- Filter before the network: {preprocessing.filter}. The network's own first step is the "
         "z-score over all leads and samples of a window.",
         "## Data and protocol\n\n"
-        f"- Weights: `{model.provenance['checkpoint']}`, SHA-256 "
+        + "".join(f"- Trained: {step}.\n" for step in provenance_lines(model.facts.provenance))
+        + _not_learned(model)
+        + f"- Licence of the weights: {licence}"
+        + (", since nobody has stated it.\n" if licence == "unknown" else ".\n")
+        + f"- Weights: `{model.provenance['checkpoint']}`, SHA-256 "
         f"`{model.provenance['checkpoint_sha256']}`.\n" + _data(model, test),
         "## Figures\n\n"
         + (
@@ -44,13 +63,31 @@ def model_card(model: SavedModel) -> str:
         "## Limits\n\n"
         "- The figures hold for the population, the recorders and the labels of the data named "
         "above; nobody has looked at others.\n"
-        "- A probability is the network's output and not the chance that somebody has an "
-        "infarction.\n"
-        "- A threshold was chosen for one window a record; the mean over several windows has a "
+        + _calibrated(model)
+        + "- A threshold was chosen for one window a record; the mean over several windows has a "
         "specificity of its own.\n"
         f"- {DISCLAIMER}",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _not_learned(model: SavedModel) -> str:
+    names = ", ".join(model.facts.unlearned)
+    return names and f"- No positive among the training records, so no probability: {names}.\n"
+
+
+def _calibrated(model: SavedModel) -> str:
+    test = model.provenance.get("test")
+    if not model.calibration or test is None:
+        return (
+            "- Probabilities are not calibrated: a probability is the network's output and not "
+            "the chance that somebody has an infarction.\n"
+        )
+    lines = [f"- {line[0].upper()}{line[1:]}.\n" for line in calibration_text(test["calibrated"])]
+    return "".join(lines) + (
+        "- Probabilities come true where infarctions are as common as in the data named above, "
+        "and not elsewhere.\n"
+    )
 
 
 def _lead_argument(leads: tuple[str, ...]) -> str:
@@ -81,8 +118,7 @@ def _figures(model: SavedModel, test: Mapping[str, Any]) -> str:
     names += [label for label in test["labels"] if label not in names]
     for name in names:
         label = test["labels"][name]
-        point = model.points.get(name)
-        threshold = None if point is None else point.probability
+        threshold = threshold_of(name, model.points, model.calibration)
         rows.append(
             f"| {name} | {label['positives']} | {_interval(label['auc'])} | "
             f"{_number(threshold)} | {_number(label['sensitivity'])} | "

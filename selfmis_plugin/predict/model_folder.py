@@ -21,8 +21,10 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.checkpoints.contract import Classifies, require
+from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_of, facts_state, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
+from selfmis_plugin.metrics.recalibration import Recalibration
 from selfmis_plugin.nn.encoder import describe_shape, is_portable, shape_from
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.predict.operating_points import OperatingPoint
@@ -54,6 +56,10 @@ class SavedModel:
         Operating point by label; empty where none were chosen.
     provenance
         Where it comes from, and how good it was there; JSON-ready.
+    facts
+        On what it was trained.
+    calibration
+        How logits become probabilities that come true, by label; labels without are missing.
     """
 
     classifier: Classifies
@@ -61,6 +67,8 @@ class SavedModel:
     specificity: float | None = None
     points: Mapping[str, OperatingPoint] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    facts: TrainingFacts = field(default_factory=TrainingFacts)
+    calibration: Mapping[str, Recalibration] = field(default_factory=dict)
 
 
 def read_model(path: str | Path, labels: Sequence[str] | None = None) -> SavedModel:
@@ -92,7 +100,7 @@ def read_model(path: str | Path, labels: Sequence[str] | None = None) -> SavedMo
         "give a classifier's checkpoint, such as a linear probe's on it",
     )
     rate = max(_STORE_RATE, classifier.preprocessing.sample_rate)
-    return SavedModel(classifier, rate)
+    return SavedModel(classifier, rate, facts=read_facts(path))
 
 
 def write_model(
@@ -189,6 +197,8 @@ def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any
             "specificity": model.specificity,
             "labels": {label: point.to_dict() for label, point in model.points.items()},
         },
+        "calibration": {label: line.to_dict() for label, line in model.calibration.items()},
+        "training": facts_state(model.facts),
         "provenance": dict(model.provenance),
     }
 
@@ -216,6 +226,12 @@ def _read_folder(folder: Path) -> SavedModel:
             None if points["specificity"] is None else float(points["specificity"]),
             {str(k): OperatingPoint.from_dict(point) for k, point in points["labels"].items()},
             dict(values["provenance"]),
+            # Version 0.1 wrote neither.
+            facts_of(values.get("training", {}), file, folder.name),
+            {
+                str(label): Recalibration.from_dict(line)
+                for label, line in values.get("calibration", {}).items()
+            },
         )
     except OSError as error:
         raise CheckpointError(

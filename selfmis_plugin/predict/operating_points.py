@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.recalibration import Recalibration, calibrated_probabilities
 from selfmis_plugin.metrics.statistics import SPECIFICITY
 
 
@@ -37,7 +38,7 @@ class OperatingPoint:
 
     @property
     def probability(self) -> float:
-        """The threshold as a probability."""
+        """The threshold as the network's own probability; see :func:`threshold_of`."""
         return float(1 / (1 + np.exp(-self.logit)))
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,6 +89,17 @@ def choose_operating_points(
             needed = int(np.ceil(specificity * len(negatives) - 1e-9))
             points[label] = _at(float(negatives[max(needed, 1) - 1]), target, logits)
     return points
+
+
+def threshold_of(
+    label: str, points: Mapping[str, OperatingPoint], lines: Mapping[str, Recalibration]
+) -> float | None:
+    """Return a label's threshold as the probability that a prediction is compared with; None if it
+    has none."""
+    point = points.get(label)
+    if point is None:
+        return None
+    return float(calibrated_probabilities(label, np.array([point.logit]), lines)[0])
 
 
 def at_operating_points(

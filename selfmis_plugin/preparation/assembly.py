@@ -50,6 +50,7 @@ def assemble(folder: PartsFolder, plan: Plan, layout: StoreLayout, overwrite: bo
     summary = Summary(layout.database, folder.dest)
     summary.left_out.update(plan.database["left out"])
     summary.notes = tuple(plan.database["notes"])
+    summary.origins = layout.origins
     if folder.is_published:
         for part in _parts(folder, plan):
             _count(summary, part)

@@ -199,7 +199,9 @@ class PartsFolder:
             found = self.read_plan()
             assert found is not None
         there, described = found
-        differences = _differences(described, plan.described())
+        now = plan.described()
+        # Version 0.1 did not ask where the records come from.
+        differences = _differences({"origins": now.get("origins"), **described}, now)
         if differences:
             raise PreparationError(
                 f"{self.path}: holds parts that were prepared otherwise:\n"

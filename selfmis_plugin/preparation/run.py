@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from selfmis_plugin.data.filter_names import NO_FILTER
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.origin import origins_from
 from selfmis_plugin.data.recording import Reader, RecordError
 from selfmis_plugin.data.store.writer import StoreLayout, check_dest, warn_of_disk
 from selfmis_plugin.preparation.assembly import assemble
@@ -282,6 +283,7 @@ def _plan(
         "label sets": {name: list(labels) for name, labels in listing.label_sets.items()},
         "left out": dict(listing.left_out),
         "notes": list(listing.notes),
+        "origins": [origin.to_dict() for origin in listing.known_origins],
     }
     return Plan(options, database, part_records or part_size(listing.total))
 
@@ -294,6 +296,8 @@ def _layout(plan: Plan) -> StoreLayout:
         sample_rate=plan.options["sample rate"],
         seconds=plan.options["seconds"],
         filter=plan.options["filter"],
+        # Parts of version 0.1 do not tell.
+        origins=origins_from(plan.database.get("origins", ())),
     )
 
 

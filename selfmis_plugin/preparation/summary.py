@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from selfmis_plugin.data.origin import Origin
 from selfmis_plugin.data.store.format import REFUSED_FILE, SPLITS
 
 #: Refused records that a summary shows.
@@ -32,6 +33,8 @@ class Summary:
         Source and reason of the first refused records.
     notes
         What else the database has to say.
+    origins
+        Where the records come from; none where it is not recorded.
     """
 
     database: str
@@ -45,12 +48,14 @@ class Summary:
     left_out: Counter[str] = field(default_factory=Counter)
     examples: list[tuple[str, str]] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
     def __str__(self) -> str:
         splits = ", ".join(f"{split} {self.splits[split]:,}" for split in SPLITS)
         lines = [
             f"{self.database}: {self.read:,} records read, {self.stored:,} stored in {self.dest}",
             f"  splits: {splits}",
+            f"  origin: {origins_text(self.origins)}",
             f"  repaired: {self.repaired_records:,}{counts(self.repaired)}",
             f"  refused: {self.refused.total():,}{counts(self.refused)}",
         ]
@@ -61,6 +66,11 @@ class Summary:
             lines.append(f"  left out: {self.left_out.total():,}{counts(self.left_out)}")
         lines += [f"  note: {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def origins_text(origins: tuple[Origin, ...]) -> str:
+    """Return where records come from, in words."""
+    return "; ".join(map(str, origins)) or "not recorded (--origin TEXT states it)"
 
 
 def counts(counter: Counter[str]) -> str:

@@ -15,9 +15,17 @@ import numpy as np
 from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
+from selfmis_plugin.checkpoints.facts import facts_values, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.evaluation.calibrating import (
+    Fitted,
+    calibration_text,
+    fit_on_validation,
+    measured,
+)
 from selfmis_plugin.evaluation.evaluate import (
     embed_pairs,
     evaluate,
@@ -28,6 +36,7 @@ from selfmis_plugin.evaluation.evaluate import (
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.calibration import probabilities
 from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.recalibration import recalibrated
 from selfmis_plugin.metrics.statistics import DRAWS, Report, judge
 from selfmis_plugin.report.figures import (
     draw_calibration,
@@ -93,11 +102,14 @@ def write_report(request: Request) -> Path:
     predictions = predict_split(request.checkpoint, request.data, request.split)
     by_record = judge(predictions, request.draws)
     by_patient = judge(predictions.by_patient(), request.draws)
+    fitted = fit_on_validation(request.checkpoint, request.data, request.split)
     figures = {
         "checkpoint": str(request.checkpoint),
         "data": str(request.data),
         "split": request.split,
         **figures_of(predictions, draws=0),
+        "trained_on": facts_values(read_facts(request.checkpoint).provenance),
+        "calibrated": measured(fitted, predictions),
         "record": by_record.to_dict(),
         "patient": by_patient.to_dict(),
     }
@@ -128,13 +140,7 @@ def write_report(request: Request) -> Path:
                 ),
             ),
         ),
-        Section(
-            "Calibration",
-            ("Ten bins of equal numbers of records; on the dotted line, probabilities come true.",),
-            pictures=(
-                Picture.of("calibration", "Calibration", draw_calibration(by_record, shown)),
-            ),
-        ),
+        _calibration(predictions, by_record, fitted, shown),
         *_learning(request),
         *_pretraining(request, predictions, figures),
         *_worst(request, predictions, part, shown),
@@ -156,6 +162,7 @@ def write_report(request: Request) -> Path:
 
 def _summary(request: Request, record: Report, patient: Report) -> tuple[str, ...]:
     return (
+        headline(read_facts(request.checkpoint).provenance),
         f"{request.checkpoint} on {record.units:,} records of {record.patients:,} patients, split "
         f"{request.split} of {request.data}.",
         f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
@@ -182,6 +189,23 @@ def _table(report: Report) -> tuple[tuple[str, ...], ...]:
         for label, figures in report.labels.items()
     ]
     return head, *rows
+
+
+def _calibration(
+    predictions: Predictions, by_record: Report, fitted: Fitted, shown: Sequence[str]
+) -> Section:
+    said = [
+        f"{line[0].upper()}{line[1:]}." for line in calibration_text(measured(fitted, predictions))
+    ]
+    pictures = [
+        Picture.of("calibration", "As the network gives it", draw_calibration(by_record, shown))
+    ]
+    if fitted.labels:
+        after = judge(recalibrated(predictions, fitted.labels), draws=0)
+        caption = "Calibrated on the validation split"
+        pictures.append(Picture.of("calibrated", caption, draw_calibration(after, shown)))
+    about = "Ten bins of equal numbers of records; on the dotted line, probabilities come true."
+    return Section("Calibration", (about, *said), pictures=tuple(pictures))
 
 
 def _learning(request: Request) -> list[Section]:

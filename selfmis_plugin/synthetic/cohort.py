@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.origin import COHORT_FILE, COHORT_FORMAT
 from selfmis_plugin.synthetic.ecgid_layout import EcgIdLayout
 from selfmis_plugin.synthetic.layouts import Layout, MimicLayout, Plan, PtbXlLayout, RecordFacts
 from selfmis_plugin.synthetic.record import LAYOUT_CODES, SAMPLE_RATE, patient_generator
@@ -31,8 +32,6 @@ LAYOUTS: dict[str, Layout] = {
     "mimic-iv-ecg": MimicLayout(),
     "ecgid": EcgIdLayout(),
 }
-
-COHORT_FILE = "cohort.json"
 
 #: Rises whenever the same seed gives other records.
 VERSION = 1
@@ -127,7 +126,7 @@ def write_cohort(
             "a seed of 0 or more and at least one worker"
         )
     wanted: dict[str, object] = {
-        "format": "selfmis-synthetic-cohort",
+        "format": COHORT_FORMAT,
         "version": VERSION,
         "layout": layout,
         "records": records,

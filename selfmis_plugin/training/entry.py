@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.training import history
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.store_task import StoreTask
 from selfmis_plugin.utils.paths import from_launch_folder
@@ -141,10 +142,12 @@ def _find_data_from_launch_folder(cfg: Any) -> None:
 def _has_stopped_early(cfg: Any) -> bool:
     """Restore early stopping from the last checkpoint; say whether it had ended the run."""
     toolkit.restore_early_stopping({})
+    history.start_afresh()
     path, resumes = _checkpoint_to_load(cfg.checkpoint)
     if path is None:
         return False
     checkpoint = _refuse_other_data(path, cfg)
+    history.go_on_from(checkpoint, path.name)
     if not resumes:
         return False
     changed = _changed_settings(checkpoint["cfg"], OmegaConf.to_container(cfg, resolve=True))

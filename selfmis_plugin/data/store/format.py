@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.filter_names import FILTER_NAMES
+from selfmis_plugin.data.origin import Origin, origins_from
 
 STORE_FORMAT = "selfmis-store"
 STORE_VERSION = 1
@@ -83,6 +84,8 @@ class StoreInfo:
         Names of label sets and their labels, in order.
     created_with
         Version of the plugin that wrote the store.
+    origins
+        Where the records come from; none where it is not recorded.
     """
 
     version: int
@@ -97,6 +100,7 @@ class StoreInfo:
     database: str
     label_sets: dict[str, tuple[str, ...]]
     created_with: str
+    origins: tuple[Origin, ...] = ()
 
     @property
     def labels(self) -> frozenset[str]:
@@ -105,7 +109,10 @@ class StoreInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``store.json``."""
-        return {"format": STORE_FORMAT, **asdict(self)}
+        values = {"format": STORE_FORMAT, **asdict(self)}
+        if not self.origins:
+            del values["origins"]
+        return values
 
     @classmethod
     def from_dict(cls, values: object, path: Path) -> StoreInfo:
@@ -124,7 +131,7 @@ class StoreInfo:
                 f"{path}: store version {version!r}, but this plugin ({__version__}) understands "
                 f"version {STORE_VERSION}; {again(values.get('database'))}"
             )
-        missing = sorted(set(cls.__dataclass_fields__) - set(values))
+        missing = sorted(set(cls.__dataclass_fields__) - {"origins"} - set(values))
         if missing:
             raise StoreError(f"{path}: lacks {', '.join(missing)}; {again(values.get('database'))}")
         try:
@@ -144,8 +151,9 @@ class StoreInfo:
                     for name, labels in values["label_sets"].items()
                 },
                 created_with=str(values["created_with"]),
+                origins=origins_from(values.get("origins", ())),
             )
-        except (TypeError, ValueError, AttributeError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
             raise StoreError(
                 f"{path}: a value is of the wrong kind ({error}); {again(values.get('database'))}"
             ) from error

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.origin import Origin
 from selfmis_plugin.data.store.format import (
     INFO_FILE,
     OWN_FILES,
@@ -61,6 +62,8 @@ class StoreLayout:
         Names of label sets and their labels.
     sample_rate, seconds, leads, filter
         What the signals are.
+    origins
+        Where the records come from; none where it is not recorded.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class StoreLayout:
     seconds: float = 10.0
     leads: tuple[str, ...] = STANDARD_LEADS
     filter: str = "none"
+    origins: tuple[Origin, ...] = ()
 
     def __post_init__(self) -> None:
         if len({lead.casefold() for lead in self.leads}) != len(self.leads) or not self.leads:
@@ -109,6 +113,7 @@ class StoreLayout:
             database=self.database,
             label_sets={name: tuple(labels) for name, labels in self.label_sets.items()},
             created_with=__version__,
+            origins=self.origins,
         )
 
     def check_signal(self, signal: npt.NDArray[Any], record_id: str) -> None:
@@ -287,12 +292,15 @@ class StoreWriter:
         filter: str = "none",
         overwrite: bool = False,
         expected_records: int | None = None,
+        origins: Sequence[Origin] = (),
     ) -> None:
         self.dest = Path(dest).absolute()
         self.overwrite = overwrite
         self.expected_records = expected_records
         sets = {name: tuple(names) for name, names in (label_sets or {}).items()}
-        self.layout = StoreLayout(database, sets, sample_rate, seconds, tuple(leads), filter)
+        self.layout = StoreLayout(
+            database, sets, sample_rate, seconds, tuple(leads), filter, tuple(origins)
+        )
         self.refused = 0
         self._seen: set[str] = set()
         self._rows: list[dict[str, Any]] = []

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.origin import Origin, stated
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD, choose_threshold
 from selfmis_plugin.data.store import SPLITS, StoreWriter
 from selfmis_plugin.data.store.writer import refused_row
@@ -37,6 +38,7 @@ from selfmis_plugin.preparation.recordings.selection import (
 from selfmis_plugin.preparation.recordings.sources import Sources, find_sources
 from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
 from selfmis_plugin.preparation.run import PreparationError
+from selfmis_plugin.preparation.summary import origins_text
 from selfmis_plugin.utils.parallel import ordered_map
 
 __all__ = ["RecordingsOptions", "RecordingsSummary", "find_sources", "prepare_recordings"]
@@ -64,6 +66,8 @@ class RecordingsOptions:
         of it, as absent leads are.
     splits
         How subjects are divided.
+    origin
+        Where the recordings come from, in the user's words; None where nothing is said.
     """
 
     channels: ChannelMap
@@ -72,6 +76,7 @@ class RecordingsOptions:
     quality: float | None = PUBLISHED_THRESHOLD
     reference_share: float = REFERENCE_SHARE
     splits: SubjectSplits = field(default_factory=SubjectSplits)
+    origin: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap <= SECONDS - 0.1:
@@ -96,12 +101,15 @@ class RecordingsSummary:
         Where subjects and activities were taken from.
     recordings
         Number of recordings looked at.
+    origins
+        Where they come from; none where it is not recorded.
     """
 
     dest: Path
     report: Report
     note: str
     recordings: int
+    origins: tuple[Origin, ...] = ()
 
     def __str__(self) -> str:
         windows = self.report.windows
@@ -116,6 +124,7 @@ class RecordingsSummary:
             f"stored in {self.dest}",
             f"  {self.note}",
             f"  splits: {shown}",
+            f"  origin: {origins_text(self.origins)}",
             f"  quality: at least {self.report.threshold:.3g} ({self.report.rule})",
             f"  recordings refused: {len(self.report.refused)}",
             *(f"    {reason}" for _, reason in self.report.refused[:5]),
@@ -160,6 +169,8 @@ def prepare_recordings(
         then say why.
     DatabaseError
         If the subjects cannot be divided as asked.
+    OriginError
+        If an origin is stated that the files themselves tell.
     """
     channels = options.channels
     writer = StoreWriter(
@@ -169,6 +180,7 @@ def prepare_recordings(
         seconds=SECONDS,
         leads=channels.store_leads,
         overwrite=overwrite,
+        origins=stated(sources.origins, options.origin),
     )
     everyone = {s.subject for s in sources.recordings if s.problem is None}
     if everyone:
@@ -222,7 +234,9 @@ def prepare_recordings(
             writer.adopt(spool / REPORT_FOLDER)
     finally:
         shutil.rmtree(spool, ignore_errors=True)
-    return RecordingsSummary(writer.dest, report, sources.note, len(outcomes))
+    return RecordingsSummary(
+        writer.dest, report, sources.note, len(outcomes), writer.layout.origins
+    )
 
 
 def _threshold(outcomes: Sequence[Outcome], asked: float | None) -> tuple[float, str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from selfmis_plugin.data.origin import Origin, origins_of
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.listing import DatabaseError, existing_folder, read_columns
 from selfmis_plugin.preparation.recordings.opening import FORMATS
@@ -57,6 +58,11 @@ class Sources:
     root: Path
     recordings: tuple[Source, ...]
     note: str
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where they come from, as far as files say; none where it is not recorded."""
+        return origins_of(self.root, (recording.path for recording in self.recordings))
 
 
 def find_sources(root: Path, group: str | None = None, table: Path | None = None) -> Sources:
