@@ -336,6 +336,32 @@ def test_one_word_among_decimal_commas_is_a_missing_sample(tmp_path: Path) -> No
     np.testing.assert_allclose(np.delete(values[0], 300), np.delete(np.arange(500) / 10, 300))
 
 
+def test_remarks_among_the_data_and_frequencies_of_other_things(tmp_path: Path) -> None:
+    rows = [f"{k / 500:.3f},{k}" for k in range(500)]
+    rows.insert(300, "# marker 1")
+    path = tmp_path / "a.csv"
+    path.write_text("Shown with 25 Hz\ntime (s),I (uV)\n" + "\n".join(rows) + "\n# 2024, end")
+    values, rate = read(path)
+    assert rate == 500
+    np.testing.assert_array_equal(values[0], np.arange(500))
+
+
+def test_a_column_of_dates_beside_one_of_clocks(tmp_path: Path) -> None:
+    rows = [f"01.05.2024;10:00:{k / 500:06.3f};rest;{k}" for k in range(1000)]
+    path = tmp_path / "a.csv"
+    path.write_text("Tag;Uhrzeit;Marke;I (uV)\n" + "\n".join(rows) + "\n")
+    assert open_strip_file(path).rates == {"Marke": 500, "I": 500}
+    values, _ = read(path, ["I"])
+    np.testing.assert_array_equal(values[0], np.arange(1000))
+
+
+def test_utf_16_without_its_mark(tmp_path: Path) -> None:
+    for encoding in ("utf-16-le", "utf-16-be"):
+        path = tmp_path / "a.csv"
+        path.write_bytes(TextForm().write(NOISE[:1]).decode().encode(encoding))
+        np.testing.assert_allclose(read(path)[0], NOISE[:1], atol=0.051)
+
+
 def test_channels_are_also_named_as_in_the_header(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("time (s),I (mV),ecg_uV\n" + "".join(f"{k / 500},1,2\n" for k in range(500)))

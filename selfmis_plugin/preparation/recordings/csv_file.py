@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from selfmis_plugin.preparation.recordings.text_lines import line_blocks
 _ROWS_FOR_RATE = 20_000
 #: Share by which the rate of a column of times may differ from what the head says.
 _LARGEST_DIFFERENCE = 0.05
+#: Lines among the data that are remarks.
+_COMMENTS = re.compile("^#.*\n?", re.MULTILINE)
 
 
 class CsvRecording(LongRecording):
@@ -131,7 +134,8 @@ def _time_axis(path: Path, layout: CsvLayout) -> TimeAxis:
 
 def _rate(path: Path, layout: CsvLayout, axis: TimeAxis | None) -> float:
     """The rate that the file says, if what it says is one."""
-    said = (*(() if axis is None else (axis.rate,)), *layout.rates)
+    said = layout.rates if axis is None or layout.rates_named else ()
+    said = said if axis is None else (axis.rate, *said)
     if not said and layout.separator:
         raise RecordError(
             "unknown rate",
@@ -165,13 +169,14 @@ def _frames(
     """
     positions = sorted({column.position for column in columns})
     done = layout.skipped
-    for text in line_blocks(path, layout.skipped):
+    for lines in line_blocks(path, layout.skipped):
+        text = _COMMENTS.sub("", lines) if "#" in lines else lines
         if layout.quote and layout.separator:
             _check_quotes(path, text, layout.quote, done)
         frame = _one_column(text) if not layout.separator else _table(path, text, layout, positions)
         for first in range(0, len(frame), rows):
             yield frame.iloc[first : first + rows]
-        done += text.count("\n")
+        done += lines.count("\n")
 
 
 def _one_column(text: str) -> pd.DataFrame:

@@ -48,6 +48,9 @@ _CLOCK = re.compile(
 )
 _LONGEST_HEADER = 1000
 _COMMENT_MARKS = "#% "
+_DATE = re.compile(
+    "[0-9]{4}[-/.][0-9]{1,2}[-/.][0-9]{1,2}|[0-9]{1,2}([-/.])[0-9]{1,2}\\1[0-9]{2,4}"
+)
 _WHOLE = re.compile(r"\+?[0-9]{1,18}")
 
 
@@ -72,6 +75,8 @@ class CsvLayout:
         Decimal mark of each column.
     rates
         Samples a second as the lines above the data say them; several if they disagree.
+    rates_named
+        Whether these lines name the sampling; other frequencies may be those of anything.
     """
 
     separator: str
@@ -81,6 +86,7 @@ class CsvLayout:
     times: tuple[Column, ...]
     decimals: tuple[str, ...]
     rates: tuple[float, ...]
+    rates_named: bool = True
 
     @property
     def listed(self) -> str:
@@ -185,7 +191,7 @@ def _data_row(path: Path, line: str, separator: str) -> list[str] | None:
     row = _split(line, separator)
     filled = [field for field in row if field]
     numbers = sum(_NUMBER.fullmatch(field) is not None for field in filled)
-    times = sum(_CLOCK.fullmatch(field) is not None for field in filled)
+    times = sum(_is_time_of(field) for field in filled)
     if numbers + bool(times) < 2 or not numbers or _words_in(row) > 1:
         return None
     if len(row) > MOST_COLUMNS:
@@ -199,9 +205,12 @@ def _data_row(path: Path, line: str, separator: str) -> list[str] | None:
 
 def _words_in(row: Sequence[str]) -> int:
     return sum(
-        bool(field) and not _NUMBER.fullmatch(field) and not _CLOCK.fullmatch(field)
-        for field in row
+        bool(field) and not _NUMBER.fullmatch(field) and not _is_time_of(field) for field in row
     )
+
+
+def _is_time_of(field: str) -> bool:
+    return bool(_CLOCK.fullmatch(field) or _DATE.fullmatch(field))
 
 
 def _bare(line: str) -> str:
@@ -299,6 +308,7 @@ def _table(path: Path, lines: Sequence[str], table: _Found) -> CsvLayout:
         tuple(times),
         _decimals(table),
         rates.values or (head.rates if head else ()),
+        rates.named or not rates.values,
     )
 
 
@@ -382,7 +392,7 @@ def _times(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[Col
         elif is_time(column.name):
             numeric = all(_NUMBER.fullmatch(value) for value in values)
             ranks[column] = (0 if unit else 1) if numeric else 3
-        elif unit:
+        elif unit or all(_DATE.fullmatch(value) for value in values):
             ranks[column] = 4
     return sorted(ranks, key=lambda column: ranks[column])
 

@@ -68,10 +68,11 @@ _LEAD_FIRST = re.compile(f"({_LEAD})(?![{_LATIN}])", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class StatedRates:
-    """Rates that lines say, and which lines these are."""
+    """Rates that lines say, which lines these are, and whether they name the sampling."""
 
     values: tuple[float, ...]
     lines: tuple[int, ...]
+    named: bool = False
 
 
 def stated_rates(lines: Sequence[str]) -> StatedRates:
@@ -84,7 +85,8 @@ def stated_rates(lines: Sequence[str]) -> StatedRates:
     for reader in (_named_rate, _hertz_of, _unknown_word_of(plain)):
         found = {k: rate for k, line in enumerate(plain) if (rate := reader(line)) is not None}
         if found:
-            return StatedRates(tuple(dict.fromkeys(found.values())), tuple(found))
+            values = tuple(dict.fromkeys(found.values()))
+            return StatedRates(values, tuple(found), named=reader is _named_rate)
     return StatedRates((), ())
 
 
