@@ -22,7 +22,8 @@ from selfmis_plugin.nn.encoder import Encoder
 from selfmis_plugin.predict.model_folder import SavedModel, read_model
 from selfmis_plugin.predict.operating_points import OperatingPoint, threshold_of
 from selfmis_plugin.predict.strips import ArrayRecording, Strip, cut_strip
-from selfmis_plugin.preparation.recordings.long_recording import LongRecording, plain_unit
+from selfmis_plugin.preparation.recordings.long_recording import LongRecording
+from selfmis_plugin.preparation.recordings.units import plain_unit
 
 __all__ = ["DISCLAIMER", "PRECISIONS", "LabelResult", "Model", "Prediction", "load_model"]
 
