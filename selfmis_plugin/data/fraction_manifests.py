@@ -105,6 +105,35 @@ def choose_fraction(data: str | os.PathLike[str], fraction: float, seed: int) ->
     )
 
 
+@dataclass(frozen=True)
+class LabelFraction:
+    """Which of a store's training records to list.
+
+    Attributes
+    ----------
+    fraction, seed
+        See :func:`selfmis_plugin.data.fractions.label_fraction`.
+    """
+
+    fraction: float
+    seed: int = 0
+
+
+def lists_fraction(store: Path, wanted: LabelFraction | None) -> bool:
+    """Whether ``train.tsv`` of a store lists just this fraction; with None, whether it lists all.
+
+    Raises
+    ------
+    StoreError
+        If the store or its training manifest cannot be read.
+    """
+    train = store / "train.tsv"
+    if wanted is None or not train.is_file():
+        return not (store / f"{ALL_TRAINING}.tsv").exists()
+    chosen = choose_fraction(store, wanted.fraction, wanted.seed)
+    return list(chosen.record_ids) == read_manifest(train).record_ids
+
+
 def write_fraction(
     data: str | os.PathLike[str],
     dest: str | os.PathLike[str],

@@ -1,36 +1,78 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.utils.disk import explained
+from selfmis_plugin.utils.temporary import temporary_beside
+
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path to write to; it becomes *path* if the block ends without an error."""
-    target = Path(path)
+    """Give a temporary path to write to; it becomes *path* if the block ends without an error.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there.
+    """
+    # Absolute: the working folder may change meanwhile.
+    target = Path(path).absolute()
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
-    require_folder(target.parent)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept: libraries choose the format by it.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=target.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp lets nobody else read it
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    make_folder(target.parent, target)
+    with contextlib.ExitStack() as stack:
+        with explained(target):
+            temporary = stack.enter_context(temporary_beside(target))
+        with explained(target, temporary):
+            yield temporary
+            sync(temporary)
+            temporary.replace(target)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder to fill; it becomes *path* if the block ends without an error.
+
+    An empty folder at *path* is replaced.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there.
+    OSError
+        If something else has come to be at *path*.
+    """
+    target = Path(path).absolute()
+    make_folder(target.parent, target)
+    with contextlib.ExitStack() as stack:
+        with explained(target):
+            folder = stack.enter_context(temporary_beside(target, folder=True))
+        with explained(target, folder):
+            yield folder
+            folder.rename(target)
+    sync(target.parent)
+
+
+def make_folder(folder: Path, target: Path | None = None) -> None:
+    """Make a folder, and those that it lies in, for *target* (itself by default).
+
+    Raises
+    ------
+    NotADirectoryError
+        If a file is in the way; the message names it.
+    WriteError
+        If it cannot be made.
+    """
+    require_folder(folder)
+    with explained(target or folder):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def require_folder(path: str | os.PathLike[str]) -> None:

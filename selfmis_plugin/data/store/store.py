@@ -7,6 +7,7 @@ A store is a folder::
     records.parquet  one row per record, in the order of signals.i16
     train.tsv ...    one manifest per split that has records
     refused.tsv      source and reason of every record that could not be used
+    prepared.json    from what, and how, ``selfmis prepare`` made it
 
 One lead of one record is contiguous, so that reading lead I alone costs a twelfth.
 """
