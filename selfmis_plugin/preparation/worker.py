@@ -151,9 +151,7 @@ class PartPreparer:
         room = self.part_records * size
         with SlotWriter(folder.signals, job.index * room, room, size) as signals:
             for record in job.records:
-                before = record_inputs(
-                    self.preparer.root, record, self.input_files, self._identity
-                )
+                before = record_inputs(self.preparer.root, record, self.input_files, self._identity)
                 inputs.update(before)
                 _, outcome = prepare(record)
                 if watched.trouble is not None:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["FULL", "WriteError", "explained"]
+__all__ = ["FULL", "WriteError", "explained", "in_words"]
 
 #: Errors of a place that takes no more bytes.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -56,6 +56,8 @@ def explained(target: Path, temporary: Path | None = None) -> Iterator[None]:
     try:
         yield
     except Exception as error:
+        if isinstance(error, WriteError) and not _is_in(error.filename, temporary):
+            raise  # it names what the user knows
         reason = _reason(error, temporary)
         if reason is None:
             raise
@@ -63,7 +65,24 @@ def explained(target: Path, temporary: Path | None = None) -> Iterator[None]:
         raise WriteError(number, _text(number, target, culprit), str(target)) from error
 
 
-def _reason(error: Exception, temporary: Path | None) -> tuple[int, str]  | None:
+def in_words(error: OSError, place: str) -> str | None:
+    """Say in one line what a disk did not allow, and what to do; None if it is something else.
+
+    Parameters
+    ----------
+    error
+        What went wrong.
+    place
+        What it is about, where the error names no file.
+    """
+    if isinstance(error, WriteError):
+        return str(error)
+    if error.errno is None or error.errno not in FULL | _NOT_ALLOWED:
+        return None
+    return f"{error.filename or place}: {os.strerror(error.errno)}: {_advice(error.errno)}"
+
+
+def _reason(error: Exception, temporary: Path | None) -> tuple[int, str] | None:
     """Return the system's reason and a file elsewhere that is to blame, "" for none."""
     if isinstance(error, OSError) and error.errno is not None:
         name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
@@ -78,14 +97,13 @@ def _reason(error: Exception, temporary: Path | None) -> tuple[int, str]  | None
     for number in FULL:
         if os.strerror(number) in said:
             return number, ""
-    found = None if temporary is None else _ask(temporary)
+    # A wrong value is no matter of the disk.
+    found = None if temporary is None or isinstance(error, ValueError) else _ask(temporary)
     return None if found is None else (found, "")
 
 
-def _is_in(name: str, folder: Path) -> bool:
-    return os.path.abspath(name) == str(folder) or Path(os.path.abspath(name)).is_relative_to(
-        folder
-    )
+def _is_in(name: str, folder: Path | None) -> bool:
+    return folder is not None and Path(os.path.abspath(name)).is_relative_to(folder)
 
 
 def _ask(temporary: Path) -> int | None:
@@ -110,5 +128,8 @@ def _ask(temporary: Path) -> int | None:
 
 def _text(number: int, target: Path, culprit: str) -> str:
     where = f" ({culprit})" if culprit else ""
-    advice = _ADVICE.get(number, _MAY_NOT)
-    return f"{target}: cannot be written: {os.strerror(number)}{where}: {advice}"
+    return f"{target}: cannot be written: {os.strerror(number)}{where}: {_advice(number)}"
+
+
+def _advice(number: int) -> str:
+    return _ADVICE.get(number, _MAY_NOT)

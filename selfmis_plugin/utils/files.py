@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.utils.disk import explained
-from selfmis_plugin.utils.temporary import temporary_beside
+from selfmis_plugin.utils.temporary import PARTIAL, temporary_beside
 
 
 @contextlib.contextmanager
@@ -26,6 +26,10 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path).absolute()
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
+    if target.exists() and not target.is_file():  # a device or a pipe, which no rename may replace
+        with explained(target):
+            yield target
+        return
     make_folder(target.parent, target)
     with contextlib.ExitStack() as stack:
         with explained(target):
@@ -34,6 +38,21 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield temporary
             sync(temporary)
             temporary.replace(target)
+
+
+@contextlib.contextmanager
+def whole_files(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]:
+    """Give temporary paths to write to; they become *paths* when all are written, in their order.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there; then all are as they were.
+    """
+    with contextlib.ExitStack() as stack:
+        # They end in reverse, so they are entered in reverse.
+        temporary = [stack.enter_context(whole_file(path)) for path in reversed(paths)]
+        yield tuple(reversed(temporary))
 
 
 @contextlib.contextmanager
@@ -50,14 +69,34 @@ def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         If something else has come to be at *path*.
     """
     target = Path(path).absolute()
+    with folder_beside(target) as folder:
+        yield folder
+        folder.rename(target)
+    sync(target.parent)
+
+
+@contextlib.contextmanager
+def folder_beside(target: Path, kind: str = PARTIAL) -> Iterator[Path]:
+    """Give a hidden folder beside *target* to work in, for as long as the block lasts.
+
+    Parameters
+    ----------
+    target
+        What is made of it, absolute.
+    kind
+        What it is, part of its name.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there; the message names *target*.
+    """
     make_folder(target.parent, target)
     with contextlib.ExitStack() as stack:
         with explained(target):
-            folder = stack.enter_context(temporary_beside(target, folder=True))
+            folder = stack.enter_context(temporary_beside(target, folder=True, kind=kind))
         with explained(target, folder):
             yield folder
-            folder.rename(target)
-    sync(target.parent)
 
 
 def make_folder(folder: Path, target: Path | None = None) -> None:

@@ -29,9 +29,7 @@ _LONGEST = 200
 
 
 @contextlib.contextmanager
-def temporary_beside(
-    target: Path, *, folder: bool = False, kind: str = PARTIAL
-) -> Iterator[Path]:
+def temporary_beside(target: Path, *, folder: bool = False, kind: str = PARTIAL) -> Iterator[Path]:
     """Make an empty hidden file, or folder, beside *target*; it is removed at the end.
 
     What runs that were killed have left of the same is removed first. A rename within the block
@@ -62,11 +60,21 @@ def _claim(target: Path, folder: bool, kind: str) -> tuple[Path, int]:
             path.mkdir()
         else:
             path.touch(exist_ok=False)
-        handle = os.open(path, os.O_RDONLY)
-        lock(handle)
-        if path.exists():
-            return path, handle
-        os.close(handle)  # another run's sweep has come between
+        # Another run's sweep may come between, until it is locked.
+        with contextlib.suppress(FileNotFoundError):
+            handle = os.open(path, os.O_RDONLY)
+            lock(handle, wait=True)
+            if _is_at(handle, path):
+                return path, handle
+            os.close(handle)
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file or folder is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def name_beside(target: Path, kind: str, suffix: str = "") -> Path:
@@ -80,35 +88,44 @@ def sweep(target: Path, kind: str = PARTIAL) -> None:
         remove(path)
 
 
-def leftovers(target: Path, kind: str) -> list[Path]:
-    """Return what runs that were killed have left beside *target*, by name."""
+def leftovers(target: Path, kind: str) -> Iterator[Path]:
+    """Yield what runs that were killed have left beside *target*, each held until the next."""
     pattern = re.compile(re.escape(_prefix(target, kind)) + r"[0-9a-f]{8}")
-    suffix = target.suffix
     try:
-        names = os.listdir(target.parent)
+        names = sorted(os.listdir(target.parent))
     except OSError:
-        return []  # no folder, or one whose files are not ours to see
-    found = (name for name in names if pattern.fullmatch(name.removesuffix(suffix)))
-    return sorted(target.with_name(name) for name in found if _is_left(target.with_name(name)))
+        return  # no folder, or one whose files are not ours to see
+    for name in names:
+        if pattern.fullmatch(name.removesuffix(target.suffix)):
+            path = target.with_name(name)
+            with contextlib.suppress(OSError), _opened(path) as handle:
+                if lock(handle) and _is_at(handle, path):
+                    yield path
 
 
-def _is_left(path: Path) -> bool:
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY)
     try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return False
-    try:
-        return lock(handle)
+        yield handle
     finally:
         os.close(handle)
 
 
-def lock(handle: int) -> bool:
-    """Lock an open file or folder if nobody has; false also where a file system knows no locks."""
+def lock(handle: int, wait: bool = False) -> bool:
+    """Lock an open file or folder; false if somebody has, or a file system knows no locks.
+
+    Parameters
+    ----------
+    handle
+        The file or folder.
+    wait
+        Whether to wait until nobody has.
+    """
     if sys.platform == "win32":
         return False
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
         return False
     return True

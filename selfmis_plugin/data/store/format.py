@@ -57,6 +57,10 @@ class StoreError(ValueError):
     """A store, or a manifest, cannot be read or written; the message says what to do."""
 
 
+class CutShortError(StoreError):
+    """A file of a store has become shorter while it was read."""
+
+
 @dataclass(frozen=True)
 class StoreInfo:
     """What ``store.json`` says about the signals.

@@ -15,6 +15,7 @@ One lead of one record is contiguous, so that reading lead I alone costs a twelf
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -42,7 +43,7 @@ from selfmis_plugin.data.store.format import (
     again,
 )
 from selfmis_plugin.data.store.manifest import Manifest, read_manifest, write_manifest
-from selfmis_plugin.data.store.signal_file import SignalFile
+from selfmis_plugin.data.store.signal_file import SignalFile, check_length
 from selfmis_plugin.data.store.writer import StoreWriter
 
 __all__ = [
@@ -144,6 +145,18 @@ class Store:
     def _signal_file(self) -> SignalFile:
         return SignalFile(self.path / SIGNALS_FILE, self._shape, SAMPLE_DTYPE)
 
+    def check_length(self) -> None:
+        """See whether the signals are all there still; a look at the file's size.
+
+        Raises
+        ------
+        CutShortError
+            If the file has become shorter since the store was opened, or is not there.
+        """
+        path = self.path / SIGNALS_FILE
+        expected = math.prod(self._shape) * SAMPLE_DTYPE.itemsize
+        check_length(path, path.stat().st_size if path.is_file() else 0, expected)
+
     def read(
         self, rows: npt.ArrayLike, leads: Sequence[str] | None = None
     ) -> npt.NDArray[np.int16]:
@@ -164,7 +177,7 @@ class Store:
         Raises
         ------
         StoreError
-            If a row or a lead is not in the store.
+            If a row or a lead is not in the store, or the signals have been cut short.
         """
         index = self._check_rows(rows)
         columns = None

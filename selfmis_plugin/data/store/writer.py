@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,10 +37,9 @@ from selfmis_plugin.data.store.format import (
     StoreInfo,
 )
 from selfmis_plugin.data.store.manifest import check_text, manifest_row
-from selfmis_plugin.utils.disk import explained
-from selfmis_plugin.utils.files import make_folder, sync
+from selfmis_plugin.utils.files import folder_beside, make_folder, sync
 from selfmis_plugin.utils.replacing import put_back, replace_folder
-from selfmis_plugin.utils.temporary import PARTIAL, leftovers, temporary_beside
+from selfmis_plugin.utils.temporary import PARTIAL, leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -297,6 +296,7 @@ class StoreWriter:
         self.refused = 0
         self._seen: set[str] = set()
         self._rows: list[dict[str, Any]] = []
+        self._last: Callable[[Path], object] | None = None
         put_back(self.dest)
         check_dest(self.dest, overwrite)
 
@@ -313,9 +313,7 @@ class StoreWriter:
         if self.expected_records is not None:
             warn_of_disk(self.dest, self.expected_records * self.layout.record_bytes)
         with contextlib.ExitStack() as stack:
-            with explained(self.dest):
-                self._folder = stack.enter_context(temporary_beside(self.dest, folder=True))
-            stack.enter_context(explained(self.dest, self._folder))
+            self._folder = stack.enter_context(folder_beside(self.dest))
             self._signals: IO[bytes] = open(self._folder / SIGNALS_FILE, "wb")
             stack.callback(_close, self._signals)
             self._tables = TableWriter(self._folder, self.layout)
@@ -369,6 +367,10 @@ class StoreWriter:
         """Move a folder on the same file system, such as a report, into the store."""
         folder.rename(self._folder / folder.name)
 
+    def at_the_end(self, write: Callable[[Path], object]) -> None:
+        """Let *write* add to the store's folder when all else is in it."""
+        self._last = write
+
     def _write_rows(self) -> None:
         self._tables.add(pa.Table.from_pylist(self._rows, schema=SCHEMA))
         self._rows.clear()
@@ -382,6 +384,8 @@ class StoreWriter:
         self._signals.flush()
         os.fsync(self._signals.fileno())
         self._tables.finish()
+        if self._last is not None:
+            self._last(self._folder)
         publish(self._folder, self.dest, self.overwrite)
 
 
@@ -426,7 +430,9 @@ def warn_of_disk(dest: Path, needed: int) -> None:
         )
 
 
-def publish(folder: Path, dest: Path, overwrite: bool, aside: Path | None = None) -> tuple[str, ...]:
+def publish(
+    folder: Path, dest: Path, overwrite: bool, aside: Path | None = None
+) -> tuple[str, ...]:
     """Give a store that is whole its place.
 
     Parameters
