@@ -14,13 +14,14 @@ __all__ = ["FULL", "WriteError", "explained", "in_words"]
 #: Errors of a place that takes no more bytes.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_AGAIN = "Then give the same command again"
 _ADVICE = {
-    errno.ENOSPC: "free some space, or give a place on another disk, and then the same command",
-    errno.EDQUOT: "free some space, or give a place on another disk, and then the same command",
+    errno.ENOSPC: f"free some space, or give a place on another disk. {_AGAIN}",
+    errno.EDQUOT: f"free some space, or give a place on another disk. {_AGAIN}",
     errno.EFBIG: "raise the limit (ulimit -f), or give a place whose file system takes larger "
-    "files, and then the same command",
+    f"files. {_AGAIN}",
     errno.EROFS: "give a place on a disk that can be written to",
-    errno.EIO: "see to the disk or the network, and give the same command again",
+    errno.EIO: "see to the disk or the network. " + _AGAIN,
 }
 _MAY_NOT = "give a place where you may write, or see to the permissions"
 #: Bytes by which a question for room is larger than what a library may have left unwritten.
@@ -85,7 +86,9 @@ def in_words(error: OSError, place: str) -> str | None:
 def _reason(error: Exception, temporary: Path | None) -> tuple[int, str] | None:
     """Return the system's reason and a file elsewhere that is to blame, "" for none."""
     if isinstance(error, OSError) and error.errno is not None:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+        # A copy names what it reads, and then what it writes.
+        name = error.filename2 or error.filename
+        name = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else ""
         here = temporary is None or not name or _is_in(name, temporary)
         if error.errno in FULL:
             return error.errno, "" if here else name

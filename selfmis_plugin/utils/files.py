@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.utils.disk import explained
-from selfmis_plugin.utils.temporary import PARTIAL, temporary_beside
+from selfmis_plugin.utils.temporary import PARTIAL, is_temporary, temporary_beside
 
 
 @contextlib.contextmanager
@@ -26,7 +26,8 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path).absolute()
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
-    if target.exists() and not target.is_file():  # a device or a pipe, which no rename may replace
+    # A device or a pipe, which no rename may replace; or what somebody else will rename.
+    if (target.exists() and not target.is_file()) or is_temporary(target):
         with explained(target):
             yield target
         return

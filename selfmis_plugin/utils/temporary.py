@@ -20,7 +20,9 @@ from pathlib import Path
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["leftovers", "lock", "name_beside", "remove", "sweep", "temporary_beside"]
+__all__ = [
+    "is_temporary", "leftovers", "lock", "name_beside", "remove", "sweep", "temporary_beside",
+]  # fmt: skip
 
 #: What the name of something that is being made says.
 PARTIAL = "partial"
@@ -80,6 +82,12 @@ def _is_at(handle: int, path: Path) -> bool:
 def name_beside(target: Path, kind: str, suffix: str = "") -> Path:
     """Return a hidden name beside *target* that nobody has; the suffix tells libraries a format."""
     return target.with_name(f"{_prefix(target, kind)}{uuid.uuid4().hex[:8]}{suffix}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that :func:`temporary_beside` has made."""
+    name = path.name.removesuffix(path.suffix)
+    return re.fullmatch(rf"\..+\.{PARTIAL}-[0-9a-f]{{8}}", name, re.DOTALL) is not None
 
 
 def sweep(target: Path, kind: str = PARTIAL) -> None:
