@@ -12,9 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from selfmis_plugin.benchmark import timed_training
 from selfmis_plugin.cli.main import main as selfmis
-from tests import killed_commands
 from tests.kill_points import in_child
 from tests.killed_commands import CASES, Case, content, hidden
 
@@ -57,7 +55,6 @@ def main(case: Case, folder: Path, limit: int) -> None:
 
 
 if __name__ == "__main__":
-    timed_training.train = killed_commands.train_nothing  # type: ignore[assignment]
     tempfile.tempdir = sys.argv[1]
     for name in sys.argv[3:]:
         main(CASES[name], Path(sys.argv[1]).absolute() / name.replace(" ", "-"), int(sys.argv[2]))

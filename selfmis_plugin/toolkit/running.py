@@ -51,12 +51,13 @@ def run_command_line(argv: Sequence[str]) -> None:
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv = list(argv)
     command = importlib.import_module("fairseq_cli.hydra_train").cli_main
-    with _run_folder_explained(argv[0]):
+    folders = [a.partition("=")[2] for a in argv if a.startswith("hydra.run.dir=")]
+    with _run_folder_explained(argv[0], *folders[-1:]):
         command()
 
 
 @contextlib.contextmanager
-def _run_folder_explained(program: str) -> Iterator[None]:
+def _run_folder_explained(program: str, folder: str = "the run's folder") -> Iterator[None]:
     """End with one line where Hydra cannot write the run's folder, in place of its traceback."""
     hydra: Any = importlib.import_module("hydra._internal.utils")
     report = getattr(hydra, "run_and_report", None)
@@ -69,7 +70,7 @@ def _run_folder_explained(program: str) -> Iterator[None]:
             try:
                 return function()
             except OSError as error:
-                text = in_words(error, "the run's folder")
+                text = in_words(error, folder)
                 if text is None:
                     raise
                 raise SystemExit(f"{program}: {text}") from None
