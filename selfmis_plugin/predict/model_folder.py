@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +30,7 @@ from selfmis_plugin.nn.inputs import Preparation
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.predict.operating_points import OperatingPoint
 from selfmis_plugin.utils.fields import FieldError, Fields, number, shown, whole
-from selfmis_plugin.utils.files import write_json
+from selfmis_plugin.utils.files import whole_folder, write_json
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -156,14 +155,14 @@ def write_model(
     ------
     FileExistsError
         If *dest* is there.
+    WriteError
+        If the disk is full, or nothing may be written there.
     CheckpointError
         If the classifier cannot be kept in a folder.
     """
     refuse_existing(dest)
     classifier = portable_classifier(model)
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}."))
-    try:
+    with whole_folder(dest) as folder:
         weights = {
             name: value.detach().clone().contiguous() for name, value in classifier.weights.items()
         }
@@ -175,9 +174,6 @@ def write_model(
         for file in folder.iterdir():
             file.chmod(0o644)
         folder.chmod(0o755)
-        folder.rename(dest)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse_existing(dest: Path) -> None:

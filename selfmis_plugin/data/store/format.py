@@ -23,6 +23,8 @@ INFO_FILE = "store.json"
 SIGNALS_FILE = "signals.i16"
 RECORDS_FILE = "records.parquet"
 REFUSED_FILE = "refused.tsv"
+#: From what, and how, a command made the store; one that a program writes has none.
+MADE_FILE = "prepared.json"
 
 #: Manifest of all training records, beside a ``train.tsv`` that lists a fraction of them.
 ALL_TRAINING = "train_all"
@@ -31,7 +33,7 @@ EMBEDDINGS_FOLDER = "embeddings"
 
 #: What belongs to a store itself; whatever else lies in its folder is the user's.
 OWN_FILES: frozenset[str] = frozenset(
-    {INFO_FILE, SIGNALS_FILE, RECORDS_FILE, REFUSED_FILE, EMBEDDINGS_FOLDER}
+    {INFO_FILE, SIGNALS_FILE, RECORDS_FILE, REFUSED_FILE, MADE_FILE, EMBEDDINGS_FOLDER}
     | {f"{split}.tsv" for split in (*SPLITS, ALL_TRAINING)}
 )
 
@@ -55,6 +57,10 @@ SCHEMA = pa.schema(
 
 class StoreError(ValueError):
     """A store, or a manifest, cannot be read or written; the message says what to do."""
+
+
+class CutShortError(StoreError):
+    """A file of a store has become shorter while it was read."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from selfmis_plugin.data.store.format import StoreError
 from selfmis_plugin.utils.fields import whole
+from selfmis_plugin.utils.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def write_manifest(
     samples: Sequence[int] | npt.NDArray[np.int64],
     root: str = ".",
 ) -> None:
-    """Write a manifest that :func:`read_manifest` and the toolkits read.
+    """Write a manifest that :func:`read_manifest` and the toolkits read, whole or not at all.
 
     Parameters
     ----------
@@ -100,7 +101,8 @@ def write_manifest(
     if len(record_ids) != len(samples):
         raise StoreError(f"{path}: {len(record_ids)} records but {len(samples)} lengths")
     rows = [manifest_row(*row) for row in zip(record_ids, samples, strict=True)]
-    Path(path).write_text(f"{root}\n{''.join(rows)}", encoding="utf-8", newline="\n")
+    with whole_file(path) as temporary:
+        temporary.write_text(f"{root}\n{''.join(rows)}", encoding="utf-8", newline="\n")
 
 
 def manifest_row(record_id: str, samples: int) -> str:

@@ -7,6 +7,7 @@ A store is a folder::
     records.parquet  one row per record, in the order of signals.i16
     train.tsv ...    one manifest per split that has records
     refused.tsv      source and reason of every record that could not be used
+    prepared.json    from what, and how, ``selfmis prepare`` made it
 
 One lead of one record is contiguous, so that reading lead I alone costs a twelfth.
 """
@@ -14,6 +15,7 @@ One lead of one record is contiguous, so that reading lead I alone costs a twelf
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -42,7 +44,7 @@ from selfmis_plugin.data.store.format import (
 )
 from selfmis_plugin.data.store.manifest import Manifest, read_manifest, write_manifest
 from selfmis_plugin.data.store.record_table import read_records
-from selfmis_plugin.data.store.signal_file import SignalFile
+from selfmis_plugin.data.store.signal_file import SignalFile, check_length
 from selfmis_plugin.data.store.writer import StoreWriter
 
 __all__ = [
@@ -144,6 +146,18 @@ class Store:
     def _signal_file(self) -> SignalFile:
         return SignalFile(self.path / SIGNALS_FILE, self._shape, SAMPLE_DTYPE)
 
+    def check_length(self) -> None:
+        """See whether the signals are all there still; a look at the file's size.
+
+        Raises
+        ------
+        CutShortError
+            If the file has become shorter since the store was opened, or is not there.
+        """
+        path = self.path / SIGNALS_FILE
+        expected = math.prod(self._shape) * SAMPLE_DTYPE.itemsize
+        check_length(path, path.stat().st_size if path.is_file() else 0, expected)
+
     def read(
         self, rows: npt.ArrayLike, leads: Sequence[str] | None = None
     ) -> npt.NDArray[np.int16]:
@@ -164,7 +178,7 @@ class Store:
         Raises
         ------
         StoreError
-            If a row or a lead is not in the store.
+            If a row or a lead is not in the store, or the signals have been cut short.
         """
         index = self._check_rows(rows)
         columns = None
