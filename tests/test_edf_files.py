@@ -91,7 +91,9 @@ def test_a_file_that_ends_early_is_read_and_says_so(
     ("field", "value"),
     [(slice(244, 252), b"0"), (slice(244, 252), b"nan"), (slice(244, 252), b"inf"),
      (slice(244, 252), b"-1"), (slice(252, 256), b"-1"), (slice(252, 256), b"9999"),
-     (slice(472, 480), b"0"), (slice(472, 480), b"-5"), (slice(472, 480), b"99999999")],
+     (slice(360, 368), b"9999"), (slice(360, 368), b"nan"), (slice(360, 368), b"x"),
+     (slice(376, 384), b"32767"), (slice(472, 480), b"0"), (slice(472, 480), b"-5"),
+     (slice(472, 480), b"99999999")],
 )  # fmt: skip
 def test_headers_that_cannot_be(tmp_path: Path, field: slice, value: bytes) -> None:
     path = write_edf(tmp_path / "a.edf", {"I": lead_one(10)})

@@ -76,6 +76,8 @@ class EdfRecording(LongRecording):
             if name in self._twice:
                 raise RecordError("channel twice", f"{self.path.name}: two channels named {name}")
         signals = [self._signals[name] for name in names]
+        for signal in signals:
+            self._check_ranges(signal)
         factors = [
             microvolts_per_unit(self.path, s.label, s.physical_dimension, self._options)
             for s in signals
@@ -96,6 +98,19 @@ class EdfRecording(LongRecording):
                     "bad EDF", f"{self.path.name}: seconds {start:g} on cannot be read: {error}"
                 ) from error
             yield Block(start, values, continues=k > 0)
+
+    def _check_ranges(self, signal: edfio.EdfSignal) -> None:
+        """Refuse ranges without a scale, of which the library returns the bare steps."""
+        try:
+            spans = [float(np.ptp(r)) for r in (signal.physical_range, signal.digital_range)]
+        except ValueError:
+            spans = []
+        if not spans or not all(0 < span < np.inf for span in spans):
+            raise RecordError(
+                "bad EDF",
+                f"{self.path.name}: channel {signal.label} has no range of values to scale its "
+                "steps by",
+            )
 
 
 def _read_header(path: Path) -> tuple[int | None, str]:
