@@ -425,7 +425,7 @@ def test_overwriting_needs_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     write_record(tmp_path / "db" / "r", random_record())
     arguments = ("wfdb-folder", tmp_path / "db", "--dest", tmp_path / "s", "--workers", 1)
     run(*arguments)
-    run(*arguments, status=1)
+    run(*arguments, "--split", "valid", status=1)
     assert "is there already" in capsys.readouterr().err
     run(*arguments, "--overwrite", "--split", "valid")
     assert (tmp_path / "s" / "valid.tsv").exists()

@@ -22,6 +22,7 @@ from selfmis_plugin.metrics.recalibration import (
     fit_recalibration,
     recalibrated,
 )
+from selfmis_plugin.utils.fields import Fields
 from tests.checkpoint_files import write_classifier
 
 
@@ -108,8 +109,11 @@ def test_no_order_changes(slope: float, intercept: float, seed: int, records: in
 
 @pytest.mark.parametrize("slope", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_line_that_does_not_rise_is_refused(slope: float) -> None:
-    with pytest.raises(ValueError, match="no line that rises"):
-        Recalibration.from_dict({"method": "platt", "slope": slope, "intercept": 0, "positives": 3})
+    line = {"method": "platt", "slope": slope, "intercept": 0, "positives": 3}
+    with pytest.raises(
+        ValueError, match=r"calibration\.AMI\.slope must be a finite number above 0"
+    ):
+        Recalibration.from_dict(Fields(line, "calibration.AMI"))
 
 
 def test_without_a_line_it_is_the_sigmoid() -> None:

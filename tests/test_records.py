@@ -532,9 +532,9 @@ def test_preprocessing_survives_a_round_trip_and_names_differences() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sample_rate": 0}, "sample_rate must be above zero"),
-        ({"sample_rate": "500"}, "sample_rate must be a number"),
-        ({"seconds": float("nan")}, "seconds must be above zero"),
+        ({"sample_rate": 0}, "sample_rate must be a finite number above 0"),
+        ({"sample_rate": "500"}, "sample_rate must be a finite number"),
+        ({"seconds": float("nan")}, "seconds must be a finite number"),
         ({"leads": "I"}, "leads must be a list"),
         ({"leads": []}, "leads must be a list"),
         ({"leads": 5}, "leads must be a list"),

@@ -12,6 +12,7 @@ from selfmis_plugin.checkpoints.contract import Tower
 from selfmis_plugin.checkpoints.encoder_weights import load_encoder_weights, save_encoder_weights
 from selfmis_plugin.checkpoints.facts import read_facts
 from selfmis_plugin.checkpoints.reading import CheckpointError
+from selfmis_plugin.checkpoints.weights import fill, filled
 from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
 from selfmis_plugin.data.provenance import Provenance
 from selfmis_plugin.nn.encoder import build_encoder
@@ -89,10 +90,16 @@ def load_encoder(path: str | Path, tower: Tower | None = None, view: str | None 
     if isinstance(weights.config, Net1DConfig):
         encoder = Encoder(weights.config, preprocessing)
     else:
-        encoder = build_encoder(weights.config, weights.in_leads)
+        encoder = filled(
+            Path(path),
+            lambda: build_encoder(weights.config, weights.in_leads),
+            weights.state_dict,
+            weights.config,
+        )
         encoder.preprocessing = preprocessing
         encoder.leads = weights.leads or None
-    encoder.load_state_dict(weights.state_dict)
+    if isinstance(weights.config, Net1DConfig):
+        fill(encoder, weights.state_dict, Path(path))
     encoder.provenance = read_facts(path).provenance
     return encoder.eval()
 

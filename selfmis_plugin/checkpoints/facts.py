@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.checkpoints.own_file import SUFFIX, read_metadata
-from selfmis_plugin.checkpoints.reading import CheckpointError, mapping, model_name, read_checkpoint
+from selfmis_plugin.checkpoints.reading import (
+    CheckpointError,
+    first_line,
+    mapping,
+    model_name,
+    read_checkpoint,
+)
 from selfmis_plugin.data.provenance import Provenance, TrainedOn, provenance_from
+from selfmis_plugin.utils.fields import FieldError, Fields
 
 __all__ = [
     "PROVENANCE",
@@ -80,7 +87,13 @@ def read_facts(path: str | Path) -> TrainingFacts:
     file = Path(path)
     if file.suffix == SUFFIX:
         said = read_metadata(file).get(PROVENANCE)
-        return facts_of({} if said is None else {PROVENANCE: json.loads(said)}, file, file.name)
+        try:
+            state = {} if said is None else {PROVENANCE: json.loads(said)}
+        except (RecursionError, ValueError) as error:
+            raise CheckpointError(
+                f"{file}: says wrongly on what it was trained ({first_line(error)})"
+            ) from error
+        return facts_of(state, file, file.name)
     return facts_in(read_checkpoint(file), file.name)
 
 
@@ -100,17 +113,23 @@ def facts_of(state: Mapping[str, Any], path: Path, name: str) -> TrainingFacts:
         If it is something else.
     """
     try:
-        provenance = provenance_from(state.get(PROVENANCE) or ())
-        counts = state.get(LABELS)
-        labels = counts and LabelCounts(
-            int(counts["records"]), {str(k): int(v) for k, v in counts["positives"].items()}
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        fields = Fields(state)
+        there = PROVENANCE in fields
+        provenance = provenance_from(fields.items_of(PROVENANCE)) if there else ()
+        labels = _label_counts(fields.part(LABELS)) if LABELS in fields else None
+    except FieldError as error:
         raise CheckpointError(
-            f"{path}: says wrongly on what it was trained ({error!r}): it was changed by hand; "
+            f"{path}: says wrongly on what it was trained ({error}): it was changed by hand; "
             "take the run's own file"
         ) from error
-    return TrainingFacts(provenance or (TrainedOn(name),), labels or None)
+    return TrainingFacts(provenance or (TrainedOn(name),), labels)
+
+
+def _label_counts(fields: Fields) -> LabelCounts:
+    positives = fields.part("positives")
+    return LabelCounts(
+        fields.whole("records"), {str(name): positives.whole(name) for name in positives}
+    )
 
 
 def facts_values(provenance: Provenance) -> list[dict[str, Any]]:

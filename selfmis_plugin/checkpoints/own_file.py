@@ -19,8 +19,10 @@ from selfmis_plugin.checkpoints.reading import (
     refuse_absent,
 )
 from selfmis_plugin.checkpoints.weights import EncoderWeights, checked
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, Preprocessing
 from selfmis_plugin.nn.encoder import describe_shape, shape_from
 from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.utils.fields import Fields
 from selfmis_plugin.utils.files import whole_file
 
 __all__ = ["SUFFIX", "read_metadata", "read_own_file", "write_own_file"]
@@ -41,7 +43,7 @@ def read_metadata(path: Path) -> dict[str, str]:
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # whatever a damaged file makes of the library that reads it
         raise _damaged(path, error) from error
 
 
@@ -65,27 +67,36 @@ def read_own_file(path: Path) -> EncoderWeights:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # whatever a damaged file makes of the library that reads it
         raise _damaged(path, error) from error
     note_read(path)
     try:
-        if metadata["format"] != _FORMAT:
-            raise ValueError(f"its format is {metadata['format']!r}")
-        config = _shape(json.loads(metadata["config"]))
-        described = metadata.get("preprocessing")
-        preprocessing = None if described is None else dict(json.loads(described))
-    except (KeyError, TypeError, ValueError) as error:
+        config, preprocessing = _described(Fields(metadata))
+    except (RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: not an encoder of this plugin ({error!r}): give a file that "
+            f"{path}: not an encoder of this plugin ({first_line(error)}): give a file that "
             "selfmis_plugin.save_encoder wrote"
         ) from error
     found = EncoderWeights(config, {}, preprocessing, "encoder")
     return replace(found, state_dict=checked(path, weights, config, found.in_leads))
 
 
-def _shape(values: Mapping[str, Any]) -> Any:
+def _described(metadata: Fields) -> tuple[Any, dict[str, Any] | None]:
+    """Shape of the encoder and, where the file says it, how its input is prepared."""
+    if metadata["format"] != _FORMAT:
+        raise ValueError(f"its format is {metadata['format']!r}")
+    values = Fields(json.loads(metadata["config"]), "config")
     # Version 0.1 knew one kind.
-    return shape_from(values) if "kind" in values else Net1DConfig(**values)
+    config = shape_from(values) if "kind" in values else Net1DConfig(**values)
+    if "preprocessing" not in metadata:
+        return config, None
+    described = Fields(json.loads(metadata["preprocessing"]), "preprocessing")
+    # Of a host's own methods only the sample rate is known.
+    if "leads" in described:
+        return config, Preprocessing.from_dict(described).to_dict()
+    if "sample_rate" in described:
+        described.number("sample_rate", least=LOWEST_RATE, most=HIGHEST_RATE)
+    return config, dict(described)
 
 
 def write_own_file(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +19,7 @@ from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.predict.model_folder import SavedModel, refuse_existing, write_model
 from selfmis_plugin.utils.arguments import LABELS_HELP, labels
+from selfmis_plugin.utils.files import folder_beside
 
 FORMATS = ("safetensors", "onnx")
 
@@ -98,11 +98,8 @@ def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]
     from selfmis_plugin.export.onnx_files import make_onnx
 
     model = _prepared(options)
-    options.dest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=options.dest.parent, prefix=f".{options.dest.name}.onnx-"
-    ) as folder:
-        made = make_onnx(model, Path(folder), options.data, options.int8)
+    with folder_beside(options.dest.absolute(), "onnx") as folder:
+        made = make_onnx(model, folder, options.data, options.int8)
         model = replace(model, provenance={**model.provenance, "onnx": made.facts})
         write_model(model, options.dest, _card(model, options), made.paths)
     return model, made.facts

@@ -18,7 +18,8 @@ from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.predict.model import DISCLAIMER, PRECISIONS, Model, Prediction, load_model
 from selfmis_plugin.predict.opening import open_strip_file
 from selfmis_plugin.predict.strips import Strip
-from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions, plain_unit
+from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
+from selfmis_plugin.preparation.recordings.units import plain_unit
 from selfmis_plugin.utils.arguments import LABELS_HELP, labels, picture, positive, probability
 from selfmis_plugin.utils.files import whole_file, write_json
 

@@ -140,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     print(made)
     if isinstance(made, Share) or args.database == MERGE:
         return 0
-    return prepare_fraction.apply_to_prepared(args)
+    return prepare_fraction.say(args)
 
 
 def _prepare(args: argparse.Namespace) -> Summary | Share:
@@ -158,6 +158,7 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
             overwrite=args.overwrite,
             filter=args.filter,
             restart=args.restart,
+            fraction=prepare_fraction.asked(args),
         )
     if args.restart:
         raise PreparationError(

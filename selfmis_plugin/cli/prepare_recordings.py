@@ -16,8 +16,9 @@ from selfmis_plugin.preparation.recordings.channels import (
     WEARABLE,
     parse_channels,
 )
-from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions, plain_unit
+from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
+from selfmis_plugin.preparation.recordings.units import plain_unit
 from selfmis_plugin.preparation.run import PreparationError
 from selfmis_plugin.utils import arguments
 

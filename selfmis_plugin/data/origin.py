@@ -8,10 +8,12 @@ never taken for real.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from selfmis_plugin.utils.fields import FieldError, Fields
 
 __all__ = [
     "COHORT_FILE",
@@ -28,7 +30,7 @@ __all__ = [
 COHORT_FILE = "cohort.json"
 COHORT_FORMAT = "selfmis-synthetic-cohort"
 
-SYNTHETIC, STATED, NOT_RECORDED = "synthetic", "stated", "not recorded"
+_KINDS = SYNTHETIC, STATED, NOT_RECORDED = "synthetic", "stated", "not recorded"
 
 
 class OriginError(ValueError):
@@ -50,10 +52,6 @@ class Origin:
     kind: str
     text: str = ""
 
-    def __post_init__(self) -> None:
-        if self.kind not in (SYNTHETIC, STATED, NOT_RECORDED):
-            raise ValueError(f"{self.kind!r} is no kind of origin")
-
     def __str__(self) -> str:
         return {
             SYNTHETIC: f"synthetic ({self.text})",
@@ -69,15 +67,22 @@ class Origin:
 _UNKNOWN = Origin(NOT_RECORDED)
 
 
-def origins_from(values: Iterable[Mapping[str, Any]]) -> tuple[Origin, ...]:
+def origins_from(values: Iterable[Any]) -> tuple[Origin, ...]:
     """Read what :meth:`Origin.to_dict` wrote.
 
     Raises
     ------
-    KeyError, TypeError, ValueError
+    FieldError
         If it is something else.
     """
-    return tuple(Origin(str(value["kind"]), str(value["text"])) for value in values)
+    return tuple(_origin(Fields(value, f"origins[{place}]")) for place, value in enumerate(values))
+
+
+def _origin(fields: Fields) -> Origin:
+    kind = fields.text("kind")
+    if kind not in _KINDS:
+        raise FieldError(f"{fields.named('kind')} must be one of {', '.join(_KINDS)}")
+    return Origin(kind, fields.text("text") if fields["text"] else "")
 
 
 def found_origins(root: Path) -> tuple[Origin, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from selfmis_plugin.data.origin import NOT_RECORDED, STATED, SYNTHETIC, Origin, origins_from
+from selfmis_plugin.utils.fields import Fields
 
 __all__ = ["Provenance", "TrainedOn", "headline", "provenance_from", "provenance_lines"]
 
@@ -55,22 +56,25 @@ class TrainedOn:
 Provenance = tuple[TrainedOn, ...]
 
 
-def provenance_from(values: Iterable[Mapping[str, Any]]) -> Provenance:
+def provenance_from(values: Iterable[Any]) -> Provenance:
     """Read dictionaries of :meth:`TrainedOn.to_dict`.
 
     Raises
     ------
-    KeyError, TypeError, ValueError
+    FieldError
         If they are something else.
     """
     return tuple(
-        TrainedOn(
-            str(value["step"]),
-            str(value["database"]),
-            int(value["records"]),
-            origins_from(value["origins"]),
-        )
-        for value in values
+        _trained_on(Fields(value, f"provenance[{place}]")) for place, value in enumerate(values)
+    )
+
+
+def _trained_on(fields: Fields) -> TrainedOn:
+    return TrainedOn(
+        fields.text("step"),
+        fields.text("database") if fields["database"] else "",
+        fields.whole("records"),
+        origins_from(fields.items_of("origins")),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from selfmis_plugin.export.front_matter import front_matter
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.predict.model_folder import SavedModel
 from selfmis_plugin.predict.operating_points import threshold_of
+from selfmis_plugin.utils.markdown import code, text
 
 
 def model_card(model: SavedModel, name: str = "model", licence: str = "unknown") -> str:
@@ -27,13 +29,14 @@ def model_card(model: SavedModel, name: str = "model", licence: str = "unknown")
         Of the weights, by the hub's names; ``"unknown"`` where nobody has stated it.
     """
     classifier, preprocessing = model.classifier, model.classifier.preprocessing
+    leads = ", ".join(map(text, preprocessing.leads))
     lead = "lead" if len(preprocessing.leads) == 1 else "leads"
     test = model.provenance.get("test")
     parts = [
         front_matter(model, name, licence),
-        f"# {len(classifier.labels)} ECG statements from {lead} {', '.join(preprocessing.leads)}",
-        f"**{DISCLAIMER} {headline(model.facts.provenance)}** An ECG classifier (an encoder and a "
-        "linear head) trained with the SelfMIS plugin, version "
+        f"# {len(classifier.labels)} ECG statements from {lead} {leads}",
+        f"**{DISCLAIMER} {text(headline(model.facts.provenance))}** An ECG classifier (an encoder "
+        "and a linear head) trained with the SelfMIS plugin, version "
         f"{model.provenance['plugin_version']}.",
         "## Use\n\n```python\nfrom selfmis_plugin import load_model\n\n"
         'model = load_model("this/folder")\n'
@@ -41,18 +44,20 @@ def model_card(model: SavedModel, name: str = "model", licence: str = "unknown")
         f"lead={_lead_argument(preprocessing.leads)}).results)\n```\n\n"
         "or `selfmis predict --model this/folder FILE...`.",
         "## Input\n\n"
-        f"- {lead.capitalize()} {', '.join(preprocessing.leads)}, windows of "
+        f"- {lead.capitalize()} {leads}, windows of "
         f"{preprocessing.seconds:g} s, microvolts at {model.input_rate:g} Hz; the encoder reads "
         f"{preprocessing.sample_rate:g} Hz.\n"
-        f"- Filter before the network: {preprocessing.filter}. The network's own first step is the "
-        "z-score over all leads and samples of a window.",
+        f"- Filter before the network: {text(preprocessing.filter)}. The network's own first "
+        "step is the z-score over all leads and samples of a window.",
         "## Data and protocol\n\n"
-        + "".join(f"- Trained: {step}.\n" for step in provenance_lines(model.facts.provenance))
+        + "".join(
+            f"- Trained: {text(step)}.\n" for step in provenance_lines(model.facts.provenance)
+        )
         + _not_learned(model)
-        + f"- Licence of the weights: {licence}"
+        + f"- Licence of the weights: {text(licence)}"
         + (", since nobody has stated it.\n" if licence == "unknown" else ".\n")
-        + f"- Weights: `{model.provenance['checkpoint']}`, SHA-256 "
-        f"`{model.provenance['checkpoint_sha256']}`.\n" + _data(model, test),
+        + f"- Weights: {code(model.provenance['checkpoint'])}, SHA-256 "
+        f"{code(model.provenance['checkpoint_sha256'])}.\n" + _data(model, test),
         "## Figures\n\n"
         + (
             _figures(model, test)
@@ -72,7 +77,7 @@ def model_card(model: SavedModel, name: str = "model", licence: str = "unknown")
 
 
 def _not_learned(model: SavedModel) -> str:
-    names = ", ".join(model.facts.unlearned)
+    names = ", ".join(map(text, model.facts.unlearned))
     return names and f"- No positive among the training records, so no probability: {names}.\n"
 
 
@@ -83,7 +88,8 @@ def _calibrated(model: SavedModel) -> str:
             "- Probabilities are not calibrated: a probability is the network's output and not "
             "the chance that somebody has an infarction.\n"
         )
-    lines = [f"- {line[0].upper()}{line[1:]}.\n" for line in calibration_text(test["calibrated"])]
+    said = (text(line) for line in calibration_text(test["calibrated"]))
+    lines = [f"- {line[0].upper()}{line[1:]}.\n" for line in said]
     return "".join(lines) + (
         "- Probabilities come true where infarctions are as common as in the data named above, "
         "and not elsewhere.\n"
@@ -91,7 +97,7 @@ def _calibrated(model: SavedModel) -> str:
 
 
 def _lead_argument(leads: tuple[str, ...]) -> str:
-    return f'"{leads[0]}"' if len(leads) == 1 else repr(leads)
+    return json.dumps(leads[0], ensure_ascii=False) if len(leads) == 1 else repr(leads)
 
 
 def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
@@ -99,8 +105,9 @@ def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
         return "- No data were given at export: no thresholds and no figures."
     valid = model.provenance["valid"]
     return (
-        f"- Thresholds: {valid['records']:,} records of the validation split of {valid['data']} "
-        f"({valid['database']}), at a specificity of {model.specificity:g} or more.\n"
+        f"- Thresholds: {valid['records']:,} records of the validation split of "
+        f"{text(valid['data'])} ({text(valid['database'])}), at a specificity of "
+        f"{model.specificity:g} or more.\n"
         f"- Figures: {test['records']:,} records of {test['patients']:,} patients in the test "
         f"split of the same data. Intervals: 95 %, {test['draws']:,} bootstrap draws by patient."
     )
@@ -120,7 +127,7 @@ def _figures(model: SavedModel, test: Mapping[str, Any]) -> str:
         label = test["labels"][name]
         threshold = threshold_of(name, model.points, model.calibration)
         rows.append(
-            f"| {name} | {label['positives']} | {_interval(label['auc'])} | "
+            f"| {text(name)} | {label['positives']} | {_interval(label['auc'])} | "
             f"{_number(threshold)} | {_number(label['sensitivity'])} | "
             f"{_number(label['specificity'])} |"
         )
@@ -136,9 +143,9 @@ def _onnx(files: Mapping[str, Any]) -> str:
     ]
     for name, facts in files.items():
         difference = facts.get("largest_logit_difference")
-        said = "-" if difference is None else f"{difference:.1e} ({facts['compared_on']})"
+        said = "-" if difference is None else f"{difference:.1e} ({text(facts['compared_on'])})"
         rows.append(
-            f"| {name} | {facts['bytes'] / 1e6:.1f} | {facts['latency_ms_one_thread']:.1f} | "
+            f"| {text(name)} | {facts['bytes'] / 1e6:.1f} | {facts['latency_ms_one_thread']:.1f} | "
             f"{said} | {_number(facts.get('macro_auc'))} |"
         )
     return "\n".join(rows)

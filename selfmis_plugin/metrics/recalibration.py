@@ -20,6 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 from selfmis_plugin.metrics.calibration import calibrate, probabilities
 from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.utils.fields import Fields
 
 __all__ = [
     "FEWEST",
@@ -56,10 +57,6 @@ class Recalibration:
     intercept: float
     positives: int
 
-    def __post_init__(self) -> None:
-        if not (np.isfinite([self.slope, self.intercept]).all() and self.slope > 0):
-            raise ValueError(f"{self.slope} and {self.intercept} are no line that rises")
-
     def log_odds(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Return log odds of logits of any shape."""
         return self.slope * logits.astype(np.float64) + self.intercept
@@ -69,19 +66,19 @@ class Recalibration:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recalibration:
+    def from_dict(cls, values: Fields) -> Recalibration:
         """Read what :meth:`to_dict` wrote.
 
         Raises
         ------
-        KeyError, TypeError, ValueError
+        FieldError
             If it is something else.
         """
         return cls(
-            str(values["method"]),
-            float(values["slope"]),
-            float(values["intercept"]),
-            int(values["positives"]),
+            values.text("method"),
+            values.number("slope", above=0),
+            values.number("intercept"),
+            values.whole("positives"),
         )
 
 

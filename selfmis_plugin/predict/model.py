@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.provenance import headline
@@ -21,7 +22,8 @@ from selfmis_plugin.nn.encoder import Encoder
 from selfmis_plugin.predict.model_folder import SavedModel, read_model
 from selfmis_plugin.predict.operating_points import OperatingPoint, threshold_of
 from selfmis_plugin.predict.strips import ArrayRecording, Strip, cut_strip
-from selfmis_plugin.preparation.recordings.long_recording import LongRecording, plain_unit
+from selfmis_plugin.preparation.recordings.long_recording import LongRecording
+from selfmis_plugin.preparation.recordings.units import plain_unit
 
 __all__ = ["DISCLAIMER", "PRECISIONS", "LabelResult", "Model", "Prediction", "load_model"]
 
@@ -303,12 +305,23 @@ class Model:
         """Return the logits, (windows, labels), of prepared windows (leads, samples).
 
         The columns are in the classifier's own order, that of ``saved.classifier.labels``.
+
+        Raises
+        ------
+        CheckpointError
+            If they are not finite.
         """
         outputs = [np.empty((0, len(self.saved.classifier.labels)), dtype=np.float32)]
         for first in range(0, len(signals), batch_size):
             batch = torch.from_numpy(np.stack(signals[first : first + batch_size]))
             outputs.append(self.network(batch.to(self._device)).float().cpu().numpy())
-        return np.concatenate(outputs)
+        logits = np.concatenate(outputs)
+        if not np.isfinite(logits).all():
+            raise CheckpointError(
+                f"{self.saved.classifier.path}: gives NaN or Inf of a recording that has "
+                "neither: its weights are damaged, or too large to compute with; copy it again"
+            )
+        return logits
 
 
 def load_model(

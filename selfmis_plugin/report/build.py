@@ -48,7 +48,7 @@ from selfmis_plugin.report.figures import (
 )
 from selfmis_plugin.report.page import PICTURE_DPI, Picture, Section, render
 from selfmis_plugin.report.run_log import learning_curves
-from selfmis_plugin.utils.files import require_folder, whole_file, write_json
+from selfmis_plugin.utils.files import require_folder, whole_files, write_json
 from selfmis_plugin.visualization.ecg import draw_ecg
 
 __all__ = ["Request", "write_report"]
@@ -146,18 +146,18 @@ def write_report(request: Request) -> Path:
         *_worst(request, predictions, part, shown),
         _about(request, part),
     ]  # fmt: skip
-    request.dest.mkdir(parents=True, exist_ok=True)
-    predictions.write(request.dest / "predictions.parquet")
-    write_json(request.dest / "figures.json", figures)
-    for section in sections:
-        for picture in section.pictures:
-            with whole_file(request.dest / f"{picture.name}.png") as path:
-                path.write_bytes(picture.png)
-    page = request.dest / "report.html"
     text = render("SelfMIS report", _summary(request, by_record, by_patient), tuple(sections))
-    with whole_file(page) as path:
-        path.write_text(text, encoding="utf-8")
-    return page
+    pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
+    names = ("predictions.parquet", "figures.json", *pictures, "report.html")
+    with whole_files(*(request.dest / name for name in names)) as paths:
+        place = dict(zip(names, paths, strict=True))
+        predictions.write(place["predictions.parquet"])
+        write_json(place["figures.json"], figures)
+        for name, png in pictures.items():
+            place[name].write_bytes(png)
+        # A file's name need not be text.
+        place["report.html"].write_text(text, encoding="utf-8", errors="replace")
+    return request.dest / "report.html"
 
 
 def _summary(request: Request, record: Report, patient: Report) -> tuple[str, ...]:

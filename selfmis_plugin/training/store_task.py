@@ -251,7 +251,9 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         return self._criterion
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
-        """Tell a criterion the epoch, if it changes with it."""
+        """See whether the data are all there still; tell the epoch to a criterion that asks."""
+        for dataset in self.datasets.values():
+            dataset.check_length()
         super().begin_epoch(epoch, model)
         if isinstance(self._criterion, FollowsEpochs):
             self._criterion.begin_epoch(epoch)

@@ -72,7 +72,8 @@ def find_sources(root: Path, group: str | None = None, table: Path | None = None
     Parameters
     ----------
     root
-        The folder, searched with its subfolders for CSV, TSV, TXT, EDF and WFDB header files.
+        The folder, searched with its subfolders for CSV, TSV, TXT, EDF (also .rec) and WFDB header
+        files.
     group
         Pattern of the paths, such as ``{subject}/{activity}/*`` or ``{subject}_{activity}.csv``.
         ``*`` and a name stand for any text without a slash.
