@@ -25,6 +25,10 @@ from selfmis_plugin.preparation.wfdb.segments import (
     total_frames,
 )
 
+#: Seconds of a gap up to which its windows are shown as missing; after a longer one the recording
+#: begins anew, so that no header makes hours of nothing.
+LONGEST_GAP = 3600.0
+
 
 class WfdbRecording(LongRecording):
     """A WFDB record, also of several segments or with channels of different rates.
@@ -94,20 +98,34 @@ class WfdbRecording(LongRecording):
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
         step = max(1, round(seconds * self._frame_rate))
-        for first in range(0, self._frames, step):
-            last = min(first + step, self._frames)
-            found = {
-                name: np.full((last - first) * self._sizes[name], np.nan)
-                for name in dict.fromkeys(names)
-            }
-            for segment, part in self._parts:
-                if max(first, segment.begin) < min(last, segment.begin + segment.frames):
-                    self._fill(found, segment, part, first, last)
-            yield Block(
-                first / self._frame_rate,
-                tuple(found[name] for name in names),
-                continues=first > 0,
-            )
+        for begin, end in self._stretches():
+            for first in range(begin, end, step):
+                signals = self._read(names, first, min(first + step, end))
+                yield Block(first / self._frame_rate, signals, continues=first > begin)
+
+    def _stretches(self) -> list[tuple[int, int]]:
+        """From where to where there is a signal, or a gap that is short enough to be shown."""
+        longest = LONGEST_GAP * self._frame_rate
+        ends = [0]
+        for segment, _ in self._parts:
+            ends += [segment.begin, segment.begin + segment.frames]
+        ends.append(self._frames)
+        # Pairs of the beginning and the end of gaps, most of which are of no length.
+        cuts = [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True) if b - a > longest]
+        bounds = [0, *(frame for cut in cuts for frame in cut), self._frames]
+        return [(a, b) for a, b in zip(bounds[::2], bounds[1::2], strict=True) if a < b]
+
+    def _read(
+        self, names: Sequence[str], first: int, last: int
+    ) -> tuple[npt.NDArray[np.float64], ...]:
+        found = {
+            name: np.full((last - first) * self._sizes[name], np.nan)
+            for name in dict.fromkeys(names)
+        }
+        for segment, part in self._parts:
+            if max(first, segment.begin) < min(last, segment.begin + segment.frames):
+                self._fill(found, segment, part, first, last)
+        return tuple(found[name] for name in names)
 
     def _fill(
         self,

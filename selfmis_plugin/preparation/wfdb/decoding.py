@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import soundfile
 import wfdb
 
 from selfmis_plugin.data.preprocessing import MISSING_INT16, to_microvolts
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.preparation.wfdb.header import DIFFERENCES, Header
+from selfmis_plugin.preparation.wfdb.header import DIFFERENCES, Header, SignalLine
 
 __all__ = ["frame_count", "read_channels"]
 
@@ -36,6 +37,8 @@ _MISSING: dict[int, int] = {
     16: MISSING_INT16, 24: -(2**23), 32: -(2**31), 61: -(2**15), 80: -(2**7), 160: -(2**15),
     212: -(2**11), 310: -(2**9), 311: -(2**9), 508: -(2**7), 516: -(2**15), 524: -(2**23),
 }  # fmt: skip
+#: What wfdb takes for missing in the format of differences, which knows no missing samples.
+_LOWEST_DIFFERENCE = -128
 #: wfdb does not give digital values of this one.
 _PHYSICAL = 61
 _RECORD = "record"
@@ -67,12 +70,14 @@ def frame_count(header: Header) -> int:
             )
         found = about.st_size
         code = signals[0].format
-        if code in _COMPRESSED and frames is not None:
+        if code in _COMPRESSED:
+            frames = _compressed_frames(header, signals[0]) if frames is None else frames
             continue
         if code not in _GROUPS:
             known = ", ".join(map(str, (*_GROUPS, *_COMPRESSED)))
-            what = "needs a length in the header" if code in _COMPRESSED else f"is not of {known}"
-            raise RecordError("unknown format", f"{header.path.name}: format {code} {what}")
+            raise RecordError(
+                "unknown format", f"{header.path.name}: format {code} is not of {known}"
+            )
         size, group = _GROUPS[code]
         per_frame = sum(signal.samples_per_frame for signal in signals)
         if frames is None:
@@ -89,6 +94,18 @@ def frame_count(header: Header) -> int:
     if any(signal.skew > frames for signal in header.signals):
         raise RecordError("bad header", f"{header.path.name}: skew beyond the record's end")
     return frames
+
+
+def _compressed_frames(header: Header, line: SignalLine) -> int:
+    try:
+        samples = soundfile.info(str(header.path.with_name(line.file))).frames - line.offset
+    except (OSError, RuntimeError) as error:
+        raise RecordError(
+            "truncated signal file", f"{line.file}: cannot be read as FLAC ({error})"
+        ) from error
+    if samples < line.samples_per_frame:
+        raise RecordError("truncated signal file", f"{line.file}: holds no sample")
+    return int(samples // line.samples_per_frame)
 
 
 def read_channels(
@@ -117,20 +134,26 @@ def read_channels(
     RecordError
         If the files cannot be read.
     """
+    late = max(header.signals[channel].skew for channel in channels)
+    end = min(stop + late, frame_count(header)) if late else stop
     found = []
     for channel, factor, digital in zip(
-        channels, factors, _digital(header, channels, start, stop), strict=True
+        channels, factors, _digital(header, channels, start, end), strict=True
     ):
         line = header.signals[channel]
-        expected = (stop - start) * line.samples_per_frame
-        if len(digital) != expected:
+        size = line.samples_per_frame
+        if len(digital) != (end - start) * size:
             raise RecordError(
                 "truncated signal file",
-                f"{line.file}: {len(digital)} samples of {line.name} read, {expected} expected",
+                f"{line.file}: {len(digital)} samples of {line.name} read, "
+                f"{(end - start) * size} expected",
             )
-        signal = to_microvolts(digital, line.gain, line.baseline, factor)
+        digital = digital[line.skew * size : (line.skew + stop - start) * size]
+        signal = np.full((stop - start) * size, np.nan)
+        # The last samples of a late signal lie beyond the end of the file.
+        signal[: len(digital)] = to_microvolts(digital, line.gain, line.baseline, factor)
         if line.format in _MISSING:
-            signal[digital == _MISSING[line.format]] = np.nan
+            signal[: len(digital)][digital == _MISSING[line.format]] = np.nan
         found.append(signal)
     return found
 
@@ -138,18 +161,18 @@ def read_channels(
 def _digital(
     header: Header, channels: Sequence[int], start: int, stop: int
 ) -> list[npt.NDArray[Any]]:
+    """Return the digital values of signals from *start* to *stop*, as they lie in the files."""
     lines = [header.signals[channel] for channel in channels]
     # Differences add up from the beginning.
     whole = any(line.format == DIFFERENCES for line in lines)
     physical = any(line.format == _PHYSICAL for line in lines)
     try:
         with tempfile.TemporaryDirectory(prefix=_PREFIX) as folder:
-            _restate(header, Path(folder), stop)
             record = wfdb.rdrecord(
                 os.path.join(folder, _RECORD),
                 sampfrom=0 if whole else start,
                 sampto=stop,
-                channels=list(channels),
+                channels=_restate(header, channels, Path(folder), stop),
                 physical=physical,
                 smooth_frames=False,
             )
@@ -162,28 +185,35 @@ def _digital(
     # With a gain of 1 they are the same numbers; there the missing samples are NaN.
     values = record.e_p_signal if physical else record.e_d_signal
     if physical:
-        values = [np.nan_to_num(signal, nan=_MISSING[_PHYSICAL]) for signal in values]
+        codes = [_MISSING.get(line.format, _LOWEST_DIFFERENCE) for line in lines]
+        values = [np.nan_to_num(v, nan=code) for v, code in zip(values, codes, strict=True)]
     if whole:
         sizes = [line.samples_per_frame for line in lines]
         values = [v[start * n : stop * n] for v, n in zip(values, sizes, strict=True)]
     return list(values)
 
 
-def _restate(header: Header, folder: Path, frames: int) -> None:
-    """Write the header as plainly as can be, and its signal files' names, into *folder*."""
-    names = {
-        name: f"file{k}.dat"
-        for k, name in enumerate(dict.fromkeys(line.file for line in header.signals))
-    }
-    for name, link in names.items():
+def _restate(header: Header, channels: Sequence[int], folder: Path, frames: int) -> list[int]:
+    """Write a header as plain as can be, and its signal files' names, into *folder*.
+
+    It has the signals of the files that are to be read, file by file, and none of them late: wfdb
+    reads neither signals of a file that are not side by side, nor late ones beside others. Returns
+    the numbers that the channels have there.
+    """
+    names = dict.fromkeys(header.signals[channel].file for channel in channels)
+    listed = [k for name in names for k, line in enumerate(header.signals) if line.file == name]
+    lines = [f"{_RECORD} {len(listed)} 1 {frames}"]
+    for k, name in enumerate(names):
+        link = f"file{k}.dat"
         _link(header.path.with_name(name).absolute(), folder / link)
-    lines = [f"{_RECORD} {len(header.signals)} 1 {frames}"]
-    lines += [
-        f"{names[line.file]} {line.format}x{line.samples_per_frame}:{line.skew}+{line.offset} "
-        f"1(0)/mV 16 0 {line.initial} 0 0 signal{k}"
-        for k, line in enumerate(header.signals)
-    ]
+        lines += [
+            f"{link} {line.format}x{line.samples_per_frame}+{line.offset} 1(0)/mV 16 0 "
+            f"{line.initial} 0 0 signal"
+            for line in header.signals
+            if line.file == name
+        ]
     (folder / f"{_RECORD}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
+    return [listed.index(channel) for channel in channels]
 
 
 def _link(file: Path, link: Path) -> None:

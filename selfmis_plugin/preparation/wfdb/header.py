@@ -139,7 +139,11 @@ def read_header(path: Path) -> Header:
         return Header(path, rate, frames, (), segments)
     if len(lines) - 1 < n_signals:
         raise _bad(path, f"{n_signals} signals announced, {len(lines) - 1} listed")
-    signals = tuple(_signal(path, line) for line in lines[1 : n_signals + 1])
+    lines = lines[1 : n_signals + 1]
+    # One of format 0 is announced and never there.
+    signals = tuple(line for line in (_signal(path, line) for line in lines) if line.format)
+    if not signals:
+        raise _bad(path, "none of its signals has samples (all are of format 0)")
     _check_files(path, rate, signals)
     return Header(path, rate, frames, signals, ())
 

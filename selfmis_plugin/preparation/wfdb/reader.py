@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +58,15 @@ def read_recording(
         If the record cannot be used: what is wrong, and with which file.
     """
     header = read_header(header_path(path))
+    total = total_frames(header) if header.segments else frame_count(header)
+    start, stop = centre(total, window(header.rate, longest))
+    parts = _Parts(header, start, stop)
     if header.segments:
-        return _read_segments(header, longest, naming)
-    frames = frame_count(header)
-    start, stop = centre(frames, window(header.rate, longest))
-    signals, rate, notes = _read_frames(header, start, stop, naming)
-    if stop - start < frames:
-        notes = (*notes, part_note(stop - start, frames, header.rate))
-    return _recording(signals, rate, notes)
+        for segment in segments_between(header, start, stop):
+            parts.add(read_segment(header, segment), segment, naming)
+    else:
+        parts.add(header, Segment(header.path.stem, 0, total), naming)
+    return parts.recording(total)
 
 
 def header_path(path: Path) -> Path:
@@ -84,93 +84,82 @@ def part_note(read: int, frames: int, rate: float) -> str:
     return f"only the middle {read / rate:g} s of {frames / rate:g} s read"
 
 
-def _recording(
-    signals: dict[str, npt.NDArray[np.float64]], rate: float, notes: tuple[str, ...]
-) -> Recording:
-    leads = tuple(lead for lead in STANDARD_LEADS if lead in signals)
-    return Recording(np.stack([signals[lead] for lead in leads]), leads, rate, notes)
-
-
-@dataclass
 class _Parts:
-    """What has been read of the segments of a record, by lead."""
+    """The leads of the frames from *start* to *stop*; what no segment has of them is missing."""
 
-    signals: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    rate: float | None = None
-    names: list[str] = field(default_factory=list)
+    def __init__(self, header: Header, start: int, stop: int) -> None:
+        self._header, self._start, self._stop = header, start, stop
+        self._signals: dict[str, npt.NDArray[np.float64]] = {}
+        self._sizes: dict[str, int] = {}
+        self._notes: list[str] = []
+        self._names: list[str] = []
 
-
-def _read_segments(header: Header, longest: float, naming: Naming) -> Recording:
-    """Put the segments of a record together; what a segment lacks stays missing."""
-    total = total_frames(header)
-    start, stop = centre(total, window(header.rate, longest))
-    parts = _Parts()
-    if stop - start < total:
-        parts.notes.append(part_note(stop - start, total, header.rate))
-    for segment in segments_between(header, start, stop):
-        part = read_segment(header, segment)
-        if _channels(part, naming):
-            _add_segment(parts, header, part, segment, (start, stop), naming)
-        parts.names += [line.name for line in part.signals]
-    if parts.rate is None:
-        if parts.names:
-            raise _no_lead(header, parts.names)
-        where = f"the {stop - start:,} samples in its middle" if stop - start < total else "it"
-        raise RecordError("no signal", f"{header.path.name}: a gap, and no segment, fills {where}")
-    return _recording(parts.signals, parts.rate, tuple(parts.notes))
-
-
-def _add_segment(
-    parts: _Parts,
-    header: Header,
-    part: Header,
-    segment: Segment,
-    wanted: tuple[int, int],
-    naming: Naming,
-) -> None:
-    start, stop = wanted
-    first, last = max(start, segment.begin), min(stop, segment.begin + segment.frames)
-    signals, rate, notes = _read_frames(part, first - segment.begin, last - segment.begin, naming)
-    if parts.rate not in (None, rate):
-        raise RecordError(
-            "bad header", f"{part.path.name}: {rate:g} Hz, other segments {parts.rate:g} Hz"
+    def add(self, part: Header, segment: Segment, naming: Naming) -> None:
+        """Read what a segment has of them."""
+        self._names += [line.name for line in part.signals]
+        channels = _channels(part, naming)
+        if not channels:
+            return
+        first = max(self._start, segment.begin)
+        last = min(self._stop, segment.begin + segment.frames)
+        lines = [part.signals[channel] for channel in channels.values()]
+        found = read_channels(
+            part,
+            list(channels.values()),
+            [MICROVOLTS[line.units.lower()] for line in lines],
+            first - segment.begin,
+            last - segment.begin,
         )
-    parts.rate = rate
-    parts.notes += [note for note in notes if note not in parts.notes]
-    per_frame = round(rate / header.rate)
-    for lead, signal in signals.items():
-        whole = parts.signals.setdefault(lead, np.full((stop - start) * per_frame, np.nan))
-        whole[(first - start) * per_frame : (last - start) * per_frame] = signal
+        for lead, line, signal in zip(channels, lines, found, strict=True):
+            size = self._size(part, lead, line)
+            whole = self._signals.setdefault(
+                lead, np.full((self._stop - self._start) * size, np.nan)
+            )
+            whole[(first - self._start) * size : (last - self._start) * size] = signal
+        uncalibrated = [
+            lead for lead, line in zip(channels, lines, strict=True) if not line.calibrated
+        ]
+        note = uncalibrated_note(uncalibrated) if uncalibrated else ""
+        if note and note not in self._notes:
+            self._notes.append(note)
 
+    def _size(self, part: Header, lead: str, line: SignalLine) -> int:
+        size = self._sizes.setdefault(lead, line.samples_per_frame)
+        if size != line.samples_per_frame:
+            raise RecordError(
+                "bad header", f"{part.path.name}: lead {lead} has another rate in other segments"
+            )
+        return size
 
-def _read_frames(
-    header: Header, start: int, stop: int, naming: Naming
-) -> tuple[dict[str, npt.NDArray[np.float64]], float, tuple[str, ...]]:
-    """Return microvolts by lead, their rate and notes, of the frames from start to stop."""
-    channels = _channels(header, naming)
-    if not channels:
-        raise _no_lead(header, [line.name for line in header.signals])
-    lines = [header.signals[channel] for channel in channels.values()]
-    factors = [MICROVOLTS[line.units.lower()] for line in lines]
-    found = read_channels(header, list(channels.values()), factors, start, stop)
-    frame_sizes = {line.samples_per_frame for line in lines}
-    notes = []
-    if len(frame_sizes) > 1:
-        notes.append("leads of higher rate averaged to the frame rate")
-    uncalibrated = [lead for lead, c in channels.items() if not header.signals[c].calibrated]
-    if uncalibrated:
-        notes.append(uncalibrated_note(uncalibrated))
-    signals = {
-        lead: _mean_of_frames(signal.reshape(-1, line.samples_per_frame))
-        if len(frame_sizes) > 1 and line.samples_per_frame > 1
-        else signal
-        for lead, line, signal in zip(channels, lines, found, strict=True)
-    }
-    rate = header.rate * frame_sizes.pop() if len(frame_sizes) == 1 else header.rate
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise RecordError("bad header", f"{header.path.name}: sampling rate {rate:g} Hz")
-    return signals, rate, tuple(notes)
+    def recording(self, total: int) -> Recording:
+        """Return the leads at one rate, of a record of *total* frames."""
+        header, read = self._header, self._stop - self._start
+        if not self._signals:
+            raise self._none(total)
+        # Of leads at 1 and 2 samples a frame, or at 250 and 500, the highest that all have.
+        common = math.gcd(*self._sizes.values())
+        rate = header.rate * common
+        if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+            raise RecordError("bad header", f"{header.path.name}: sampling rate {rate:g} Hz")
+        notes = [f"leads of higher rate averaged to {rate:g} Hz"] if self._differ else []
+        notes += self._notes
+        if read < total:
+            notes.append(part_note(read, total, header.rate))
+        leads = tuple(lead for lead in STANDARD_LEADS if lead in self._signals)
+        signals = [_means(self._signals[lead], self._sizes[lead] // common) for lead in leads]
+        return Recording(np.stack(signals), leads, rate, tuple(notes))
+
+    @property
+    def _differ(self) -> bool:
+        return len(set(self._sizes.values())) > 1
+
+    def _none(self, total: int) -> RecordError:
+        name, read = self._header.path.name, self._stop - self._start
+        if self._names:
+            shown = ", ".join(repr(name) for name in dict.fromkeys(self._names))[:200]
+            return RecordError("missing lead", f"{name}: none of the standard leads, only {shown}")
+        where = f"the {read:,} samples in its middle" if read < total else "it"
+        return RecordError("no signal", f"{name}: a gap, and no segment, fills {where}")
 
 
 def uncalibrated_note(names: Sequence[str]) -> str:
@@ -196,13 +185,6 @@ def _channels(header: Header, naming: Naming) -> dict[str, int]:
     return channels
 
 
-def _no_lead(header: Header, names: Sequence[str]) -> RecordError:
-    shown = ", ".join(repr(name) for name in dict.fromkeys(names))[:200]
-    return RecordError(
-        "missing lead", f"{header.path.name}: none of the standard leads, only {shown}"
-    )
-
-
 def _check_units(header: Header, lead: str, line: SignalLine) -> None:
     if line.units.lower() not in MICROVOLTS:
         raise RecordError(
@@ -211,8 +193,12 @@ def _check_units(header: Header, lead: str, line: SignalLine) -> None:
         )
 
 
-def _mean_of_frames(frames: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    present = np.isfinite(frames)
+def _means(signal: npt.NDArray[np.float64], size: int) -> npt.NDArray[np.float64]:
+    """Return the means of every *size* samples; of those that are there."""
+    if size == 1:
+        return signal
+    samples = signal.reshape(-1, size)
+    present = np.isfinite(samples)
     count = present.sum(axis=1)
-    total = np.where(present, frames, 0.0).sum(axis=1)
+    total = np.where(present, samples, 0.0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
