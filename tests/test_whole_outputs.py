@@ -53,7 +53,8 @@ def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
     [
         ("100", "database"), ("600", "database"), ("100", "recordings"), ("100000", "recordings"),
         ("100", "new signals"), ("100000", "new signals"), ("3000", "synthetic"),
-        ("1200", "export"), ("100", "onnx"), ("5000", "onnx"), ("100", "evaluate"), ("100", "embed"), ("100", "report"),
+        ("1200", "export"), ("100", "onnx"), ("5000", "onnx"), ("100", "embed"), ("100", "report"),
+        ("100", "evaluate"),
         ("100", "benchmark"), ("2500", "benchmark"), ("100", "train"), ("30000", "train"),
     ],
 )  # fmt: skip
