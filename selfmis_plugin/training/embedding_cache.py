@@ -32,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.store import INFO_FILE, RECORDS_FILE, SIGNALS_FILE, Store
+from selfmis_plugin.data.store.format import CutShortError
 from selfmis_plugin.utils.disk import WriteError
 from selfmis_plugin.utils.files import whole_file
 
@@ -243,9 +244,13 @@ class EmbeddingCache:
             with whole_file(self._file(number)) as temporary, temporary.open("wb") as file:
                 file.write(header.encode().ljust(HEADER_BYTES))
                 file.write(content)
-        except WriteError as error:
+        except OSError as error:
+            file = self._file(number)
+            said = (
+                error if isinstance(error, WriteError) else f"{file}: cannot be written ({error})"
+            )
             raise EmbeddingCacheError(
-                f"{error}; all embeddings take {self.nbytes / 1e9:.2f} GB"
+                f"{said}; all embeddings take {self.nbytes / 1e9:.2f} GB"
             ) from error
 
     def read(self, records: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -283,10 +288,11 @@ class EmbeddingCache:
 
     def _check(self, number: int, size: int) -> None:
         if size < self._file_bytes(number):
-            raise EmbeddingCacheError(
+            cause = CutShortError(
                 f"{self._file(number)}: has {size:,} of {self._file_bytes(number):,} bytes: it was "
                 f"cut short while it was read. {_AGAIN}"
             )
+            raise EmbeddingCacheError(str(cause)) from cause
 
     def _file_bytes(self, number: int) -> int:
         start, stop = self.bounds(number)

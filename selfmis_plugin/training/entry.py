@@ -59,10 +59,18 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     _say_once_what_cannot_be_logged()
     try:
         _train(cfg, **kwargs)
-    except (WriteError, CutShortError, EmbeddingCacheError) as error:
+    except (OSError, CutShortError, EmbeddingCacheError) as error:
+        if not _is_of_the_disk(error):
+            raise
         # A worker's error comes with its traceback; the message is the end of it.
         last = str(error).strip().splitlines()[-1]
         raise SystemExit(f"training stopped: {last.partition('Error: ')[2] or last}") from error
+
+
+def _is_of_the_disk(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, WriteError | CutShortError):
+        error = error.__cause__
+    return error is not None
 
 
 def _train(cfg: Any, **kwargs: Any) -> None:
