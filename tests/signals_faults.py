@@ -59,9 +59,9 @@ def resume_in_an_epoch(cfg: Any) -> None:
     assert list(second.next_epoch_itr(shuffle=False)) == [1, 2, 3]
 
 
-def take_over_a_checkpoint(cfg: Any) -> None:
+def take_over_a_checkpoint(host: str) -> None:
     """As a process that has not read the file itself: what it is sent comes out of a buffer."""
-    utils = importlib.import_module(f"{HOST}.distributed.utils")
+    utils = importlib.import_module(f"{host}.distributed.utils")
     sent = io.BytesIO()
     torch.save({"model": utils._TensorPlaceholder(0), "cfg": OmegaConf.create({"a": 1})}, sent)
     sizes = iter((len(sent.getvalue()), sent.getvalue()))
@@ -147,7 +147,7 @@ ATTEMPTS: dict[str, Callable[[Any], None]] = {
     "gradient clipping without CUDA": clip_gradients,
     "resuming in the middle of an epoch": resume_in_an_epoch,
     "criterion clocs called cmsc": build_clocs,
-    "checkpoints taken over by every process": take_over_a_checkpoint,
+    "checkpoints taken over by every process": lambda _: take_over_a_checkpoint(HOST),
     **{f"criterion {name} mended": compute_loss(name) for name in ("simclr", "3kg", "cmsc")},
 }
 MODEL = {

@@ -56,7 +56,8 @@ def _receive_whole_objects(host: str, _: Any) -> None:
 
 
 def _several_processes(cfg: Any) -> bool:
-    return bool(cfg.distributed_training.distributed_world_size > 1)
+    distributed = getattr(cfg, "distributed_training", None)
+    return distributed is not None and bool(distributed.distributed_world_size > 1)
 
 
 def _of(host: str) -> Patch:
