@@ -14,6 +14,9 @@ import numpy as np
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import StoreWriter
 
+#: Aligns to a random encoder, where it does not matter to what.
+UNTRAINED = "model.allow_untrained_tower=true"
+
 LABELS = ("NORM", "AMI", "IMI", "PMI")
 
 #: An encoder that trains in a second, for the configs of size "small".

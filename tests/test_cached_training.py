@@ -13,11 +13,11 @@ import pytest
 from selfmis_plugin.training import frozen_embeddings
 from selfmis_plugin.training.embedding_cache import EmbeddingCache, EmbeddingCacheError
 from tests.host_in_process import Training, last_checkpoint, same_weights
-from tests.support import TINY, train, write_store
+from tests.support import TINY, UNTRAINED, train, write_store
 from tests.test_training import train_two_processes
 
-PRETRAIN = ["--config-name", "selfmis_pretrain_small", *TINY, "dataset.batch_size=16"]
-PROBE = ["--config-name", "selfmis_linear_probe_small", *TINY, "dataset.batch_size=16"]
+PRETRAIN = ["--config-name", "selfmis_pretrain_small", *TINY, UNTRAINED, "dataset.batch_size=16"]
+PROBE = ["--config-name", "selfmis_linear_probe_small", *TINY, UNTRAINED, "dataset.batch_size=16"]
 PLAIN = {"task.cache_frozen_embeddings": False}
 
 

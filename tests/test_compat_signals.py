@@ -15,7 +15,7 @@ import torch
 
 from selfmis_plugin import compat
 from selfmis_plugin.compat.at_start import AT_THE_START, HASHABLE
-from selfmis_plugin.compat.for_runs import FOR_A_RUN
+from selfmis_plugin.compat.patching import IN_RUNS
 from tests.signals_faults import ATTEMPTS
 from tests.support import environment
 
@@ -57,9 +57,9 @@ def test_it_fails_without_the_patch(outcomes: dict, name: str) -> None:
 
 @pytest.mark.signals
 def test_every_patch_has_such_a_test() -> None:
-    names = {patch.name for patch in (*AT_THE_START, *FOR_A_RUN)}
+    names = {patch.name for patch in (*AT_THE_START, *IN_RUNS)}
     assert names == {*ATTEMPTS, HASHABLE.name}
-    assert all(p.reason and p.version for p in (*AT_THE_START, *FOR_A_RUN))
+    assert all(p.reason and p.version for p in (*AT_THE_START, *IN_RUNS))
 
 
 @pytest.mark.signals
@@ -81,12 +81,17 @@ def test_nothing_is_done_where_nothing_is_needed(
     assert not any(patch.needed() for patch in AT_THE_START)
     fresh = {"save_dir": str(tmp_path), "restore_file": "checkpoint_last.pt"}
     cfg = SimpleNamespace(
-        criterion=SimpleNamespace(_name="siglip"), checkpoint=SimpleNamespace(**fresh)
+        criterion=SimpleNamespace(_name="siglip"),
+        checkpoint=SimpleNamespace(**fresh),
+        distributed_training=SimpleNamespace(distributed_world_size=1),
     )
     assert compat.mend_for_run("fairseq_signals", cfg) == []
 
 
 def test_another_host_is_left_alone() -> None:
-    cfg = SimpleNamespace(criterion=SimpleNamespace(_name="clocs"))
+    cfg = SimpleNamespace(
+        criterion=SimpleNamespace(_name="clocs"),
+        distributed_training=SimpleNamespace(distributed_world_size=1),
+    )
     assert compat.apply("fairseq") == [] == compat.mend_for_run("fairseq", cfg)
     assert compat.APPLIED == []

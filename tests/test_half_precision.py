@@ -29,7 +29,7 @@ from selfmis_plugin.methods.selfmis.towers import TwoTowers
 from selfmis_plugin.metrics.retrieval import retrieval
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.training.entry import train_main
-from tests.support import TINY, logged, train
+from tests.support import TINY, UNTRAINED, logged, train
 
 
 def batch(records: int) -> dict[str, object]:
@@ -95,7 +95,7 @@ def test_precision_of_host_and_model_is_refused(
 
 def test_trains_in_bfloat16_on_a_cpu(store: Path, tmp_path: Path) -> None:
     arguments = ["--config-name", "selfmis_pretrain_small", *TINY, f"task.data={store}"]
-    arguments += ["optimization.max_epoch=2", "model.frozen_precision=float16"]
+    arguments += [UNTRAINED, "optimization.max_epoch=2", "model.frozen_precision=float16"]
     losses = {}
     for precision in ("float32", "bfloat16"):
         folder = tmp_path / precision

@@ -17,7 +17,7 @@ from selfmis_plugin import compat, toolkit
 from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.compat.at_start import AT_THE_START
-from tests.support import TINY, logged, train, train_in_spawned_worker
+from tests.support import TINY, UNTRAINED, logged, train, train_in_spawned_worker
 from tests.wearables import MULTI, wearable_recording, write_csv
 
 pytestmark = pytest.mark.signals
@@ -219,7 +219,12 @@ def test_a_wearable_trains(tmp_path: Path) -> None:
     prepare = ["prepare", "recordings", str(tmp_path / "recordings"), "--single", "CH20"]
     assert main([*prepare, "--multi", MULTI, "--overlap", "7", "--dest", f"{tmp_path}/store"]) == 0
     arguments = ["--config-name", "selfmis_pretrain_small", "task.data=store"]
-    arguments += ["model.lead=wearable", "dataset.batch_size=8", "optimization.max_epoch=1"]
+    arguments += [
+        "model.lead=wearable",
+        UNTRAINED,
+        "dataset.batch_size=8",
+        "optimization.max_epoch=1",
+    ]
     assert "lack one of the leads" in run(arguments, tmp_path, check=False)
     output = run([*arguments, "task.allow_absent_leads=true"], tmp_path)
     assert math.isfinite(*logged(output, "loss", "valid"))

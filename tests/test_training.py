@@ -23,6 +23,7 @@ from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.metrics.predictions import Predictions
 from tests.support import (
     TINY,
+    UNTRAINED,
     environment,
     host_command,
     logged,
@@ -223,6 +224,18 @@ def test_weights_of_other_data_are_refused_by_any_door(runs: Runs, store: Path, 
     assert "trained on data prepared in another way" in output
 
 
+def test_a_run_goes_on_from_a_file_named_where_the_command_was_typed(runs: Runs) -> None:
+    last = runs.tower.with_name("checkpoint_last.pt").relative_to(runs.folder)
+    arguments = [a for a in runs.tower_arguments if not a.startswith("optimization.max_epoch")]
+    arguments += ["optimization.max_epoch=4", "hydra.run.dir=further"]
+    wrong = train([*arguments, "checkpoint.restore_file=last.pt"], runs.folder, check=False)
+    assert f"checkpoint.restore_file=last.pt: {runs.folder / 'last.pt'}: no such file" in wrong
+    output = train([*arguments, f"checkpoint.restore_file={last}"], runs.folder)
+    assert f"Loaded checkpoint {runs.folder / last} (epoch " in output
+    done = read_checkpoint(runs.folder / last)["extra_state"]["train_iterator"]["epoch"] - 1
+    assert done in (2, 3) and len(logged(output, "loss")) == 4 - done
+
+
 def test_another_run_in_the_same_folder_is_refused(runs: Runs, store: Path) -> None:
     # Without a word the second probe would find the first one finished, and pass for it.
     arguments = [*PROBE, f"task.data={store}", f"model.encoder_checkpoint={runs.tower}"]
@@ -254,7 +267,7 @@ def test_early_stopping_ends_a_run_for_good(tmp_path: Path, store: Path) -> None
 
 
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, store: Path) -> None:
-    arguments = [*PRETRAIN, f"task.data={store}", "optimization.max_epoch=4"]
+    arguments = [*PRETRAIN, UNTRAINED, f"task.data={store}", "optimization.max_epoch=4"]
     # A checkpoint in the middle of an epoch, at every second of its seven updates.
     arguments += ["checkpoint.save_interval_updates=2", "checkpoint.no_save_optimizer_state=false"]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -337,7 +350,15 @@ def test_two_processes_equal_one_on_the_joined_batch(tmp_path: Path) -> None:
     sgd = f"{head}optimizer:\n{keys}{scheduler}"
     (config / "step.yaml").write_text(sgd, encoding="utf-8")
     arguments = [
-        *("--config-dir", str(config), "--config-name", "step", *TINY, f"task.data={data}"),
+        *(
+            "--config-dir",
+            str(config),
+            "--config-name",
+            "step",
+            *TINY,
+            UNTRAINED,
+            f"task.data={data}",
+        ),
         *("optimization.max_epoch=1", "optimization.lr=[1.0]", "optimization.clip_norm=0.0"),
         *("dataset.batch_size_valid=5", "criterion.negatives=global"),
     ]

@@ -19,7 +19,7 @@ from selfmis_plugin.methods.selfmis.towers import TwoTowers
 from selfmis_plugin.methods.selfmis.trained import LoadedTowers
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.training.encoder_config import load_tower
-from tests.support import TINY, train, write_store
+from tests.support import TINY, UNTRAINED, train, write_store
 from tests.wearables import MULTI, wearable_recording, write_csv
 
 torch.set_num_threads(1)
@@ -41,7 +41,7 @@ class Run:
         assert main([*recordings, "--dest", str(self.store), *choice]) == 0
         self.arguments = [
             "--config-name", CONFIG, *TINY, "dataset.batch_size=8", "task.data=store",
-            "model.lead=wearable", "optimization.max_epoch=2",
+            "model.lead=wearable", UNTRAINED, "optimization.max_epoch=2",
         ]  # fmt: skip
         self.output = train([*self.arguments, "task.allow_absent_leads=true"], folder)
         self.checkpoint = folder / f"outputs/{CONFIG}/checkpoints/checkpoint_best.pt"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -14,6 +13,7 @@ from typing import NamedTuple
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.methods.method import BEST, LAST
+from selfmis_plugin.utils.threads import environment_of
 
 _POLL_SECONDS = 0.2
 
@@ -56,7 +56,7 @@ def train(
     log
         File that the output is added to.
     threads
-        Threads of PyTorch.
+        Threads that PyTorch may take, at most; what the user has set wins.
 
     Returns
     -------
@@ -104,7 +104,7 @@ def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> Spent:
             command,
             stdout=output,
             stderr=output,
-            env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+            env=environment_of(threads),
         )
         status, peak = _wait(process)
     seconds = time.monotonic() - began

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from selfmis_plugin.benchmark.commands import Spent, train
 from selfmis_plugin.benchmark.folder import read_json
 from selfmis_plugin.benchmark.settings import SIZES, Settings
 from selfmis_plugin.utils.files import write_json
+from selfmis_plugin.utils.parallel import usable_cores
 
 __all__ = ["train_timed"]
 
@@ -20,7 +20,7 @@ def train_timed(
 ) -> Spent:
     """Train; return the seconds of all attempts together, interrupted ones too."""
     log = settings.dest / "logs" / f"{name.replace('/', '-')}.log"
-    threads = max(1, (os.cpu_count() or 1) // settings.workers)
+    threads = max(1, usable_cores() // settings.workers)
     file = run.parent / f"{run.name}-seconds.json"
     before = read_json(file)["seconds"] if file.exists() else 0.0
     began = time.monotonic()

@@ -35,6 +35,8 @@ class Patch:
         Whether a run with this config would fail without it; None: done at the start.
     runs
         Those runs, in words.
+    hosts
+        The toolkits that it is for.
     """
 
     name: str
@@ -44,3 +46,4 @@ class Patch:
     apply: Callable[[Any], None]
     concerns: Callable[[Any], bool] | None = None
     runs: str = "all"
+    hosts: tuple[str, ...] = (PATCHED_HOST,)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from selfmis_plugin.compat.at_start import AT_THE_START, HASHABLE, hashable_dataclass_defaults
+from selfmis_plugin.compat.broadcast import BROADCASTS
 from selfmis_plugin.compat.for_runs import FOR_A_RUN
 from selfmis_plugin.compat.patch import PATCHED_HOST, Patch
 
@@ -20,6 +21,9 @@ __all__ = [
     "mend_for_run",
     "states",
 ]
+
+#: What runs may need.
+IN_RUNS = (*FOR_A_RUN, *BROADCASTS)
 
 #: Set by ``selfmis train``, so found only in the processes that it starts.
 WORKER_HOST = "SELFMIS_WORKER_HOST"
@@ -39,7 +43,7 @@ def apply(host: str) -> list[str]:
     Parameters
     ----------
     host
-        ``fairseq_signals`` or ``fairseq``; only the first is ever patched.
+        ``fairseq_signals`` or ``fairseq``; only the first needs something at the start.
 
     Returns
     -------
@@ -66,10 +70,9 @@ def mend_for_run(host: str, cfg: Any) -> list[str]:
     list of str
         The names of the patches, empty where nothing was needed.
     """
-    if host != PATCHED_HOST:
-        return []
     # One at a time: what a patch changes in the config may concern the next.
-    return _apply((p for p in FOR_A_RUN if p.concerns and p.concerns(cfg)), cfg, [])
+    ours = (p for p in IN_RUNS if host in p.hosts)
+    return _apply((p for p in ours if p.concerns and p.concerns(cfg)), cfg, [])
 
 
 def _apply(patches: Iterable[Patch], cfg: Any, done: list[str]) -> list[str]:
@@ -87,17 +90,18 @@ def states(host: str) -> list[dict[str, str]]:
     return [
         {
             "name": patch.name,
-            "state": _state(patch, host),
+            "state": _state(patch),
             "reason": patch.reason,
             "version": patch.version,
         }
-        for patch in (*AT_THE_START, *FOR_A_RUN)
+        for patch in (*AT_THE_START, *IN_RUNS)
+        if host in patch.hosts
     ]
 
 
-def _state(patch: Patch, host: str) -> str:
+def _state(patch: Patch) -> str:
     if patch.name in APPLIED:
         return "applied"
-    if host == PATCHED_HOST and patch.needed():
+    if patch.needed():
         return f"applied in runs: {patch.runs}"
     return "not needed"

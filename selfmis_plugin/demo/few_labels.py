@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +29,7 @@ from selfmis_plugin.demo.few_labels_report import write_report
 from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes, Training
 from selfmis_plugin.utils.files import write_json
+from selfmis_plugin.utils.parallel import usable_cores
 
 __all__ = ["run_demo"]
 
@@ -124,10 +124,9 @@ def _train_all(
 ) -> dict[str, float]:
     """Run the trainings, as many at a time as there are workers; return the seconds of each.
 
-    Small encoders gain little from a second thread and lose much when something else runs on the
-    machine, so each training gets its share of the cores and no more.
+    Each training gets its share of the cores and no more; a small encoder takes one.
     """
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, usable_cores() // workers)
     seconds: dict[str, float] = {}
 
     def train_one(training: Training) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional
@@ -22,6 +23,8 @@ from selfmis_plugin.training.encoder_config import (
     load_encoder_of_leads,
     load_tower,
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -123,6 +126,14 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
     def configure_encoder(encoder: Any, cfg: Any) -> None:
         """Make the encoder compute as *cfg* says."""
         configure(encoder, cfg, frozen=cfg.freeze_encoder)
+
+    @classmethod
+    def check_start(cls, cfg: Any) -> None:
+        """Warn of a frozen encoder of random weights."""
+        if cfg.freeze_encoder and not (cfg.encoder_checkpoint or cfg.classifier_checkpoint):
+            logger.warning(
+                "the frozen encoder has random weights: no model.encoder_checkpoint is given"
+            )
 
     @classmethod
     def build_model(cls, cfg: Any, task: LabelTask) -> SelfMISClassifier:

@@ -9,7 +9,7 @@ import psutil
 import torch
 
 from selfmis_plugin.profiling.benchmark import BenchmarkError
-from selfmis_plugin.utils.arguments import usable_cores
+from selfmis_plugin.utils.parallel import usable_cores
 
 __all__ = ["chosen_device", "describe_machine"]
 

@@ -10,6 +10,7 @@ from selfmis_plugin.toolkit.configs import (
     brings_ecg_methods,
     build_host_model,
     missing_parts,
+    model_class,
     registered_models,
     setup_task,
     store_defaults_in_folder,
@@ -40,12 +41,14 @@ from selfmis_plugin.toolkit.parts import (
 from selfmis_plugin.toolkit.running import (
     best_score,
     early_stopping_state,
+    go_on_at,
     hand_over,
     host_main,
     own_command,
     replace_worker_entry,
     restore_early_stopping,
     run_command_line,
+    when_model_is_built,
 )
 
 __all__ = [
@@ -61,6 +64,7 @@ __all__ = [
     "brings_ecg_methods",
     "build_host_model",
     "early_stopping_state",
+    "go_on_at",
     "hand_over",
     "host_main",
     "host_name",
@@ -68,6 +72,7 @@ __all__ = [
     "mend_for_run",
     "metrics",
     "missing_parts",
+    "model_class",
     "own_command",
     "register_criterion",
     "register_lr_scheduler",
@@ -81,6 +86,7 @@ __all__ = [
     "store_defaults_in_folder",
     "task_class",
     "warning_of_two_hosts",
+    "when_model_is_built",
     "whole_checkpoints",
     "whole_config",
 ]

@@ -17,6 +17,7 @@ __all__ = [
     "brings_ecg_methods",
     "build_host_model",
     "missing_parts",
+    "model_class",
     "registered_models",
     "setup_task",
     "store_defaults_in_folder",
@@ -28,6 +29,13 @@ __all__ = [
 def task_class(cfg: Any) -> type:
     """Return the registered task that *cfg* names; ``object`` if there is none."""
     registry = importlib.import_module(BaseTask.__module__.rsplit(".", 1)[0]).TASK_REGISTRY
+    found: type = registry.get(getattr(cfg, "_name", None), object)
+    return found
+
+
+def model_class(cfg: Any) -> type:
+    """Return the registered model that *cfg* names; ``object`` if there is none."""
+    registry = importlib.import_module(BaseModel.__module__.rsplit(".", 1)[0]).MODEL_REGISTRY
     found: type = registry.get(getattr(cfg, "_name", None), object)
     return found
 

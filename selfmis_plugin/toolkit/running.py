@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import importlib.metadata
 import os
@@ -17,17 +18,20 @@ from selfmis_plugin import compat
 from selfmis_plugin.compat.installed import FAIRSEQ_SIGNALS
 from selfmis_plugin.toolkit.checkpoint_files import checkpoint_module
 from selfmis_plugin.toolkit.host import ADAPTATIONS, HOST
+from selfmis_plugin.toolkit.parts import BaseTask
 from selfmis_plugin.utils.disk import in_words
 
 __all__ = [
     "best_score",
     "early_stopping_state",
+    "go_on_at",
     "hand_over",
     "host_main",
     "own_command",
     "replace_worker_entry",
     "restore_early_stopping",
     "run_command_line",
+    "when_model_is_built",
 ]
 
 
@@ -131,6 +135,37 @@ def restore_early_stopping(state: dict[str, Any]) -> None:
     else:
         stopper.best = float(state["best"])
         stopper.num_runs = int(state["num_runs"])
+
+
+def go_on_at(batches: int | None) -> None:
+    """Let an epoch that is loaded from a checkpoint go on after *batches* of each process.
+
+    Both hosts save how many batches a process had read, and take that number as it is where the
+    batches are shared among more or fewer processes: they read some twice, skip others, or stop
+    with "dataloader mismatch". None leaves it to them.
+    """
+    iterator: Any = importlib.import_module(f"{HOST}.data.iterators").EpochBatchIterator
+    load = getattr(iterator.load_state_dict, "__wrapped__", iterator.load_state_dict)
+
+    @functools.wraps(load)
+    def load_state_dict(self: Any, state_dict: dict[str, Any]) -> None:
+        load(self, {**state_dict, "iterations_in_epoch": batches})
+
+    iterator.load_state_dict = load if batches is None else load_state_dict
+
+
+def when_model_is_built(tell: Callable[[Any], object] | None) -> None:
+    """Call *tell* with every model that a task builds from now on; None stops that."""
+    build = getattr(BaseTask.build_model, "__wrapped__", BaseTask.build_model)
+
+    @functools.wraps(build)
+    def build_model(self: Any, *arguments: Any, **options: Any) -> Any:
+        model = build(self, *arguments, **options)
+        if tell is not None:
+            tell(model)
+        return model
+
+    BaseTask.build_model = build if tell is None else build_model
 
 
 def best_score() -> float | None:

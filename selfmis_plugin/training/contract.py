@@ -22,6 +22,7 @@ __all__ = [
     "LabelTask",
     "RecordTask",
     "SplitFigures",
+    "StartsFromWeights",
     "frozen_encoder_of",
 ]
 
@@ -83,6 +84,15 @@ class KeepsEmbeddings(Protocol):
     def input_with_embeddings(self) -> tuple[str, tuple[str, ...]]:
         """Return what the model's forward calls kept embeddings, and the leads that it needs
         beside them."""
+
+
+@runtime_checkable
+class StartsFromWeights(Protocol):
+    """A model class part of which is not trained, and is to start from weights."""
+
+    def check_start(self, cfg: Any) -> None:
+        """Refuse, or warn of, a config that would leave that part random. A class method, called
+        where no checkpoint of the whole model fills it."""
 
 
 class SplitFigures(Protocol):

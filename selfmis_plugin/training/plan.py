@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from selfmis_plugin.training import origin
+
 _batches_per_epoch: int | None = None
 
 
@@ -22,6 +24,9 @@ def set_batches_per_epoch(batches: int | None) -> None:
 def total_updates(max_epoch: int, update_freq: Sequence[int], max_update: int = 0) -> int | None:
     """Return the number of updates of a whole run, or None before the training data are known.
 
+    A run that began in another's checkpoint, or went on with another number of processes, has the
+    updates up to there, and those of its remaining epochs.
+
     Parameters
     ----------
     max_epoch
@@ -33,9 +38,13 @@ def total_updates(max_epoch: int, update_freq: Sequence[int], max_update: int = 
     """
     if _batches_per_epoch is None:
         return None
+    begun = origin.current()
     per_epoch = (
-        math.ceil(_batches_per_epoch / update_freq[min(epoch, len(update_freq) - 1)])
-        for epoch in range(max_epoch)
+        math.ceil(
+            (_batches_per_epoch - (begun.batches if epoch == begun.epoch else 0))
+            / update_freq[min(epoch, len(update_freq)) - 1]
+        )
+        for epoch in range(begun.epoch, max_epoch + 1)
     )
-    updates = sum(per_epoch)
+    updates = begun.updates + sum(per_epoch)
     return min(updates, max_update) if max_update > 0 else updates

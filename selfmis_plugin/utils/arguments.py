@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from selfmis_plugin.utils.parallel import usable_cores
+
 __all__ = [
     "LABELS_HELP",
     "PICTURES",
@@ -70,13 +72,6 @@ def workers(text: str) -> int:
 def default_workers() -> int:
     """Return the number of processes to use if none is asked for."""
     return min(_MOST_WORKERS, usable_cores())
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def positive(text: str) -> float:

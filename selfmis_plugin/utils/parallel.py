@@ -13,8 +13,10 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky import cpu_count, get_reusable_executor
 from tqdm import tqdm
+
+from selfmis_plugin.utils.threads import environment_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,6 +25,12 @@ Result = TypeVar("Result")
 _LARGEST_CHUNK = 16
 #: Chunks under way for every worker.
 _AHEAD = 3
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use: those that it may run on, of these as
+    many as its container pays for, and no more than LOKY_MAX_CPU_COUNT where that is set."""
+    return int(cpu_count())
 
 
 class Workers(Protocol):
@@ -63,7 +71,10 @@ class Processes:
             yield from map(function, items)
             return
         executor = get_reusable_executor(
-            max_workers=self.count, initializer=_end_with, initargs=(os.getpid(),)
+            max_workers=self.count,
+            initializer=_end_with,
+            initargs=(os.getpid(),),
+            env=environment_of(1),
         )
         done = False
         try:
@@ -153,7 +164,7 @@ def _on_processes(
     """
     size = max(1, min(_LARGEST_CHUNK, total // (4 * workers)))
     source = iter(items)
-    executor = get_reusable_executor(max_workers=workers)
+    executor = get_reusable_executor(max_workers=workers, env=environment_of(1))
     waiting: deque[Future[list[Result]]] = deque()
     done = False
     try:

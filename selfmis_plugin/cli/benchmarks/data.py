@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
-from selfmis_plugin.utils.arguments import usable_cores
 from selfmis_plugin.utils.files import write_json
+from selfmis_plugin.utils.parallel import usable_cores
 
 if TYPE_CHECKING:
     from selfmis_plugin.profiling.data_speed import ReadingSpeeds

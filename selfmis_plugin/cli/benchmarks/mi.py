@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from selfmis_plugin.methods.method import (
 )
 from selfmis_plugin.profiling.benchmark import SIZES, Benchmark, BenchmarkError
 from selfmis_plugin.utils.arguments import known_names, share, workers
+from selfmis_plugin.utils.parallel import usable_cores
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
@@ -152,7 +152,7 @@ def _data(options: argparse.Namespace, dest: Path) -> dict[str, Path]:
     if options.synthetic:
         if any(data.values()):
             raise BenchmarkError("--synthetic brings all data: leave out the folders")
-        stores = cohort.make_cohort(dest, *SYNTHETIC, max(1, os.cpu_count() or 1))
+        stores = cohort.make_cohort(dest, *SYNTHETIC, usable_cores())
         data = {
             LABELLED: cohort.write_study(dest / "study", stores[cohort.STUDY]),
             UNLABELLED: stores[cohort.UNLABELLED],

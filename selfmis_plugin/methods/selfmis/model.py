@@ -32,6 +32,10 @@ class SelfMISConfig(EncoderConfig):
         default=None,
         metadata={"help": "weights of the frozen multi-lead tower: ECGFounder's or ours"},
     )
+    allow_untrained_tower: bool = field(
+        default=False,
+        metadata={"help": "align to a frozen multi-lead tower of random weights"},
+    )
 
 
 @toolkit.register_model("selfmis", dataclass=SelfMISConfig)
@@ -47,6 +51,24 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
     def __init__(self, towers: TwoTowers) -> None:
         super().__init__()
         self.towers = towers
+
+    @classmethod
+    def check_start(cls, cfg: SelfMISConfig) -> None:
+        """Refuse a frozen tower of random weights that nobody asked for.
+
+        Raises
+        ------
+        ValueError
+            If no checkpoint is named and ``allow_untrained_tower`` is not set.
+        """
+        if not cfg.multi_lead_checkpoint and not cfg.allow_untrained_tower:
+            raise ValueError(
+                "model.multi_lead_checkpoint is not set, so the frozen multi-lead encoder would "
+                "have random weights: give what to align to, model.multi_lead_checkpoint=FILE "
+                "(12_lead_ECGFounder.pth, or the checkpoint_best.pt of a 12-lead encoder trained "
+                "with selfmis_supervised), or model.allow_untrained_tower=true to align to random "
+                "weights"
+            )
 
     @classmethod
     def build_model(cls, cfg: SelfMISConfig, task: RecordTask) -> SelfMIS:

@@ -21,12 +21,13 @@ from selfmis_plugin.methods.ways import finetune, probe, ways
 _ABLATED = {PROBE: probe(LEAD_I)}
 
 
-def _aligned(name: str, starts_from: Mapping[str, Stage]) -> Stage:
-    return Stage(name, "selfmis_pretrain", UNLABELLED, starts_from)
+def _aligned(name: str, starts_from: Mapping[str, Stage], **overrides: object) -> Stage:
+    return Stage(name, "selfmis_pretrain", UNLABELLED, starts_from, overrides=overrides)
 
 
 _SINGLE = {"model.single_lead_checkpoint": SINGLE_LEAD}
 _MULTI = {"model.multi_lead_checkpoint": MULTI_LEAD}
+_UNTRAINED = {"model.allow_untrained_tower": True}
 
 METHODS = (
     Method(
@@ -49,7 +50,7 @@ METHODS = (
     Method(
         "selfmis_without_m",
         "w/o M pre-trained checkpoint",
-        _aligned("selfmis_without_m", _SINGLE),
+        _aligned("selfmis_without_m", _SINGLE, **_UNTRAINED),
         _ABLATED,
         paper="w/o M Pre-trained Checkpoint",
         ablation=PROBE,
@@ -57,7 +58,7 @@ METHODS = (
     Method(
         "selfmis_without_sm",
         "w/o S-M pre-trained checkpoint",
-        _aligned("selfmis_without_sm", {}),
+        _aligned("selfmis_without_sm", {}, **_UNTRAINED),
         _ABLATED,
         paper="w/o S-M Pre-trained Checkpoint",
         ablation=PROBE,
