@@ -245,9 +245,9 @@ class EmbeddingCache:
                 file.write(header.encode().ljust(HEADER_BYTES))
                 file.write(content)
         except OSError as error:
-            file = self._file(number)
+            path = self._file(number)
             said = (
-                error if isinstance(error, WriteError) else f"{file}: cannot be written ({error})"
+                error if isinstance(error, WriteError) else f"{path}: cannot be written ({error})"
             )
             raise EmbeddingCacheError(
                 f"{said}; all embeddings take {self.nbytes / 1e9:.2f} GB"
