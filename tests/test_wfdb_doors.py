@@ -14,12 +14,10 @@ import numpy as np
 import pytest
 import scipy.io
 import wfdb
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS, standard_lead
-from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
+from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.predict.opening import open_strip_file
 from selfmis_plugin.predict.strips import find_channels
@@ -27,7 +25,6 @@ from selfmis_plugin.preparation.recordings.opening import open_recording
 from selfmis_plugin.preparation.wfdb.fast_reader import read_plain_record
 from selfmis_plugin.preparation.wfdb.reader import read_recording
 from tests.checkpoint_files import write_classifier
-from tests.wfdb_files import encode
 
 CASES = Path(__file__).parent / "cases"
 #: Microvolts with which most of the cases begin, to a microvolt.
@@ -232,118 +229,6 @@ def test_two_spellings_of_one_lead_are_named(tmp_path: Path, model: Path, capsys
     header.write_text(header.read_text().replace("ECG lead II", "DI"))
     assert predicted(model, header)[0] == 1
     assert "'Lead I' and 'DI' are both lead I" in capsys.readouterr().err
-
-
-# -- generated headers ---------------------------------------------------------------------------
-
-UNITS = {"uV": 1.0, "µV": 1.0, "μV": 1.0, "mV": 1e3, "MV": 1e3, "V": 1e6}
-
-
-@st.composite
-def records(draw: st.DrawFn) -> dict[str, Any]:
-    """An ordinary record, or one of segments, in a form that wfdb reads rightly."""
-    n = draw(st.integers(1, 3))
-    return {
-        "leads": draw(
-            st.lists(st.sampled_from(STANDARD_LEADS), min_size=n, max_size=n, unique=True)
-        ),
-        "sizes": draw(st.lists(st.sampled_from([1, 1, 2, 5]), min_size=n, max_size=n)),
-        "gains": draw(st.lists(st.sampled_from([1.0, 200.0, 1000.5]), min_size=n, max_size=n)),
-        "baselines": draw(st.lists(st.integers(-50, 50), min_size=n, max_size=n)),
-        "units": draw(st.lists(st.sampled_from(sorted(UNITS)), min_size=n, max_size=n)),
-        "rate": draw(st.sampled_from([10, 125, 250, 360])),
-        "code": draw(st.sampled_from([16, 80, 212, 32])),
-        "date": draw(
-            st.sampled_from(["", " 10:11:12", " 10:11:12 05/06/2020", " 10:11:12 2020-06-05"])
-        ),
-        "segments": draw(
-            st.one_of(st.none(), st.lists(st.sampled_from(["a", "b", "~"]), min_size=1, max_size=4))
-        ),
-        "length": draw(st.booleans()),
-        "seed": draw(st.integers(0, 99)),
-    }
-
-
-FRAMES = 40
-
-
-def write(folder: Path, name: str, made: dict[str, Any], seed: int) -> np.ndarray:
-    """Write an ordinary record; return its digital frames, a list a signal."""
-    rng = np.random.default_rng(seed)
-    digital = [rng.integers(-90, 90, (FRAMES, size)) for size in made["sizes"]]
-    rows = np.concatenate(digital, axis=1)
-    (folder / f"{name}.dat").write_bytes(encode(rows, made["code"]))
-    length = f" {FRAMES}{made['date']}" if made["length"] or made["segments"] else ""
-    lines = [f"{name} {len(digital)} {made['rate']}{length}"]
-    for k, lead in enumerate(made["leads"]):
-        size = f"x{made['sizes'][k]}" if made["sizes"][k] > 1 else ""
-        gain = f"{made['gains'][k]}({made['baselines'][k]})/{made['units'][k]}"
-        lines.append(f"{name}.dat {made['code']}{size} {gain} 16 0 0 0 0 {lead}")
-    (folder / f"{name}.hea").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return [d.ravel() for d in digital]
-
-
-def expected_of(made: dict[str, Any], folder: Path) -> list[np.ndarray]:
-    """Microvolts of each signal, from the numbers that were written."""
-
-    def scaled(digital: list[np.ndarray]) -> list[np.ndarray]:
-        return [
-            (d - b) / g * UNITS[u]
-            for d, b, g, u in zip(
-                digital, made["baselines"], made["gains"], made["units"], strict=True
-            )
-        ]
-
-    if made["segments"] is None:
-        return scaled(write(folder, "r", made, made["seed"]))
-    parts = {name: scaled(write(folder, name, made, ord(name))) for name in "ab"}
-    gap = [np.full(FRAMES * size, np.nan) for size in made["sizes"]]
-    names = made["segments"]
-    total = FRAMES * len(names)
-    lines = [f"r/{len(names)} {len(made['leads'])} {made['rate']} {total}{made['date']}"]
-    (folder / "r.hea").write_text("\n".join([*lines, *(f"{n} {FRAMES}" for n in names)]) + "\n")
-    return [
-        np.concatenate([(parts[n] if n != "~" else gap)[k] for n in names])
-        for k in range(len(made["leads"]))
-    ]
-
-
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(records())
-def test_every_door_gives_the_values_that_were_written(
-    tmp_path_factory: pytest.TempPathFactory, made: dict[str, Any]
-) -> None:
-    folder = tmp_path_factory.mktemp("r")
-    expected = dict(zip(made["leads"], expected_of(made, folder), strict=True))
-    if made["segments"] and set(made["segments"]) == {"~"}:
-        for read in (read_recording, lambda p: list(open_recording(p).names_of(["I"]))):
-            with pytest.raises(RecordError):
-                read(folder / "r.hea")
-        return
-    recording = open_recording(folder / "r.hea")
-    for lead, values in expected.items():
-        found = np.concatenate([b.signals[0] for b in recording.blocks([lead], 0.05)])
-        np.testing.assert_allclose(found, values, rtol=1e-9, atol=1e-9, equal_nan=True)
-        size = made["sizes"][made["leads"].index(lead)]
-        assert recording.rates[lead] == made["rate"] * size
-    found = read_recording(folder / "r.hea")
-    fast = read_plain_record(folder / "r.hea")
-    for reading in (found, *([fast] if fast is not None else [])):
-        check_against(reading, made, expected)
-
-
-def check_against(
-    reading: Recording | DigitalRecording, made: dict[str, Any], expected: dict[str, np.ndarray]
-) -> None:
-    recording = reading.to_recording() if isinstance(reading, DigitalRecording) else reading
-    mixed = len(set(made["sizes"])) > 1
-    for lead, values in expected.items():
-        size = made["sizes"][made["leads"].index(lead)]
-        wanted = values.reshape(-1, size).mean(1) if mixed else values
-        found = recording.microvolts[recording.leads.index(lead)]
-        np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9, equal_nan=True)
 
 
 @pytest.mark.parametrize(
