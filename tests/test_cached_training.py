@@ -17,7 +17,7 @@ from tests.support import TINY, UNTRAINED, train, write_store
 from tests.test_training import train_two_processes
 
 PRETRAIN = ["--config-name", "selfmis_pretrain_small", *TINY, UNTRAINED, "dataset.batch_size=16"]
-PROBE = ["--config-name", "selfmis_linear_probe_small", *TINY, UNTRAINED, "dataset.batch_size=16"]
+PROBE = ["--config-name", "selfmis_linear_probe_small", *TINY, "dataset.batch_size=16"]
 PLAIN = {"task.cache_frozen_embeddings": False}
 
 
@@ -98,7 +98,7 @@ def test_losses_agree_where_batches_are_of_two_sizes(runs: Runs, tmp_path: Path)
             checkpoint, folder / "half", **options, **{"task.embedding_cache_dtype": "float16"}
         )
         assert [loss for _, loss in half.losses] != losses[1]
-        assert [loss for _, loss in half.losses] == pytest.approx(losses[1], rel=5e-3)
+        assert [loss for _, loss in half.losses] == pytest.approx(losses[1], rel=1e-2)
 
 
 def test_other_weights_have_other_embeddings(runs: Runs, tmp_path: Path) -> None:
@@ -201,6 +201,7 @@ def test_a_trained_encoder_has_no_cache(runs: Runs, tmp_path: Path) -> None:
         Training(runs.probe, tmp_path, **{"task.embedding_cache_dtype": "int8"})
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_work(tmp_path: Path) -> None:
     data = write_store(tmp_path / "store", {"train": 32, "valid": 16})
     arguments = [*PRETRAIN, "dataset.batch_size=8", f"task.data={data}"]

@@ -22,6 +22,7 @@ def test_plan_is_consistent() -> None:
     assert DEMO.retrieval_keys.keys() == DEMO.retrievals.keys() <= DEMO.rows.keys()
 
 
+@pytest.mark.slow
 def test_demo_end_to_end_then_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     dest = tmp_path / "demo"
     arguments = ["demo", "--dest", str(dest), "--scale", "0.05"]

@@ -83,6 +83,7 @@ def test_precision_of_host_and_model_is_refused(
             "common": {"fp16": False, key: True},
             "model": {"precision": "bfloat16", "frozen_precision": None},
             "task": {"_name": "selfmis_pretraining", "data": str(store)},
+            "distributed_training": {"distributed_rank": 0, "distributed_world_size": 1},
         }
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
@@ -93,6 +94,7 @@ def test_precision_of_host_and_model_is_refused(
         train_main(cfg)
 
 
+@pytest.mark.slow
 def test_trains_in_bfloat16_on_a_cpu(store: Path, tmp_path: Path) -> None:
     arguments = ["--config-name", "selfmis_pretrain_small", *TINY, f"task.data={store}"]
     arguments += [UNTRAINED, "optimization.max_epoch=2", "model.frozen_precision=float16"]

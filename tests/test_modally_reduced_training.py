@@ -167,7 +167,8 @@ def test_probe_of_any_lead(runs: Runs, tmp_path: Path, capsys) -> None:
     figures = evaluate(runs.probe, runs.store, "valid", draws=0)
     best = max(logged(runs.probe_output, "macro_auc", "valid"))
     assert figures["macro_auc"] == pytest.approx(best, abs=1e-5)
-    assert set(load_model(runs.probe).labels) == set(load_trained(runs.probe).labels)
+    model = load_model(runs.probe)
+    assert {*model.labels, *model.unlearned} == set(load_trained(runs.probe).labels)
     arguments = ["evaluate", "--checkpoint", str(runs.probe), "--data", str(runs.store)]
     assert main([*arguments, "--draws", "0"]) == 0
     assert "macro AUC" in capsys.readouterr().out

@@ -59,7 +59,8 @@ def test_page_is_whole_and_needs_no_network(report: Path) -> None:
     parts = Parts()
     parts.feed(page)
     names = {path.stem for path in report.glob("*.png")}
-    assert names == {
+    # Calibrated only if the logits rise with a label in validation, which chance decides here.
+    assert names - {"calibrated"} == {
         "auc", "roc", "calibration", "learning", "retrieval", "map", "worst_1", "worst_2",
     }  # fmt: skip
     assert len(parts.images) == len(names)

@@ -145,7 +145,7 @@ def test_every_form_holds_lead_one(files: dict[str, Path]) -> None:
         np.testing.assert_allclose(values[0], expected, atol=0.051, err_msg=name)
         called = "ecg" if name in ("polar", "whole-seconds", "form-4", "form-7") else "I"
         assert next(iter(open_strip_file(path).rates)) == (
-            "uV" if name == "named-by-unit" else called
+            "ECG" if name == "named-by-unit" else called
         ), name
 
 

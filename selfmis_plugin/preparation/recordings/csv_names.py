@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.preparation.recordings.units import TIME_UNITS, plain_unit
 
+#: What a signal is called of which nothing but the unit is said.
+NAMELESS = "ECG"
 #: Characters of a name that is looked into.
 _LONGEST = 200
 
@@ -67,7 +69,8 @@ def read_names(names: Sequence[str], units: Sequence[str]) -> tuple[Column, ...]
     """Return the columns of a header and, if there is one, its line of units.
 
     A unit may stand behind a name, in brackets, or, if it is that of microvolts or millivolts,
-    apart by a space, an underscore or a slash. Columns without a name are left out.
+    apart by a space, an underscore or a slash. Columns without a name are left out; the only one
+    whose name is a unit is called :data:`NAMELESS`.
     """
     columns = []
     for position, header in enumerate(names):
@@ -75,6 +78,9 @@ def read_names(names: Sequence[str], units: Sequence[str]) -> tuple[Column, ...]
         unit = unit or (units[position] if position < len(units) else "")
         if name:
             columns.append(Column(position, name, unit, header))
+    bare = [column for column in columns if column.name == column.unit]
+    if len(bare) == 1 and NAMELESS not in (column.name for column in columns):
+        columns[columns.index(bare[0])] = replace(bare[0], name=NAMELESS)
     return tuple(columns)
 
 
