@@ -17,7 +17,7 @@ from tests.support import TINY, UNTRAINED, train, write_store
 from tests.test_training import train_two_processes
 
 PRETRAIN = ["--config-name", "selfmis_pretrain_small", *TINY, UNTRAINED, "dataset.batch_size=16"]
-PROBE = ["--config-name", "selfmis_linear_probe_small", *TINY, UNTRAINED, "dataset.batch_size=16"]
+PROBE = ["--config-name", "selfmis_linear_probe_small", *TINY, "dataset.batch_size=16"]
 PLAIN = {"task.cache_frozen_embeddings": False}
 
 

@@ -10,8 +10,10 @@ import venv
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from selfmis_plugin.training.configs import configs_folder
+from selfmis_plugin.training.given_files import find_host_files
 from selfmis_plugin.training.launch import has_own_configs
 from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
 from tests.support import environment, train
@@ -43,6 +45,28 @@ def test_relative_paths_are_read_from_where_the_command_was_typed(
     monkeypatch.delenv(LAUNCH_FOLDER)
     monkeypatch.chdir(tmp_path)
     assert from_launch_folder("b") == tmp_path / "b"
+
+
+def test_files_of_the_hosts_own_tasks_are_found_where_they_were_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "weights.pt").touch()
+    monkeypatch.setenv(LAUNCH_FOLDER, str(tmp_path))
+    values = {
+        "task": {"_name": "data", "data": "data", "label_file": None, "mean_path": "elsewhere.pt"},
+        "model": {"_name": "data", "model_path": "weights.pt", "width": 3},
+        "common": {"user_dir": "data"},
+    }
+    cfg = OmegaConf.create(values)
+    find_host_files(cfg)
+    found = {"data": str(tmp_path / "data"), "mean_path": "elsewhere.pt"}
+    assert cfg.task == {**values["task"], **found}
+    assert cfg.model == {**values["model"], "model_path": str(tmp_path / "weights.pt")}
+    assert cfg.common.user_dir == str(tmp_path / "data")
+    cfg.task.data = "dta"
+    with pytest.raises(FileNotFoundError, match=f"task.data=dta: there is no {tmp_path / 'dta'}"):
+        find_host_files(cfg)
 
 
 def test_packaged_configs_are_found_from_anywhere(tmp_path: Path) -> None:
