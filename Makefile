@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 SEEDS ?= 1
 # Processes that run the tests.
 WORKERS ?= 2
+# Seconds that make fuzz gives to each of its properties.
+FUZZ_SECONDS ?= 60
 # fairseq-signals' checkout, for test-signals. It is not installed, nothing in it is changed, and its
 # Cython extension must be built there: python setup.py build_ext --inplace.
 SIGNALS ?=
@@ -22,7 +24,7 @@ SIGNALS_PIP := pip>=23.2
 SIGNALS_HYDRA := hydra-core==1.3.2 omegaconf==2.3.0
 endif
 
-.PHONY: help setup demo demo-modally-reduced test test-slow test-signals lint clean
+.PHONY: help setup demo demo-modally-reduced test test-slow test-signals fuzz lint clean
 
 help:
 	@echo "make demo           the main job on a synthetic cohort: table, plot and report in outputs/demo"
@@ -30,6 +32,7 @@ help:
 	@echo "make demo-modally-reduced   the second method: outputs/demo-modally-reduced"
 	@echo "make test           ruff, mypy, import-linter and the tests"
 	@echo "make test-slow      the longer tests"
+	@echo "make fuzz FUZZ_SECONDS=600   random inputs, each property for that long"
 	@echo "make test-signals SIGNALS=PATH   the trainings inside a checkout of fairseq-signals"
 	@echo "make test-signals SIGNALS=PATH PINS=toolkit   the same with the Hydra that it pins"
 
@@ -61,6 +64,9 @@ test: lint
 
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(WORKERS)
+
+fuzz: setup
+	FUZZ_SECONDS=$(FUZZ_SECONDS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m fuzz -n $(WORKERS)
 
 $(SIGNALS_VENV)/ready: setup.py pyproject.toml
 	$(PYTHON) -m venv $(SIGNALS_VENV)

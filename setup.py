@@ -61,6 +61,8 @@ setup(
         "pandas>=2.0",
         "pyarrow>=14",
         "wfdb>=4.1",
+        # Tells how long a FLAC signal file is; wfdb decodes it by the same package.
+        "soundfile>=0.12",
         "scikit-learn>=1.3",
         "matplotlib>=3.7",
         "tqdm>=4.60",

@@ -171,7 +171,7 @@ _MODULES = {
     "inference.operating_points": "predict.operating_points",
     "inference.picture": "predict.picture",
     "inference.strips": "predict.strips",
-    "inference.watch_file": "predict.watch_file",
+    "inference.watch_file": "preparation.recordings.csv_file",
     "lr_schedulers": "",
     "lr_schedulers.cosine_epochs": "training.schedule",
     "methods.baselines": "methods.host.rows",

@@ -54,6 +54,11 @@ def in_child(task: Callable[[], None]) -> int:
         return os.waitpid(child, 0)[1]
     try:
         task()
+    except SystemExit as error:
+        if isinstance(error.code, int):
+            os._exit(error.code)
+        print(error.code, file=sys.stderr, flush=True)
+        os._exit(1)
     except BaseException as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         os._exit(1)

@@ -33,6 +33,7 @@ def write_store(
     lead_mask: int = 2 ** len(STANDARD_LEADS) - 1,
     diagnoses: tuple[str, ...] = LABELS,
     drawn: tuple[str, ...] = LABELS[:3],
+    record_name: str = "{:05d}",
     **settings: object,
 ) -> Path:
     """Write a store of random records whose first lead differs by label.
@@ -54,7 +55,7 @@ def write_store(
                 writer.append(
                     signal.astype(np.int16),
                     {
-                        "record_id": f"{number:05d}",
+                        "record_id": record_name.format(number),
                         "patient_id": str(number),
                         "source": f"r{number}",
                         "split": split,

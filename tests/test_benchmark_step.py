@@ -38,6 +38,7 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_file_has_every_ratio(figures: dict) -> None:
     assert figures.keys() > RATIOS
     assert all(math.isfinite(figures[name]) and figures[name] > 0 for name in RATIOS)
@@ -45,6 +46,7 @@ def test_the_file_has_every_ratio(figures: dict) -> None:
     assert figures["machine"]["threads"] == "1"
 
 
+@pytest.mark.slow
 def test_every_way_is_measured(figures: dict) -> None:
     ways = {way["way"]: way for way in figures["ways"]}
     assert len(ways) == 12
@@ -55,6 +57,7 @@ def test_every_way_is_measured(figures: dict) -> None:
         assert way["peak_memory_mib"] is None or way["peak_memory_mib"] > 0
 
 
+@pytest.mark.slow
 def test_ratios_are_those_of_the_rounds(figures: dict) -> None:
     ways = {way["way"]: way["ecg_per_s_rounds"] for way in figures["ways"]}
     for kind in ("train", "forward", "cached_step"):
@@ -67,6 +70,7 @@ def test_options_name_what_there_is() -> None:
     assert tuple(CONFIGS) == SIZES and tuple(FILTERS) == FILTER_NAMES
 
 
+@pytest.mark.slow
 def test_work_of_a_step(figures: dict) -> None:
     """Backward is two forwards; a plain SelfMIS step runs the 12-lead encoder besides."""
     small = CONFIGS["small"]
@@ -97,6 +101,7 @@ def test_operations_of_the_full_encoders_are_those_of_the_authors_code(
     assert macs / 1e9 == pytest.approx(giga, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_peak_is_a_speed_in_both_precisions() -> None:
     speeds = [
         matrix_product_peak(dtype, torch.device("cpu"), seconds=0)
@@ -170,6 +175,7 @@ class Net1D(torch.nn.Module):
 """
 
 
+@pytest.mark.slow
 def test_another_reference(tmp_path: Path) -> None:
     file, found = tmp_path / "net1d.py", tmp_path / "figures.json"
     file.write_text(REFERENCE.replace("FACTOR", "1.0"), encoding="utf-8")

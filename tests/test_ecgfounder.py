@@ -193,7 +193,7 @@ def test_what_cannot_be_judged_says_what_to_do(
         (write_ecgfounder(tmp_path / "3.pth", leads=3), [], "reads 3 leads"),
         (plain, [], "its head is all zeros"),
         (headless, [], "without a head"),
-        (diverged, [], "NaN or Inf in its head"),
+        (diverged, [], "NaN or Inf in dense.bias"),
         (odd, [], "does not fit embeddings of 16 values"),
         (payload, [], "can run code"),
         (own, ["--labels", "NORM,AMI,IMI,PMI"], "leave out the labels"),

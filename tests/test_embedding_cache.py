@@ -252,3 +252,14 @@ def test_a_store_that_changed_is_another(tmp_path: Path) -> None:
     identity("other records under the numbers")
     del seen["again"]
     assert len(set(seen.values())) == len(seen) == 7
+
+
+def test_a_file_that_is_cut_short_is_refused(cache: EmbeddingCache) -> None:
+    """The system ends a process that reads on, by SIGBUS."""
+    fill(cache)
+    last = cache.records - 1
+    cache.read([0, last])
+    os.truncate(files_of(cache)[-1], 4096)
+    for read in (lambda: cache.read([last]), cache.check_length):
+        with pytest.raises(EmbeddingCacheError, match=r"has 4,096 of .* bytes: it was cut short"):
+            read()

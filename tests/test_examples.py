@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from matplotlib.image import imread
 
 from selfmis_plugin import load_model
@@ -49,6 +50,7 @@ def test_pretraining_probing_and_predicting(tmp_path: Path) -> None:
     assert imread(picture)[..., :3].std() > 0.01
 
 
+@pytest.mark.slow
 def test_a_method_of_ones_own(tmp_path: Path, store: Path) -> None:
     arguments = ["--dest", tmp_path / "out", "--size", "small", "--workers", "2"]
     for role in ("data", "unlabelled", "archive"):

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
-from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.disk import WriteError
+from selfmis_plugin.utils.files import whole_file, whole_files, write_json
+from tests.kill_points import in_child
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
@@ -34,3 +40,62 @@ def test_a_folder_is_not_written_over(tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError, match="is a folder: give the name of a file"):
         write_json(tmp_path, {})
     assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_runs_have_left_goes_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "f.json"
+    left = tmp_path / ".f.json.partial-0123abcd.json"
+    mine = [
+        tmp_path / name for name in (".f.json.partial-mine.json", ".g.json.partial-0123abcd.json")
+    ]
+    for file in (left, *mine):
+        file.write_text("half")
+    with whole_file(path) as of_another:  # at work while the next run sweeps
+        of_another.write_text("old")
+        write_json(path, {"a": 1})
+        assert of_another.exists() and not left.exists()
+    assert path.read_text() == "old" and all(file.exists() for file in mine)
+
+
+def test_long_names_are_written_too(tmp_path: Path) -> None:
+    path = tmp_path / f"{'n' * 250}.json"
+    write_json(path, {})
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_device_is_written_to_and_stays_one() -> None:
+    write_json("/dev/null", {})
+    assert Path("/dev/null").is_char_device()
+    with pytest.raises(
+        WriteError, match=r"^/dev/full: cannot be written: No space left on device: "
+    ):
+        write_json("/dev/full", {})
+
+
+def test_files_that_belong_together_change_together(tmp_path: Path) -> None:
+    paths = tmp_path / "a.txt", tmp_path / "b.txt"
+    for path in paths:
+        path.write_text("old")
+    with pytest.raises(RuntimeError), whole_files(*paths) as (first, second):
+        first.write_text("new")
+        raise RuntimeError
+    assert [path.read_text() for path in paths] == ["old", "old"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_a_library_that_hides_a_full_disk_is_seen_through(tmp_path: Path) -> None:
+    saved = {
+        "w.pt": lambda path: torch.save(torch.zeros(1000), path),
+        "w.npy": lambda path: np.save(path, np.zeros(1000)),
+        "w.safetensors": lambda path: safetensors.torch.save_file({"w": torch.zeros(1000)}, path),
+    }
+
+    def write() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        for name, save in saved.items():
+            said = f"{name}: cannot be written: File too large"
+            with pytest.raises(WriteError, match=said), whole_file(tmp_path / name) as path:
+                save(path)
+        assert not list(tmp_path.iterdir())
+
+    assert in_child(write) == 0

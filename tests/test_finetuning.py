@@ -143,6 +143,7 @@ def test_the_second_stage_starts_with_the_probes_logits(
         "checkpoint.save_interval_updates": 0,
     }
     Training(runs.tuned, tmp_path, **untouched)
+    torch.manual_seed(0)
     signal = torch.randint(-900, 900, (8, 1, 5000), dtype=torch.int16)
     with torch.no_grad():
         probe, second = (
@@ -150,7 +151,8 @@ def test_the_second_stage_starts_with_the_probes_logits(
             for path in (runs.probe, tmp_path / "checkpoints/checkpoint_last.pt")
         )
     assert probe.std() > 0.01
-    torch.testing.assert_close(second, probe, rtol=1e-4, atol=1e-5)
+    # Folded, two large terms cancel where two small ones were added.
+    torch.testing.assert_close(second, probe, rtol=1e-4, atol=1e-4)
 
 
 def test_class_weights_are_counted_capped_and_said(runs: Runs, tmp_path: Path, caplog) -> None:

@@ -185,7 +185,7 @@ def test_same_in_training_and_evaluation_mode() -> None:
         ({"kernel_size": 0}, "kernel_size"),
         ({"stride": 1.5}, "stride"),
         ({"in_leads": True}, "in_leads"),
-        ({"filters": (8.5, 12, 24)}, "whole numbers"),
+        ({"filters": (8.5, 12, 24)}, "whole number"),
         ({"ratio": 0.3}, "ratio"),
         ({"ratio": float("nan")}, "ratio"),
         ({"base_filters": 1, "filters": (1, 1, 1), "group_width": 1}, "at least 2"),

@@ -349,7 +349,7 @@ def test_bad_records_are_listed_and_do_not_stop_the_rest(
     write_record(root / "f_gone", random_record()).with_suffix(".dat").unlink()
     (root / "g_noise.hea").write_bytes(b"\x00\xff\n")
     odd = write_record(root / "h_odd", random_record())
-    odd.write_text(odd.read_text().replace("h_odd 12", "h.odd 12"))  # wfdb does not take the name
+    odd.write_text(odd.read_text().replace(".dat 16 ", ".dat 516 "))  # it is no FLAC file
     write_record(root / "z_good", random_record(seed=1), rate=250)
 
     run("wfdb-folder", root, "--dest", tmp_path / "s", "--workers", 1)
@@ -425,7 +425,7 @@ def test_overwriting_needs_the_option(tmp_path: Path, capsys: pytest.CaptureFixt
     write_record(tmp_path / "db" / "r", random_record())
     arguments = ("wfdb-folder", tmp_path / "db", "--dest", tmp_path / "s", "--workers", 1)
     run(*arguments)
-    run(*arguments, status=1)
+    run(*arguments, "--split", "valid", status=1)
     assert "is there already" in capsys.readouterr().err
     run(*arguments, "--overwrite", "--split", "valid")
     assert (tmp_path / "s" / "valid.tsv").exists()

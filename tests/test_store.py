@@ -8,10 +8,12 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -196,7 +198,7 @@ def test_no_store_is_said_to_be_none(tmp_path: Path) -> None:
         ({"label_sets": ["NORM"]}, "wrong kind"),
         ({"records": 8}, "840000 bytes, expected 960000"),
         ({"samples": 4999}, "840000 bytes, expected"),
-        ({"leads": []}, "cannot be"),
+        ({"leads": []}, "wrong kind.*leads"),
     ],
 )
 def test_wrong_descriptions_are_refused(
@@ -403,3 +405,45 @@ def test_manifests_that_cannot_be(tmp_path: Path) -> None:
         write_manifest(tmp_path / "m.tsv", ["a", "b"], [1])
     with pytest.raises(StoreError, match="tab or a line break"):
         write_manifest(tmp_path / "m.tsv", ["a\tb"], [1])
+
+
+def text_that_is_none(count: int) -> pa.Array:
+    raw = pa.array([b"\xff\xfe"] * count, pa.binary())
+    return pa.StringArray.from_buffers(count, *raw.buffers()[1:])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("record_id", text_that_is_none, "UTF8"),
+        (
+            "labels",
+            lambda n: pa.ListArray.from_arrays(list(range(n + 1)), text_that_is_none(n)),
+            "UTF8",
+        ),
+        ("record_id", lambda n: pa.nulls(n, pa.string()), "record_id has 7 empty"),
+        ("labels", lambda n: pa.array([[None]] * n, pa.list_(pa.string())), "labels has empty"),
+        ("labels", lambda n: pa.array(["NORM"] * n), "records.parquet"),
+        ("lead_mask", lambda n: pa.array(["all"] * n), "records.parquet"),
+        ("lead_mask", lambda n: pa.array([1 << 40] * n), "beyond the 12 leads"),
+        ("lead_mask", lambda n: pa.array([-1] * n), "beyond the 12 leads"),
+        ("strat_fold", lambda n: pa.array([2.5] * n), "records.parquet"),
+    ],
+)
+def test_a_damaged_table_of_records_is_named(
+    folder: Path, column: str, values: Callable[[int], pa.Array], said: str
+) -> None:
+    path = folder / "records.parquet"
+    table = pq.read_table(path)
+    place = table.column_names.index(column)
+    pq.write_table(table.set_column(place, column, values(len(table))), path)
+    with pytest.raises(StoreError, match=said) as caught:
+        Store.open(folder).records  # noqa: B018
+    assert str(path) in str(caught.value)
+
+
+def test_a_manifest_of_more_samples_than_a_number_has_is_refused(tmp_path: Path) -> None:
+    for digits in ("9" * 30, "9" * 5000):
+        (tmp_path / "train.tsv").write_text(f".\nx\t{digits}\n")
+        with pytest.raises(StoreError, match=r"train\.tsv, line 2"):
+            read_manifest(tmp_path / "train.tsv")

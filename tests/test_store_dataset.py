@@ -19,9 +19,10 @@ from torch.utils.data import DataLoader
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import Store
+from selfmis_plugin.data.store.format import CutShortError
 from selfmis_plugin.methods.selfmis.task import SelfMISPretrainingConfig, SelfMISPretrainingTask
 from selfmis_plugin.training.store_dataset import StoreDataset
-from tests.support import environment
+from tests.support import environment, write_store
 
 
 @pytest.fixture
@@ -100,6 +101,7 @@ def _opened(path: Path) -> Store:
 READ_COLD = """
 import os, sys
 from selfmis_plugin.data.store import Store
+from selfmis_plugin.data.store.format import CutShortError
 
 def read_bytes():
     with open("/proc/self/io") as lines:
@@ -242,3 +244,18 @@ def test_an_epoch_goes_on_where_it_was_left(task: SelfMISPretrainingTask, worker
     resumed.load_state_dict(state)
     vars(left).clear()  # as in whole_epoch
     assert begun + whole_epoch(resumed) == whole
+
+
+def test_signals_that_are_cut_short_are_refused(tmp_path: Path) -> None:
+    """The system ends a process that reads on, by SIGBUS."""
+    store = Store.open(write_store(tmp_path / "s", {"train": 3}))
+    dataset = StoreDataset(store, np.arange(3), ["I"])
+    dataset.batch([0])
+    dataset.check_length()
+    os.truncate(store.path / "signals.i16", 130_000)
+    for read in (lambda: dataset.batch([2]), dataset.check_length):
+        with pytest.raises(CutShortError, match=r"signals.i16: has 130,000 of 360,000 bytes"):
+            read()
+    (store.path / "signals.i16").unlink()
+    with pytest.raises(CutShortError, match="has 0 of"):
+        dataset.check_length()

@@ -152,3 +152,15 @@ def test_compat_can_be_imported_before_the_host_and_without_it() -> None:
 )
 def test_such_knowledge_is_seen(line: str, found: list[str]) -> None:
     assert host_knowledge(ast.parse(line)) == found
+
+
+def test_one_module_makes_figures() -> None:
+    """Texts of any other figure would be read as formulas."""
+    makers = {
+        path
+        for path, tree in modules(".").items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id in ("FigureCanvasAgg", "pyplot", "plt")
+    }
+    # The demo's names are its own.
+    assert makers == {"demo/few_labels_report.py", "visualization/figure.py"}

@@ -46,6 +46,7 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             # An encoder with weights of its own; who names sources may have no such key.
             **({} if classifier.sources() else {classifier.encoder_key: None}),
             **checkpoints,
+            **({"model.bias_from_prevalence": False} if settings.former_heads else {}),
             **classifier.overrides,
             **further_keys(settings, cell.mode),
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from selfmis_plugin.utils.files import write_json
 
 __all__ = ["about_run", "claim_folder", "read_json"]
 
+#: How new heads begin. Folders of version 0.1 do not say it: at random.
+_HEADS = "heads"
+
 
 def about_run(settings: Settings) -> dict[str, Any]:
     """Return what the figures are measured on, JSON-ready."""
@@ -26,41 +30,60 @@ def about_run(settings: Settings) -> dict[str, Any]:
         "overrides": {name: dict(keys) for name, keys in settings.overrides.items()},
         "host": toolkit.host_version(),
         "selfmis_plugin": __version__,
+        _HEADS: "random" if settings.former_heads else "prevalence",
     }
 
 
-def claim_folder(settings: Settings) -> None:
-    """Refuse a folder in which something else was measured: its cells would pass for these."""
+def claim_folder(settings: Settings) -> Settings:
+    """Refuse a folder in which something else was measured: its cells would pass for these.
+
+    Returns
+    -------
+    Settings
+        Such that new cells are trained as those that are there.
+
+    Raises
+    ------
+    InfarctionError
+        If it holds another benchmark.
+    """
     path = settings.dest / "benchmark.json"
     about = about_run(settings)
     if not path.is_file():
         settings.dest.mkdir(parents=True, exist_ok=True)
         write_json(path, about)
-        return
+        return settings
     before = read_json(path)
+    if _HEADS not in before:
+        settings = replace(settings, former_heads=True)
+        about.pop(_HEADS)
     other = [key for key in about if _identity(key, before.get(key)) != _identity(key, about[key])]
     if other:
         raise InfarctionError(
             f"{settings.dest} holds a benchmark with other {', '.join(other)} ({path}). Choose "
             "another folder with --dest, or delete this one"
         )
+    return settings
 
 
 def _describe_data(path: Path) -> dict[str, Any]:
     digest = hashlib.sha256()
     records: dict[str, int] = {}
-    database = ""
+    database, origins = "", []
     for split in SPLITS:
         manifest = path / f"{split}.tsv"
         if manifest.is_file():
             part = open_split(path, split)
             records[split] = len(part.rows)
             database = part.store.info.database
-            digest.update(json.dumps(part.store.info.to_dict(), sort_keys=True).encode())
+            about = part.store.info.to_dict()
+            origins = about.pop("origins", [])  # not what the figures depend on
+            digest.update(json.dumps(about, sort_keys=True).encode())
             digest.update("\n".join(part.store.records["record_id"].iloc[part.rows]).encode())
     return {
         "folder": str(path),
         "database": database,
+        "origins": origins,
         "records": records,
         "digest": digest.hexdigest()[:16],
     }

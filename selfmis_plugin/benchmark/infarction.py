@@ -72,7 +72,7 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
     whole = with_sources(settings, cells)
     stages = _stages(settings, whole)
     _check(settings, stages)
-    claim_folder(settings)
+    settings = claim_folder(settings)
     for seed in settings.seeds:
         for fraction in settings.fractions:
             write_labelled(settings, fraction, seed)

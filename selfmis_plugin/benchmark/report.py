@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from selfmis_plugin.benchmark.side_by_side import cost_points, cost_table, draw_costs
 from selfmis_plugin.benchmark.tables import (
@@ -25,8 +23,10 @@ from selfmis_plugin.benchmark.tables import (
     what_modes_are,
 )
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.origin import origins_from
 from selfmis_plugin.methods.method import PROBE, Claim, Method
-from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.files import whole_files, write_json
+from selfmis_plugin.visualization.figure import new_figure
 
 
 def write_infarction_report(
@@ -57,17 +57,18 @@ def write_infarction_report(
     """
     measured = Measured(report, methods, claims)
     text = _markdown(report, measured)
-    write_json(dest / "report.json", report)
-    with whole_file(dest / "report.md") as path:
-        path.write_text(text, encoding="utf-8")
-    with whole_file(dest / "cells.csv") as path:
-        _table(measured).to_csv(path, index=False)
+    write: dict[str, Callable[[Path], object]] = {
+        "report.md": lambda path: path.write_text(text, encoding="utf-8"),
+        "cells.csv": lambda path: _table(measured).to_csv(path, index=False),
+    }
     if measured.cells:
-        with whole_file(dest / "report.png") as path:
-            _draw(measured, path)
+        write["report.png"] = lambda path: _draw(measured, path)
     if points := cost_points(measured, report):
-        with whole_file(dest / "costs.png") as path:
-            draw_costs(points, path)
+        write["costs.png"] = lambda path: draw_costs(points, path)
+    write["report.json"] = lambda path: write_json(path, report)
+    with whole_files(*(dest / name for name in write)) as paths:
+        for to, path in zip(write.values(), paths, strict=True):
+            to(path)
     return text
 
 
@@ -112,7 +113,8 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
 def _measured_on(report: Mapping[str, Any]) -> str:
     data = "; ".join(
         f"{role}: {about['database']} "
-        f"({', '.join(f'{split} {count:,}' for split, count in about['records'].items())})"
+        f"({', '.join(f'{split} {count:,}' for split, count in about['records'].items())}; "
+        f"{'; '.join(map(str, origins_from(about.get('origins', ())))) or 'origin not recorded'})"
         for role, about in report["data"].items()
     )
     return f"Measured on {data}; {report['size']} size, {report['host']}."
@@ -142,8 +144,7 @@ def _draw(measured: Measured, path: Path) -> None:
     """Mean AUC by method: a bar a fraction or, for one fraction, a way of training."""
     rows = [(m, mode) for m in measured.methods for mode in measured.modes
             if measured.best_trained(m.name, mode)]  # fmt: skip
-    figure = Figure(figsize=(9, 1 + 0.3 * len(rows)))
-    FigureCanvasAgg(figure)
+    figure = new_figure(9, 1 + 0.3 * len(rows))
     axes = figure.add_subplot()
     labels: list[str] = []
     most = max(len(covered_types([cell])) for cell in measured.cells)

@@ -62,6 +62,8 @@ class Settings:
         Trainings at a time.
     others
         Methods that are no rows, and that rows may start from.
+    former_heads
+        Whether new heads begin as in version 0.1, in a folder that it began.
     """
 
     dest: Path
@@ -75,6 +77,7 @@ class Settings:
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     workers: int = 1
     others: Sequence[Method] = ()
+    former_heads: bool = False
 
     def known(self, name: str) -> Method | None:
         """Return the method of a name; None if there is none, as a row or beside them."""

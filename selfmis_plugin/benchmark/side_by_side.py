@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from selfmis_plugin.benchmark.tables import Measured
 from selfmis_plugin.methods.method import PROBE, Method
 from selfmis_plugin.utils import markdown
+from selfmis_plugin.visualization.figure import new_figure
 
 __all__ = ["CostPoint", "cost_points", "cost_table", "draw_costs"]
 
@@ -179,8 +178,7 @@ def draw_costs(points: Sequence[CostPoint], path: Path) -> None:
         ("kept_mib", "MiB kept per ECG of a batch"),
         ("gmac", "GMac per ECG, forward"),
     )
-    figure = Figure(figsize=(13, 4.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13, 4.5, layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True)
     for panel, (key, label) in zip(axes, panels, strict=True):
         for number, point in enumerate(points):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,20 @@ from torch import nn
 
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
 from selfmis_plugin.checkpoints.reading import CheckpointError, not_whole
-from selfmis_plugin.checkpoints.weights import EncoderWeights, checked, fill, part_of
+from selfmis_plugin.checkpoints.weights import (
+    EncoderWeights,
+    check_fit,
+    checked,
+    filled,
+    finite,
+    part_of,
+)
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.any_class import AnyClass
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.embedder import Embedder
+from selfmis_plugin.nn.encoder import build_encoder, build_input, is_portable
+from selfmis_plugin.utils.fields import FieldError, Fields, shown
 
 __all__ = ["LoadedClassifier", "LoadedEncoder"]
 
@@ -69,8 +79,28 @@ class LoadedClassifier(_OneEncoder):
     weights: dict[str, torch.Tensor]
     classes: tuple[tuple[int, ...], ...] | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse weights that are not those of the network.
+
+        Raises
+        ------
+        CheckpointError
+            If they do not fit, or are not finite. Where a toolkit builds the encoder, which takes
+            seconds and may not be here, :meth:`network` says the first.
+        """
+        if is_portable(self.config):
+            rate = self.preprocessing.sample_rate
+            check_fit(self.path, lambda: self._build(rate), self.weights, self.config)
+        finite(self.path, self.weights)
+
     def network(self, store_rate: float) -> EncoderClassifier:
         """Return the network, float32, for signals of *store_rate* Hz."""
+        network: EncoderClassifier = filled(
+            self.path, lambda: self._build(store_rate), self.weights, self.config
+        )
+        return network
+
+    def _build(self, store_rate: float) -> EncoderClassifier:
         leads = self.preprocessing.leads
         network = EncoderClassifier(
             self.config,
@@ -83,7 +113,6 @@ class LoadedClassifier(_OneEncoder):
         )
         if self.classes is not None:
             network.head = AnyClass(network.encoder.embedding_dim, self.classes)
-        fill(network, self.weights, self.path)
         return network
 
     def embedder(self, store_rate: float, view: str = ENCODER) -> nn.Module:
@@ -156,10 +185,11 @@ class LoadedEncoder(_OneEncoder):
             If the file is not whole, or the weights do not fit the shape.
         """
         try:
-            preprocessing = Preprocessing.from_dict(payload["task_state"]["preprocessing"])
+            task = Fields(payload["task_state"], "task_state")
+            preprocessing = Preprocessing.from_dict(task["preprocessing"])
             weights = part_of(payload["model"], prefix)
-            kind = str(payload["cfg"]["model"]["_name"])
-            validation = dict(payload["task_state"].get("validation") or {})
+            kind = Fields(payload["cfg"], "cfg").part("model").text("_name")
+            validation = measured(task)
         except (KeyError, TypeError, ValueError) as error:
             raise not_whole(path, error) from error
         weights = checked(path, weights, config, len(preprocessing.leads))
@@ -167,11 +197,11 @@ class LoadedEncoder(_OneEncoder):
 
     def embedder(self, store_rate: float, view: str = ENCODER) -> nn.Module:
         """Return the encoder from raw signals of *store_rate* Hz to embeddings (batch, dim)."""
-        embedder = Embedder.build(
-            self.config, self.preprocessing.leads, store_rate, self.preprocessing.sample_rate
+        leads, rate = self.preprocessing.leads, self.preprocessing.sample_rate
+        encoder = filled(
+            self.path, lambda: build_encoder(self.config, len(leads)), self.weights, self.config
         )
-        fill(embedder.encoder, self.weights, self.path)
-        return embedder
+        return Embedder(build_input(self.config, leads, store_rate, rate), encoder)
 
     def encoder(self, wanted: Wanted) -> EncoderWeights:
         """Return it with what is needed to use it.
@@ -183,3 +213,19 @@ class LoadedEncoder(_OneEncoder):
         """
         self._refuse_others(wanted)
         return EncoderWeights(self.config, self.weights, self.preprocessing.to_dict(), self.kind)
+
+
+def measured(task_state: Fields) -> dict[str, float]:
+    """Return what a training measured last, by name.
+
+    Raises
+    ------
+    FieldError
+        If it is no table of numbers.
+    """
+    found = Fields(task_state.get("validation") or {}, task_state.named("validation"))
+    for name, value in found.items():
+        # NaN is what a diverged training measures.
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise FieldError(f"{found.named(name)} must be a number, not {shown(value)}")
+    return {str(name): float(value) for name, value in found.items()}

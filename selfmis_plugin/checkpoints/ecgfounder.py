@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from selfmis_plugin.checkpoints.reading import CheckpointError
-from selfmis_plugin.checkpoints.weights import EncoderWeights, check_names, checked
+from selfmis_plugin.checkpoints.reading import CheckpointError, first_line
+from selfmis_plugin.checkpoints.weights import EncoderWeights, check_names, checked, part_of
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.nn.net1d import Net1DConfig
 
@@ -71,7 +71,11 @@ def ecgfounder_weights(path: Path, payload: Mapping[str, Any]) -> EncoderWeights
     state = {str(name).removeprefix("module."): value for name, value in state.items()}
     if _FIRST not in state:
         return None
-    weights = {_name_here(n): value for n, value in state.items() if not _UNUSED.search(n)}
+    try:
+        used = part_of({n: value for n, value in state.items() if not _UNUSED.search(n)}, "")
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}: copy or download it again") from error
+    weights = {_name_here(name): value for name, value in used.items()}
     config = _config(path, weights)
     return EncoderWeights(
         config=config,
@@ -90,11 +94,11 @@ def _config(path: Path, weights: Mapping[str, Any]) -> Net1DConfig:
     """Shape of the network, read off its tensors (all but the stride, which leaves no trace in
     them)."""
     blocks: dict[int, int] = {}
-    for name in weights:
-        if found := re.match(r"stages\.(\d+)\.(\d+)\.", name):
-            stage = int(found[1])
-            blocks[stage] = max(blocks.get(stage, 0), int(found[2]) + 1)
     try:
+        for name in weights:
+            if found := re.match(r"stages\.(\d+)\.(\d+)\.", name):
+                stage = int(found[1])
+                blocks[stage] = max(blocks.get(stage, 0), int(found[2]) + 1)
         filters, widths = [], []
         for stage in range(len(blocks)):
             channels, middle = weights[f"stages.{stage}.0.conv3.weight"].shape[:2]
@@ -125,7 +129,7 @@ def _config(path: Path, weights: Mapping[str, Any]) -> Net1DConfig:
     ) as error:
         raise CheckpointError(
             f"{path}: looks like ECGFounder weights, but its tensors do not make a network "
-            f"({error}): copy or download it again"
+            f"({first_line(error)}): copy or download it again"
         ) from error
 
 

@@ -3,6 +3,7 @@ of this plugin's encoder of their shape."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from selfmis_plugin.checkpoints.contract import (
     one_view,
 )
 from selfmis_plugin.checkpoints.ecgfounder import to_ecgfounder
+from selfmis_plugin.checkpoints.facts import PROVENANCE, facts_values
 from selfmis_plugin.checkpoints.own_file import SUFFIX, read_own_file, write_own_file
 from selfmis_plugin.checkpoints.readers import encoder_reader_of, foreign_file, reader_of
 from selfmis_plugin.checkpoints.reading import (
@@ -28,6 +30,7 @@ from selfmis_plugin.checkpoints.reading import (
     some,
 )
 from selfmis_plugin.checkpoints.weights import EncoderWeights, check_names
+from selfmis_plugin.data.provenance import Provenance
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.utils.files import whole_file
 
@@ -136,6 +139,7 @@ def save_encoder_weights(
     state_dict: Mapping[str, Tensor],
     config: Any,
     preprocessing: Mapping[str, Any] | None = None,
+    provenance: Provenance = (),
 ) -> None:
     """Write the weights of one encoder, whole or not at all.
 
@@ -150,6 +154,8 @@ def save_encoder_weights(
         Its shape, such as a :class:`~selfmis_plugin.nn.net1d.Net1DConfig`.
     preprocessing
         How signals were prepared for it, where that is known.
+    provenance
+        The trainings that went into it; a file of ECGFounder's layout has no place for them.
 
     Raises
     ------
@@ -173,4 +179,5 @@ def save_encoder_weights(
         raise ValueError(
             f"{path}: name the file {SUFFIX} for this plugin, or .pth for ECGFounder's layout"
         )
-    write_own_file(path, weights)
+    further = {PROVENANCE: json.dumps(facts_values(provenance))} if provenance else {}
+    write_own_file(path, weights, further)

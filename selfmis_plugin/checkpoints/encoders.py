@@ -10,8 +10,11 @@ from torch import nn
 
 from selfmis_plugin.checkpoints.contract import Tower
 from selfmis_plugin.checkpoints.encoder_weights import load_encoder_weights, save_encoder_weights
+from selfmis_plugin.checkpoints.facts import read_facts
 from selfmis_plugin.checkpoints.reading import CheckpointError
+from selfmis_plugin.checkpoints.weights import fill, filled
 from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
+from selfmis_plugin.data.provenance import Provenance
 from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 
@@ -29,11 +32,14 @@ class Encoder(Net1D):
     ----------
     preprocessing
         How signals were prepared for its weights; None where the file does not say.
+    provenance
+        The trainings that went into its weights.
     """
 
     def __init__(self, config: Net1DConfig, preprocessing: Preprocessing | None = None) -> None:
         super().__init__(config)
         self.preprocessing = preprocessing
+        self.provenance: Provenance = ()
 
     @property
     def leads(self) -> tuple[str, ...] | None:
@@ -84,10 +90,17 @@ def load_encoder(path: str | Path, tower: Tower | None = None, view: str | None 
     if isinstance(weights.config, Net1DConfig):
         encoder = Encoder(weights.config, preprocessing)
     else:
-        encoder = build_encoder(weights.config, weights.in_leads)
+        encoder = filled(
+            Path(path),
+            lambda: build_encoder(weights.config, weights.in_leads),
+            weights.state_dict,
+            weights.config,
+        )
         encoder.preprocessing = preprocessing
         encoder.leads = weights.leads or None
-    encoder.load_state_dict(weights.state_dict)
+    if isinstance(weights.config, Net1DConfig):
+        fill(encoder, weights.state_dict, Path(path))
+    encoder.provenance = read_facts(path).provenance
     return encoder.eval()
 
 
@@ -126,9 +139,12 @@ def save_encoder(
     known: Any = encoder
     if preprocessing is None:
         preprocessing = getattr(encoder, "preprocessing", None)
+    # Of an encoder of one's own nobody knows; of one that was loaded, its file said it.
+    provenance = getattr(encoder, "provenance", ())
     save_encoder_weights(
         path,
         encoder.state_dict(),
         known.config,
         None if preprocessing is None else preprocessing.to_dict(),
+        provenance,
     )

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from selfmis_plugin.checkpoints.reading import CheckpointError, mapping
-from selfmis_plugin.checkpoints.weights import EncoderWeights, checked
+from selfmis_plugin.checkpoints.reading import CheckpointError, mapping, not_whole
+from selfmis_plugin.checkpoints.weights import EncoderWeights, checked, part_of
 from selfmis_plugin.nn.net1d import Net1DConfig
 
 __all__ = ["net1d_part"]
@@ -40,11 +40,10 @@ def net1d_part(
     CheckpointError
         If there is none, or it does not fit the config that the file holds.
     """
-    weights = {
-        name.removeprefix(prefix): value
-        for name, value in mapping(payload.get("model")).items()
-        if name.startswith(prefix)
-    }
+    try:
+        weights = part_of(mapping(payload.get("model")), prefix)
+    except ValueError as error:
+        raise not_whole(path, error) from error
     first = weights.get("first_conv.weight")
     if not isinstance(first, Tensor) or first.dim() != 3:
         raise CheckpointError(f"{path}: {prefix}first_conv.weight is missing or misshapen")

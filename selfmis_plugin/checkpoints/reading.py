@@ -5,20 +5,25 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
-from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from selfmis_plugin.checkpoints.tensors import odd_value
+
 __all__ = [
     "CheckpointError",
+    "files_read",
     "first_line",
     "mapping",
     "model_name",
     "not_whole",
+    "note_read",
     "read_checkpoint",
     "refuse_absent",
     "some",
@@ -26,6 +31,8 @@ __all__ = [
 
 #: Where the best checkpoint lies below the folder that people name instead of it.
 _RUN_FILES = ("checkpoint_best.pt", "checkpoints/checkpoint_best.pt")
+#: Of a name in a list of names.
+_LONGEST = 200
 _DAMAGED = (
     "cannot be read as a PyTorch checkpoint: it is cut short, damaged or of another format; "
     "copy or download it again"
@@ -64,6 +71,31 @@ def _numpy_allowed() -> AbstractContextManager[Any]:
     return nullcontext()
 
 
+_files_read: ContextVar[dict[Path, None] | None] = ContextVar("files_read", default=None)
+
+
+@contextmanager
+def files_read() -> Iterator[dict[Path, None]]:
+    """Collect the files of weights that are read meanwhile, as keys in their order.
+
+    What a model is built from is known to its method alone, which may be anybody's; whoever reads
+    weights does it here.
+    """
+    files: dict[Path, None] = {}
+    token = _files_read.set(files)
+    try:
+        yield files
+    finally:
+        _files_read.reset(token)
+
+
+def note_read(path: Path) -> None:
+    """Add a file to those of :func:`files_read`."""
+    files = _files_read.get()
+    if files is not None:
+        files[path.absolute()] = None
+
+
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """Read a file written by :func:`torch.save`, on the CPU, without running code from it.
 
@@ -86,6 +118,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     """
     path = Path(path)
     refuse_absent(path)
+    _refuse_packed(path)
     try:
         with _numpy_allowed():
             payload = torch.load(
@@ -101,14 +134,33 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
                 "torch.save"
             ) from error
         raise CheckpointError(f"{path}: {_DAMAGED}") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # whatever a damaged file makes of the libraries that read it
         raise CheckpointError(f"{path}: {_DAMAGED} ({first_line(error)})") from error
     if not isinstance(payload, dict):
         raise CheckpointError(
             f"{path}: holds a {type(payload).__name__}, not a dictionary of weights: save a state "
             "dict"
         )
+    if problem := odd_value(payload):
+        raise CheckpointError(
+            f"{path}: {problem}: save plain tensors of what was trained, with torch.save"
+        )
+    note_read(path)
     return payload
+
+
+def _refuse_packed(path: Path) -> None:
+    """Raise a CheckpointError where an archive holds more than the file is long.
+
+    PyTorch packs nothing; what others have packed may unpack to more than the memory.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            total = sum(member.file_size for member in archive.infolist())
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile):
+        return  # of the older format, or damaged
+    if total > path.stat().st_size:
+        raise CheckpointError(f"{path}: {_DAMAGED} (its parts are larger than the file)")
 
 
 def refuse_absent(path: Path) -> None:
@@ -129,7 +181,7 @@ def first_line(error: Exception) -> str:
 
 def some(names: Iterable[Any], limit: int = 10) -> str:
     """Return the first of some names, and how many more there are."""
-    listed = [str(name) for name in names]
+    listed = [str(name)[:_LONGEST] for name in names]
     more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
     return (", ".join(listed[:limit]) or "nothing") + more
 
@@ -147,7 +199,9 @@ def model_name(payload: Mapping[str, Any]) -> str | None:
 
 def not_whole(file: Path, error: Exception) -> CheckpointError:
     """Return the error for a training checkpoint that lacks what *error* says."""
+    if isinstance(error, CheckpointError):
+        return error
+    why = f"it lacks {error.args[0]!r}" if isinstance(error, KeyError) else first_line(error)
     return CheckpointError(
-        f"{file} is not a whole training checkpoint ({error!r}). Give the checkpoint_best.pt of a "
-        "run"
+        f"{file} is not a whole training checkpoint ({why}). Give the checkpoint_best.pt of a run"
     )

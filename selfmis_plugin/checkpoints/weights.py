@@ -10,7 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from selfmis_plugin.checkpoints.fitting import check_fit, fill, filled
 from selfmis_plugin.checkpoints.reading import CheckpointError, some
+from selfmis_plugin.checkpoints.tensors import part_of
 from selfmis_plugin.nn.encoder import build_encoder
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "check_names",
     "checked",
     "fill",
+    "filled",
+    "finite",
     "part_of",
 ]
 
@@ -67,58 +71,29 @@ def checked(path: Path, weights: Mapping[str, Any], config: Any, leads: int) -> 
     CheckpointError
         If they do not fit the shape *config*, or are not finite.
     """
-    check_names(str(path), weights, config, leads)
+    try:
+        plain = part_of(weights, "")
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}: copy or download it again") from error
+    check_names(str(path), plain, config, leads)
     state = {
-        name: value.detach().to(torch.float32, copy=True)
-        if value.is_floating_point()
-        else value.detach().clone()
-        for name, value in weights.items()
+        name: (value.clone() if value is weights[name] else value).detach()
+        for name, value in plain.items()
     }
-    broken = [name for name, value in state.items() if not torch.isfinite(value).all()]
-    if broken:
-        raise CheckpointError(
-            f"{path}: NaN or Inf in {some(broken)}: the training diverged; take an earlier "
-            "checkpoint"
-        )
+    finite(path, state)
     return state
 
 
 def check_names(source: str, weights: Mapping[str, Any], config: Any, leads: int) -> None:
     """Raise a CheckpointError, which names *source*, where the weights do not fit *config*."""
-    with torch.device("meta"):
-        network = build_encoder(config, leads)
-        wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    missing = [name for name in wanted if name not in weights]
-    extra = [name for name in weights if name not in wanted]
-    misshapen = [
-        f"{name} {tuple(getattr(weights[name], 'shape', ()))} instead of {tuple(shape)}"
-        for name, shape in wanted.items()
-        if name in weights and getattr(weights[name], "shape", None) != shape
-    ]
-    complaints = [
-        f"{what} {some(names)}"
-        for what, names in (("missing", missing), ("unknown", extra), ("misshapen", misshapen))
-        if names
-    ]
-    if complaints:
+    check_fit(source, lambda: build_encoder(config, leads), weights, config)
+
+
+def finite(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Raise a CheckpointError where a weight is NaN or infinite."""
+    broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
+    if broken:
         raise CheckpointError(
-            f"{source}: its weights do not make a {type(network).__name__} of {config}: "
-            + "; ".join(complaints)
+            f"{path}: NaN or Inf in {some(broken)}: the training diverged; take an earlier "
+            "checkpoint"
         )
-
-
-def part_of(weights: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the weights below *prefix*, by the rest of their names, floating ones as float32."""
-    return {
-        key[len(prefix) :]: value.float() if value.is_floating_point() else value
-        for key, value in weights.items()
-        if key.startswith(prefix)
-    }
-
-
-def fill(network: torch.nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """Load *weights*; raise a CheckpointError that names *path* where they do not fit."""
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path}: its weights do not fit its own config: {error}") from error

@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         return 2
     try:
         run_demo(demos[options.name], dest, options.seeds, options.scale, options.workers)
-    except (DemoError, CommandError) as error:
+    except (DemoError, CommandError, OSError) as error:
         print(f"selfmis demo: {error}", file=sys.stderr)
         return 1
     return 0

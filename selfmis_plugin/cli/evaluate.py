@@ -10,10 +10,13 @@ from typing import Any
 
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.contract import Classifies, Trained, lacks
+from selfmis_plugin.checkpoints.facts import facts_values, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import PreprocessingError
+from selfmis_plugin.data.provenance import headline, provenance_from
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.evaluation.calibrating import calibration_figures, calibration_text
 from selfmis_plugin.evaluation.evaluate import (
     coverage,
     difference_of,
@@ -100,8 +103,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
                 "predicts no label",
                 "--against and --predictions need a classifier's checkpoint",
             )
-        figures = evaluate(options.checkpoint, *place)
-        return figures, [_title(figures), *_retrieval_lines(figures)]
+        figures = {**evaluate(options.checkpoint, *place), **_facts(options.checkpoint)}
+        return figures, [*_title(figures), *_retrieval_lines(figures)]
     predictions = predict_split(options.checkpoint, *place, options.labels)
     if options.predictions:
         predictions.write(options.predictions)
@@ -113,8 +116,18 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         "records": len(predictions),
         **figures_of(predictions, options.draws),
         **coverage(trained, options.data, options.split),
+        **_facts(options.checkpoint),
+        "calibrated": calibration_figures(
+            options.checkpoint,
+            options.data,
+            options.split,
+            predictions,
+            options.batch_size,
+            options.labels,
+        ),
     }
-    lines = [_title(figures), *_figure_lines(figures, options), *_coverage_lines(figures)]
+    lines = [*_title(figures), *_figure_lines(figures, options), *_coverage_lines(figures)]
+    lines += calibration_text(figures["calibrated"])
     if options.against:
         other = predict_split(options.against, *place, options.against_labels)
         figures["against"] = str(options.against)
@@ -124,8 +137,15 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     return figures, lines
 
 
-def _title(figures: Mapping[str, Any]) -> str:
-    return f"{figures['checkpoint']} on {figures['records']} records of {figures['split']}"
+def _facts(checkpoint: Path) -> dict[str, Any]:
+    return {"trained_on": facts_values(read_facts(checkpoint).provenance)}
+
+
+def _title(figures: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{figures['checkpoint']} on {figures['records']} records of {figures['split']}",
+        headline(provenance_from(figures["trained_on"])),
+    ]
 
 
 def _retrieval_lines(figures: Mapping[str, Any]) -> list[str]:

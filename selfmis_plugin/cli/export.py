@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.evaluation.calibrating import calibration_text
 from selfmis_plugin.export.exporting import prepare_export
 from selfmis_plugin.export.model_card import model_card
 from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.predict.model_folder import SavedModel, refuse_existing, write_model
 from selfmis_plugin.utils.arguments import LABELS_HELP, labels
+from selfmis_plugin.utils.files import folder_beside
 
 FORMATS = ("safetensors", "onnx")
 
@@ -58,6 +60,14 @@ def main(argv: Sequence[str]) -> int:
         metavar="SHARE",
         help="what the thresholds keep (default: %(default)s)",
     )
+    parser.add_argument(
+        "--licence",
+        "--license",
+        metavar="ID",
+        default="unknown",
+        help="of the weights, as the hub names licences, such as cc-by-4.0; it depends on the "
+        "records that they were trained on (default: %(default)s)",
+    )
     options = parser.parse_args(argv)
     if options.int8 and options.format != "onnx":
         parser.error("--int8 needs --format onnx")
@@ -82,20 +92,21 @@ def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]
     refuse_existing(options.dest)
     if options.format != "onnx":
         model = _prepared(options)
-        write_model(model, options.dest, model_card(model))
+        write_model(model, options.dest, _card(model, options))
         return model, {}
     # Before the figures, which take longer: a package may be missing.
     from selfmis_plugin.export.onnx_files import make_onnx
 
     model = _prepared(options)
-    options.dest.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(
-        dir=options.dest.parent, prefix=f".{options.dest.name}.onnx-"
-    ) as folder:
-        made = make_onnx(model, Path(folder), options.data, options.int8)
+    with folder_beside(options.dest.absolute(), "onnx") as folder:
+        made = make_onnx(model, folder, options.data, options.int8)
         model = replace(model, provenance={**model.provenance, "onnx": made.facts})
-        write_model(model, options.dest, model_card(model), made.paths)
+        write_model(model, options.dest, _card(model, options), made.paths)
     return model, made.facts
+
+
+def _card(model: SavedModel, options: argparse.Namespace) -> str:
+    return model_card(model, options.dest.absolute().name, options.licence)
 
 
 def _prepared(options: argparse.Namespace) -> SavedModel:
@@ -113,6 +124,11 @@ def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
         )
     else:
         lines.append("no thresholds: give --data to choose them")
+    lines.append(headline(model.facts.provenance))
+    if "test" in model.provenance:
+        lines += calibration_text(model.provenance["test"]["calibrated"])
+    else:
+        lines.append("probabilities are not calibrated: give --data to calibrate them")
     for name, facts in onnx.items():
         line = (
             f"{name}: {facts['bytes'] / 1e6:.1f} MB, {facts['latency_ms_one_thread']:.1f} ms a "

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from selfmis_plugin import compat
 from selfmis_plugin._version import __version__
+from selfmis_plugin.utils.disk import FULL, WriteError
 from selfmis_plugin.utils.plugin_error import PluginError
 
 # A worker that the host spawns imports the program it was started from before anything else. This
@@ -55,6 +56,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         if not _output_is_closed():
             raise
+        return 1
+    except WriteError as error:
+        print(f"selfmis {command}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if not _output_is_full(error):
+            raise
+        print(f"selfmis {command}: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     return status
 
@@ -123,9 +132,25 @@ def _output_is_closed() -> bool:
     poll.register(output, 0)
     if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
         return False
+    _write_no_more(output)
+    return True
+
+
+def _output_is_full(error: OSError) -> bool:
+    """Whether it is the standard output that takes no more; then nothing more is written."""
+    if error.errno not in FULL or error.filename is not None:
+        return False
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _write_no_more(sys.stdout.fileno())
+        return True
+    return False
+
+
+def _write_no_more(output: int) -> None:
     # Python flushes once more at its end.
     os.dup2(os.open(os.devnull, os.O_WRONLY), output)
-    return True
 
 
 if __name__ == "__main__":

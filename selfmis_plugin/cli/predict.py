@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.facts import facts_values
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
+from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.predict.model import DISCLAIMER, PRECISIONS, Model, Prediction, load_model
 from selfmis_plugin.predict.opening import open_strip_file
 from selfmis_plugin.predict.strips import Strip
-from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions, plain_unit
+from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
+from selfmis_plugin.preparation.recordings.units import plain_unit
 from selfmis_plugin.utils.arguments import LABELS_HELP, labels, picture, positive, probability
 from selfmis_plugin.utils.files import whole_file, write_json
 
@@ -116,6 +119,9 @@ def _content(
         "note": DISCLAIMER,
         "model": str(options.model),
         "precision": options.precision,
+        "trained_on": facts_values(model.saved.facts.provenance),
+        "calibration": {label: line.to_dict() for label, line in model.saved.calibration.items()},
+        "not_learned": list(model.unlearned),
         "specificity": model.saved.specificity,
         "files": [prediction.to_dict() for prediction in predictions],
         "not_read": list(problems),
@@ -143,7 +149,7 @@ def _lines(model: Model, predictions: Sequence[Prediction], all_labels: bool) ->
         lines.append(
             "No thresholds: the model has none (selfmis export --data STORE chooses them)."
         )
-    return [*lines, DISCLAIMER]
+    return [*lines, *model.remarks(), DISCLAIMER]
 
 
 def _table(prediction: Prediction, all_labels: bool) -> list[str]:
@@ -169,7 +175,12 @@ def _draw(path: Path, model: Model, predictions: Sequence[Prediction]) -> None:
         several = len(predictions) > 1
         file = path.with_stem(f"{path.stem}-{number}") if several else path
         with whole_file(file) as temporary:
-            figure = draw_prediction(prediction, model.preprocessing.leads, model.saved.input_rate)
+            figure = draw_prediction(
+                prediction,
+                model.preprocessing.leads,
+                model.saved.input_rate,
+                headline(model.saved.facts.provenance, short=True),
+            )
             figure.savefig(temporary)
 
 

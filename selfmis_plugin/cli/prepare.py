@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -17,6 +18,7 @@ from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordi
 from selfmis_plugin.data.filter_names import NO_FILTER
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
+from selfmis_plugin.data.origin import OriginError, stated
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.preparation.databases import known_databases
 from selfmis_plugin.preparation.listing import DatabaseError
@@ -102,6 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             help="throw away what a run that was stopped has left in DIR.parts, instead of going "
             "on from there",
         )
+        arguments.add_origin(command)
         _add_overwrite(command)
         prepare_fraction.add_database_options(command)
         database.add_arguments(command)
@@ -127,7 +130,7 @@ def run(args: argparse.Namespace) -> int:
             made = _prepare(args)
     except BrokenPipeError:
         raise  # who reads the output has gone: selfmis as a whole deals with it
-    except (DatabaseError, PreparationError, StoreError, OSError) as error:
+    except (DatabaseError, OriginError, PreparationError, StoreError, OSError) as error:
         print(f"selfmis prepare: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -137,7 +140,7 @@ def run(args: argparse.Namespace) -> int:
     print(made)
     if isinstance(made, Share) or args.database == MERGE:
         return 0
-    return prepare_fraction.apply_to_prepared(args)
+    return prepare_fraction.say(args)
 
 
 def _prepare(args: argparse.Namespace) -> Summary | Share:
@@ -145,6 +148,7 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
         return merge(args.dest, overwrite=args.overwrite)
     workers = _cluster(args.scheduler) if args.scheduler else args.workers
     listing = DATABASES[args.database].list_records(args.root, args)
+    listing = replace(listing, origins=stated(listing.known_origins, args.origin))
     if args.part is None:
         return prepare_database(
             listing,
@@ -154,6 +158,7 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
             overwrite=args.overwrite,
             filter=args.filter,
             restart=args.restart,
+            fraction=prepare_fraction.asked(args),
         )
     if args.restart:
         raise PreparationError(

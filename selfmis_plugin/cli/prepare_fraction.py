@@ -6,7 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfmis_plugin.data.fraction_manifests import ALL_TRAINING, apply_fraction, write_fraction
+from selfmis_plugin.data.fraction_manifests import (
+    ALL_TRAINING,
+    LabelFraction,
+    choose_fraction,
+    write_fraction,
+)
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.utils import arguments
 
@@ -43,15 +48,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def apply_to_prepared(args: argparse.Namespace) -> int:
-    """Do what a database's command says about fractions, once its store is there.
+def asked(args: argparse.Namespace) -> LabelFraction | None:
+    """Return the fraction that a database's command asks for."""
+    if args.label_fraction is None:
+        return None
+    return LabelFraction(args.label_fraction, args.seed)
+
+
+def say(args: argparse.Namespace) -> int:
+    """Say which fraction a store lists that a database's command has made.
 
     Returns the exit status.
     """
     if args.label_fraction is None:
         return 0
     try:
-        print(apply_fraction(args.dest, args.label_fraction, args.seed))
+        print(choose_fraction(args.dest, args.label_fraction, args.seed))
     except (StoreError, OSError) as error:
         print(f"selfmis prepare: the store is made, but not the fraction: {error}", file=sys.stderr)
         return 1

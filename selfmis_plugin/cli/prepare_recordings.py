@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from selfmis_plugin.data.origin import OriginError
 from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
 from selfmis_plugin.data.store import StoreError
@@ -15,8 +16,9 @@ from selfmis_plugin.preparation.recordings.channels import (
     WEARABLE,
     parse_channels,
 )
-from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions, plain_unit
+from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
+from selfmis_plugin.preparation.recordings.units import plain_unit
 from selfmis_plugin.preparation.run import PreparationError
 from selfmis_plugin.utils import arguments
 
@@ -116,6 +118,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="recordings read at once (default: 1)",
     )
+    arguments.add_origin(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the store that is at DIR")
 
 
@@ -138,6 +141,7 @@ def run(args: argparse.Namespace) -> int:
                 args.test_subjects,
                 args.seed,
             ),
+            origin=args.origin,
         )
         summary = preparation.prepare_recordings(
             preparation.find_sources(args.root, args.group, args.table),
@@ -146,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
             args.workers,
             args.overwrite,
         )
-    except (DatabaseError, PreparationError, StoreError, OSError) as error:
+    except (DatabaseError, OriginError, PreparationError, StoreError, OSError) as error:
         print(f"selfmis prepare recordings: {error}", file=sys.stderr)
         return 1
     print(summary)

@@ -5,12 +5,17 @@ They know nothing of ECGs: :mod:`selfmis_plugin.data.filters` says what they are
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+import numba.core.config
 import numpy as np
 import numpy.typing as npt
+
+from selfmis_plugin.utils.private import cache_folder, private_folder
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -23,13 +28,25 @@ _LARGEST = np.uint64(2**64 - 1)
 def compiled(function: Function) -> Function:
     """Compile at the first call, keep the machine code on disk where there is a place for it.
 
-    numba writes beside the module, else to the user's cache folder, else to ``NUMBA_CACHE_DIR``;
-    where none of them can be written, every process compiles anew, which takes seconds.
+    The place is a folder that only its user can enter, in ``NUMBA_CACHE_DIR`` or in the user's
+    cache folder: what numba reads there it runs. Where there can be none, every process compiles
+    anew, which takes seconds.
     """
+    config: Any = numba.core.config
+    own = config.CACHE_DIR
     try:
+        config.CACHE_DIR = str(_folder(own))
         return cast(Function, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # "cannot cache function: no locator available"
+    # No home, or "cannot cache function: no locator available".
+    except (OSError, RuntimeError):
         return cast(Function, numba.njit(nogil=True)(function))
+    finally:
+        config.CACHE_DIR = own
+
+
+@functools.cache
+def _folder(named: str) -> Path:
+    return private_folder((Path(named) if named else cache_folder()) / "selfmis-numba")
 
 
 @compiled

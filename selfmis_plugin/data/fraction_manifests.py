@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +14,12 @@ import numpy.typing as npt
 from selfmis_plugin.data.fractions import label_fraction
 from selfmis_plugin.data.store import SPLITS, Store, StoreError, read_manifest, write_manifest
 from selfmis_plugin.data.store.format import ALL_TRAINING
-from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.files import folder_beside, whole_file, write_json
+from selfmis_plugin.utils.replacing import put_back, replace_folder
 
 #: What a folder of such manifests says about itself.
 FRACTION_FILE = "fraction.json"
+_OWN_FILES = frozenset({FRACTION_FILE, *(f"{split}.tsv" for split in SPLITS)})
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,35 @@ def choose_fraction(data: str | os.PathLike[str], fraction: float, seed: int) ->
     )
 
 
+@dataclass(frozen=True)
+class LabelFraction:
+    """Which of a store's training records to list.
+
+    Attributes
+    ----------
+    fraction, seed
+        See :func:`selfmis_plugin.data.fractions.label_fraction`.
+    """
+
+    fraction: float
+    seed: int = 0
+
+
+def lists_fraction(store: Path, wanted: LabelFraction | None) -> bool:
+    """Whether ``train.tsv`` of a store lists just this fraction; with None, whether it lists all.
+
+    Raises
+    ------
+    StoreError
+        If the store or its training manifest cannot be read.
+    """
+    train = store / "train.tsv"
+    if wanted is None or not train.is_file():
+        return not (store / f"{ALL_TRAINING}.tsv").exists()
+    chosen = choose_fraction(store, wanted.fraction, wanted.seed)
+    return list(chosen.record_ids) == read_manifest(train).record_ids
+
+
 def write_fraction(
     data: str | os.PathLike[str],
     dest: str | os.PathLike[str],
@@ -123,14 +153,17 @@ def write_fraction(
     fraction, seed
         See :func:`selfmis_plugin.data.fractions.label_fraction`.
     overwrite
-        Whether to replace such a folder at *dest*.
+        Whether to replace such a folder at *dest*. Files of the user's own in it are kept.
 
     Raises
     ------
     StoreError
         If *dest* is there already (or is something else), or *data* cannot be read.
+    WriteError
+        If the disk is full, or nothing may be written there.
     """
     target = Path(dest).absolute()
+    put_back(target)
     if os.path.lexists(target):
         if not overwrite:
             raise StoreError(f"{target}: is there already; give another folder or --overwrite")
@@ -140,10 +173,7 @@ def write_fraction(
                 "overwritten; give another folder or remove it yourself"
             )
     chosen = choose_fraction(data, fraction, seed)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-    try:
-        folder.chmod(target.parent.stat().st_mode & 0o777)
+    with folder_beside(target) as folder:
         _write(folder / "train.tsv", chosen.record_ids, chosen.store, target)
         for split in SPLITS[1:]:
             path = Path(data) / f"{split}.tsv"
@@ -161,11 +191,7 @@ def write_fraction(
             "of_patients": chosen.of_patients,
         }
         write_json(folder / FRACTION_FILE, description)
-        if os.path.lexists(target):
-            shutil.rmtree(target)
-        folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        replace_folder(folder, target, _OWN_FILES.__contains__)
     return chosen
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 STANDARD_LEADS: tuple[str, ...] = (
@@ -11,9 +13,50 @@ STANDARD_LEADS: tuple[str, ...] = (
 _BY_SPELLING = {lead.casefold(): lead for lead in STANDARD_LEADS}
 
 
+def _plain(name: str) -> str:
+    """Return a name in lower case, without accents, wide letters and spaces at its ends."""
+    # A Roman numeral has characters of its own, which become the letters I and V.
+    decomposed = unicodedata.normalize("NFKD", name.strip().casefold())
+    return "".join(sign for sign in decomposed if not unicodedata.combining(sign)).casefold()
+
+
+#: What recorders and their software write before the name of a lead.
+_WORDS = (
+    "ecg", "ekg", "lead", "ableitung", "afleiding", "avledning", "derivação", "derivación",
+    "derivazione", "dérivation", "odprowadzenie", "отведение", "リード", "誘導", "导联", "導聯",
+    "유도",
+)  # fmt: skip
+_PREFIX = re.compile(rf"((?:{'|'.join(map(_plain, _WORDS))})[\s_:.-]*)+")
+# DI, DII and DIII are the limb leads' names in Spanish and Portuguese, or D1, D2 and D3.
+_LEAD = re.compile(r"d?i{1,3}|d[1-3]|a[ _-]?v[ _-]?[rlf]|v[ _-]?[1-6]")
+_NUMBERED = {"d1": "i", "d2": "ii", "d3": "iii"}
+#: No lead's name, with the words before it, is longer.
+_LONGEST_NAME = 100
+
+
+def _bare(name: str) -> str:
+    """Return a name as :func:`_plain` does, without the words before it."""
+    plain = _plain(name)
+    return plain[found.end() :] if (found := _PREFIX.match(plain)) else plain
+
+
 def standard_lead(name: str) -> str | None:
-    """Return the standard spelling of a lead's name in any case, None if it is no such lead."""
-    return _BY_SPELLING.get(name.strip().casefold())
+    """Return the standard spelling of a lead's name, None if it is no such lead.
+
+    Everything that reads files asks here what a channel is. Known are names in any case, with words
+    such as "Lead I", "ECG lead II" or "Ableitung III", "DI" or "D1", and "V 1" or "aV_R".
+    """
+    if len(name) > _LONGEST_NAME:
+        return None
+    bare = _bare(name)
+    if not _LEAD.fullmatch(bare):
+        return None
+    return _BY_SPELLING[_NUMBERED.get(bare) or re.sub("^d|[ _-]", "", bare)]
+
+
+def lead_key(name: str) -> str:
+    """Return what all spellings of a name have in common, be it a standard lead's or not."""
+    return standard_lead(name) or _bare(name)
 
 
 def parse_leads(names: str | Iterable[str]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from selfmis_plugin.data.store.format import ALL_TRAINING
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _FILE = re.compile(r"\S+\.(hea|dat|mat)\b")
-_RESAMPLED = re.compile(r"resampled from ([\d.e+]+) Hz")
+_RESAMPLED = re.compile(r"resampled from (\d+(?:\.\d+)?(?:e\+?\d+)?) Hz")
 _ABSENT = re.compile(r"leads .* absent")
 
 
@@ -151,6 +151,7 @@ def overview_lines(overview: Overview, most_labels: int = 20) -> list[str]:
     lines = [
         f"{info.database}: {overview.total:,} records of {info.seconds:g} s at "
         f"{info.sample_rate:g} Hz, filter {info.filter}, prepared by version {info.created_with}",
+        f"origin: {'; '.join(map(str, info.origins)) or 'not recorded'}",
         *overview.notes,
         "",
         _row("split", *(f"{split:>9}" for split in splits)),
@@ -199,7 +200,8 @@ def _refused(store: Store) -> Counter[str]:
     path = store.path / REFUSED_FILE
     if not path.is_file():
         return reasons
-    with path.open(encoding="utf-8") as file:
+    # It tells people what happened; a sign that cannot be read does not keep the rest from them.
+    with path.open(encoding="utf-8", errors="replace") as file:
         next(file, None)
         for line in file:
             reason = line.rstrip("\n").partition("\t")[2]

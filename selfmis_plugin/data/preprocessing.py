@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from typing import Any
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy import signal as scipy_signal
+
+from selfmis_plugin.utils.fields import FieldError, Fields, shown
 
 #: Microvolts in one unit of a recording, by the unit's name in lower case.
 MICROVOLTS: Mapping[str, float] = {"uv": 1.0, "mv": 1e3, "v": 1e6}
@@ -24,6 +25,10 @@ MISSING_INT16 = -32768
 #: Sampling rates outside these are taken for a mistake in the header.
 LOWEST_RATE = 10.0
 HIGHEST_RATE = 100_000.0
+#: Longer inputs than a day are one, too.
+_LONGEST_SECONDS = 86_400.0
+
+_MOST_LEADS = 1000
 
 # Denominators up to this keep ten seconds within a tenth of a sample of the exact rate.
 _LARGEST_DENOMINATOR = 100_000
@@ -61,21 +66,15 @@ class Preprocessing:
     normalisation: str = "zscore"
 
     def __post_init__(self) -> None:
-        for name in ("sample_rate", "seconds"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise PreprocessingError(f"{name} must be a number, not {value!r}")
-            if not (math.isfinite(value) and value > 0):
-                raise PreprocessingError(f"{name} must be above zero, not {value!r}")
-        if isinstance(self.leads, str) or not isinstance(self.leads, Sequence):
-            raise PreprocessingError(f"leads must be a list of names, not {self.leads!r}")
-        object.__setattr__(self, "leads", tuple(self.leads))
-        if not self.leads or not all(isinstance(lead, str) and lead for lead in self.leads):
-            raise PreprocessingError(f"leads must be a list of names, not {self.leads!r}")
-        for name in ("filter", "units", "normalisation"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not value:
-                raise PreprocessingError(f"{name} must be a name, not {value!r}")
+        fields = Fields(vars(self))
+        try:
+            for name, most in (("sample_rate", HIGHEST_RATE), ("seconds", _LONGEST_SECONDS)):
+                fields.number(name, above=0, most=most)
+            object.__setattr__(self, "leads", fields.names("leads", _MOST_LEADS))
+            for name in ("filter", "units", "normalisation"):
+                fields.text(name)
+        except FieldError as error:
+            raise PreprocessingError(str(error)) from error
 
     @property
     def samples(self) -> int:
@@ -96,24 +95,19 @@ class Preprocessing:
             If a name is missing, unknown or a value is of the wrong kind.
         """
         if not isinstance(values, Mapping):
-            raise PreprocessingError(f"preprocessing must be a table of values, not {values!r}")
+            raise PreprocessingError(
+                f"preprocessing must be a table of values, not {shown(values)}"
+            )
         known = [field.name for field in fields(cls)]
         unknown = sorted(str(name) for name in values if name not in known)
         if unknown:
             raise PreprocessingError(
-                f"preprocessing has no {', '.join(unknown)}; known: {', '.join(known)}"
+                f"preprocessing has no {', '.join(unknown)[:200]}; known: {', '.join(known)}"
             )
         missing = [name for name in known[:4] if name not in values]
         if missing:
             raise PreprocessingError(f"preprocessing lacks {', '.join(missing)}")
-        # A configuration's list type need not be a list; a string would fall apart to letters.
-        leads = values["leads"]
-        if not isinstance(leads, str):
-            try:
-                leads = tuple(leads)
-            except TypeError:
-                raise PreprocessingError(f"leads must be a list of names, not {leads!r}") from None
-        return cls(**{**values, "leads": leads})
+        return cls(**values)
 
     def difference(self, other: Preprocessing) -> list[str]:
         """Return one line for every field in which *other* differs; empty if none does."""

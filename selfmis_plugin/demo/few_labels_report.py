@@ -18,7 +18,7 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes
 from selfmis_plugin.utils import markdown
-from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.files import whole_files, write_json
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -70,13 +70,13 @@ def write_report(
     }
     retrievals = {name: report[plan.retrieval_keys[name]] for name in plan.retrievals}
     text = _markdown(report, retrievals)
-    write_json(dest / "report.json", report)
-    with whole_file(dest / "report.md") as path:
-        path.write_text(text, encoding="utf-8")
-    with whole_file(dest / "report.png") as path:
-        _draw(report, retrievals, path)
+    files = [dest / f"report.{suffix}" for suffix in ("json", "md", "png")]
+    with whole_files(*files) as (figures, words, picture):
+        write_json(figures, report)
+        words.write_text(text, encoding="utf-8")
+        _draw(report, retrievals, picture)
     print(text)
-    print(f"{dest / 'report.json'}\n{dest / 'report.md'}\n{dest / 'report.png'}")
+    print("\n".join(map(str, files)))
     return report
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from selfmis_plugin.benchmark.studies import correlation, identification, reconstruction
 from selfmis_plugin.methods.demo_plan import Leads
 from selfmis_plugin.utils import markdown
-from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.files import whole_files, write_json
 
 __all__ = ["write_report"]
 
@@ -104,15 +104,13 @@ def write_report(
         },
         **{name: answers[0][name] for name in answers[0]},
     }
-    write_json(dest / "report.json", report)
     text = _markdown(plan, report, dest)
-    with whole_file(dest / "report.md") as path:
-        path.write_text(text, encoding="utf-8")
-    written = [dest / "report.json", dest / "report.md"]
-    for name in _PICTURES:
-        with whole_file(dest / name) as path:
+    written = [dest / name for name in ("report.json", "report.md", *_PICTURES)]
+    with whole_files(*written) as (figures, words, *pictures):
+        write_json(figures, report)
+        words.write_text(text, encoding="utf-8")
+        for name, path in zip(_PICTURES, pictures, strict=True):
             shutil.copyfile(dest / "seed1" / name, path)
-        written.append(dest / name)
     print(text)
     print("\n".join(map(str, written)))
     return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsRecords, require
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.evaluation.evaluate import fitting_split, rows_of
-from selfmis_plugin.utils.files import whole_file
+from selfmis_plugin.utils.files import whole_file, whole_files
 
 __all__ = ["SINGLE", "TOWERS", "Embeddings", "embed_split"]
 
@@ -62,10 +63,13 @@ class Embeddings:
         elif target.suffix == ".npy":
             rows = zip(self.record_ids, self.patient_ids, strict=True)
             lines = ["record_id\tpatient_id", *(f"{one}\t{other}" for one, other in rows)]
-            with whole_file(target.with_suffix(".records.tsv")) as temporary:
-                temporary.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-            with whole_file(target) as temporary:
+            names = target.with_suffix(".records.tsv")
+            with whole_files(names, target) as (temporary_names, temporary):
+                temporary_names.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
                 np.save(temporary, self.values)
+                if not (names.is_file() and filecmp.cmp(names, temporary_names, shallow=False)):
+                    # Rather none for a moment than embeddings beside the names of others.
+                    target.unlink(missing_ok=True)
         else:
             raise ValueError(f"{target}: give a name that ends in .parquet or .npy")
 

@@ -10,6 +10,7 @@ from typing import Any
 from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.evaluation.calibrating import fitted_to, measured
 from selfmis_plugin.evaluation.evaluate import predict_split
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY, judge
@@ -61,6 +62,7 @@ def prepare_export(
         raise CheckpointError(f"{checkpoint} is a folder: give a run's checkpoint_best.pt")
     model = read_model(checkpoint, labels)
     portable_classifier(model)
+    unlearned = model.facts.unlearned
     provenance: dict[str, Any] = {
         "plugin_version": __version__,
         "checkpoint": checkpoint.name,
@@ -71,17 +73,33 @@ def prepare_export(
     valid, test = open_split(data, VALID), open_split(data, TEST)
     chosen_on = predict_split(checkpoint, data, VALID, labels=labels)
     points = choose_operating_points(chosen_on, specificity)
+    points = {label: point for label, point in points.items() if label not in unlearned}
+    fitted = fitted_to(chosen_on, unlearned)
     predictions = predict_split(checkpoint, data, TEST, labels=labels)
     provenance["valid"] = {**_about(data, valid), "records": len(chosen_on)}
-    provenance["test"] = {**_about(data, test), **_figures(predictions, points, draws)}
+    provenance["test"] = {
+        **_about(data, test),
+        **_figures(predictions, points, draws),
+        "calibrated": measured(fitted, predictions),
+    }
     rate = float(test.store.info.sample_rate)
     return replace(
-        model, input_rate=rate, specificity=specificity, points=points, provenance=provenance
+        model,
+        input_rate=rate,
+        specificity=specificity,
+        points=points,
+        provenance=provenance,
+        calibration=fitted.labels,
     )
 
 
 def _about(data: Path, part: Split) -> dict[str, Any]:
-    return {"data": data.resolve().name, "database": part.store.info.database}
+    info = part.store.info
+    return {
+        "data": data.resolve().name,
+        "database": info.database,
+        "origins": [origin.to_dict() for origin in info.origins],
+    }
 
 
 def _figures(

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.provenance import headline, provenance_lines
+from selfmis_plugin.evaluation.calibrating import calibration_text
+from selfmis_plugin.export.front_matter import front_matter
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.predict.model_folder import SavedModel
+from selfmis_plugin.predict.operating_points import threshold_of
+from selfmis_plugin.utils.markdown import code, text
 
 
-def model_card(model: SavedModel) -> str:
-    """Return the model card, Markdown with the Hugging Face hub's front matter."""
+def model_card(model: SavedModel, name: str = "model", licence: str = "unknown") -> str:
+    """Return the model card, Markdown with the Hugging Face hub's front matter.
+
+    Parameters
+    ----------
+    model
+        What it is about.
+    name
+        What the model is called there.
+    licence
+        Of the weights, by the hub's names; ``"unknown"`` where nobody has stated it.
+    """
     classifier, preprocessing = model.classifier, model.classifier.preprocessing
+    leads = ", ".join(map(text, preprocessing.leads))
     lead = "lead" if len(preprocessing.leads) == 1 else "leads"
     test = model.provenance.get("test")
     parts = [
-        "---\nlibrary_name: selfmis-plugin\ntags:\n- ecg\n- selfmis\n- myocardial-infarction\n---",
-        f"# {len(classifier.labels)} ECG statements from {lead} {', '.join(preprocessing.leads)}",
-        f"**{DISCLAIMER}** An ECG classifier (Net1D encoder and a linear head) trained with the "
-        f"SelfMIS plugin, version {model.provenance['plugin_version']}.",
+        front_matter(model, name, licence),
+        f"# {len(classifier.labels)} ECG statements from {lead} {leads}",
+        f"**{DISCLAIMER} {text(headline(model.facts.provenance))}** An ECG classifier (an encoder "
+        "and a linear head) trained with the SelfMIS plugin, version "
+        f"{model.provenance['plugin_version']}.",
         "## Use\n\n```python\nfrom selfmis_plugin import load_model\n\n"
         'model = load_model("this/folder")\n'
         'print(model.predict(millivolts, rate=512, unit="mV", '
         f"lead={_lead_argument(preprocessing.leads)}).results)\n```\n\n"
         "or `selfmis predict --model this/folder FILE...`.",
         "## Input\n\n"
-        f"- {lead.capitalize()} {', '.join(preprocessing.leads)}, windows of "
+        f"- {lead.capitalize()} {leads}, windows of "
         f"{preprocessing.seconds:g} s, microvolts at {model.input_rate:g} Hz; the encoder reads "
         f"{preprocessing.sample_rate:g} Hz.\n"
-        f"- Filter before the network: {preprocessing.filter}. The network's own first step is the "
-        "z-score over all leads and samples of a window.",
+        f"- Filter before the network: {text(preprocessing.filter)}. The network's own first "
+        "step is the z-score over all leads and samples of a window.",
         "## Data and protocol\n\n"
-        f"- Weights: `{model.provenance['checkpoint']}`, SHA-256 "
-        f"`{model.provenance['checkpoint_sha256']}`.\n" + _data(model, test),
+        + "".join(
+            f"- Trained: {text(step)}.\n" for step in provenance_lines(model.facts.provenance)
+        )
+        + _not_learned(model)
+        + f"- Licence of the weights: {text(licence)}"
+        + (", since nobody has stated it.\n" if licence == "unknown" else ".\n")
+        + f"- Weights: {code(model.provenance['checkpoint'])}, SHA-256 "
+        f"{code(model.provenance['checkpoint_sha256'])}.\n" + _data(model, test),
         "## Figures\n\n"
         + (
             _figures(model, test)
@@ -44,17 +68,36 @@ def model_card(model: SavedModel) -> str:
         "## Limits\n\n"
         "- The figures hold for the population, the recorders and the labels of the data named "
         "above; nobody has looked at others.\n"
-        "- A probability is the network's output and not the chance that somebody has an "
-        "infarction.\n"
-        "- A threshold was chosen for one window a record; the mean over several windows has a "
+        + _calibrated(model)
+        + "- A threshold was chosen for one window a record; the mean over several windows has a "
         "specificity of its own.\n"
         f"- {DISCLAIMER}",
     ]
     return "\n\n".join(parts) + "\n"
 
 
+def _not_learned(model: SavedModel) -> str:
+    names = ", ".join(map(text, model.facts.unlearned))
+    return names and f"- No positive among the training records, so no probability: {names}.\n"
+
+
+def _calibrated(model: SavedModel) -> str:
+    test = model.provenance.get("test")
+    if not model.calibration or test is None:
+        return (
+            "- Probabilities are not calibrated: a probability is the network's output and not "
+            "the chance that somebody has an infarction.\n"
+        )
+    said = (text(line) for line in calibration_text(test["calibrated"]))
+    lines = [f"- {line[0].upper()}{line[1:]}.\n" for line in said]
+    return "".join(lines) + (
+        "- Probabilities come true where infarctions are as common as in the data named above, "
+        "and not elsewhere.\n"
+    )
+
+
 def _lead_argument(leads: tuple[str, ...]) -> str:
-    return f'"{leads[0]}"' if len(leads) == 1 else repr(leads)
+    return json.dumps(leads[0], ensure_ascii=False) if len(leads) == 1 else repr(leads)
 
 
 def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
@@ -62,8 +105,9 @@ def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
         return "- No data were given at export: no thresholds and no figures."
     valid = model.provenance["valid"]
     return (
-        f"- Thresholds: {valid['records']:,} records of the validation split of {valid['data']} "
-        f"({valid['database']}), at a specificity of {model.specificity:g} or more.\n"
+        f"- Thresholds: {valid['records']:,} records of the validation split of "
+        f"{text(valid['data'])} ({text(valid['database'])}), at a specificity of "
+        f"{model.specificity:g} or more.\n"
         f"- Figures: {test['records']:,} records of {test['patients']:,} patients in the test "
         f"split of the same data. Intervals: 95 %, {test['draws']:,} bootstrap draws by patient."
     )
@@ -81,10 +125,9 @@ def _figures(model: SavedModel, test: Mapping[str, Any]) -> str:
     names += [label for label in test["labels"] if label not in names]
     for name in names:
         label = test["labels"][name]
-        point = model.points.get(name)
-        threshold = None if point is None else point.probability
+        threshold = threshold_of(name, model.points, model.calibration)
         rows.append(
-            f"| {name} | {label['positives']} | {_interval(label['auc'])} | "
+            f"| {text(name)} | {label['positives']} | {_interval(label['auc'])} | "
             f"{_number(threshold)} | {_number(label['sensitivity'])} | "
             f"{_number(label['specificity'])} |"
         )
@@ -100,9 +143,9 @@ def _onnx(files: Mapping[str, Any]) -> str:
     ]
     for name, facts in files.items():
         difference = facts.get("largest_logit_difference")
-        said = "-" if difference is None else f"{difference:.1e} ({facts['compared_on']})"
+        said = "-" if difference is None else f"{difference:.1e} ({text(facts['compared_on'])})"
         rows.append(
-            f"| {name} | {facts['bytes'] / 1e6:.1f} | {facts['latency_ms_one_thread']:.1f} | "
+            f"| {text(name)} | {facts['bytes'] / 1e6:.1f} | {facts['latency_ms_one_thread']:.1f} | "
             f"{said} | {_number(facts.get('macro_auc'))} |"
         )
     return "\n".join(rows)

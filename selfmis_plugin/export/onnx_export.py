@@ -22,6 +22,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.export.onnx_runtime import DESCRIPTION, INPUT, OUTPUT, OnnxClassifier
 from selfmis_plugin.nn.encoder import plain_encoder
 from selfmis_plugin.predict.model_folder import SavedModel, portable_classifier
@@ -131,6 +132,11 @@ def _describe(model: SavedModel, path: Path) -> None:
             "samples": samples,
             "units": preprocessing.units,
             "filter": preprocessing.filter,
+            "unlearned": list(model.facts.unlearned),
+            "calibration": {
+                label: [line.slope, line.intercept] for label, line in model.calibration.items()
+            },
+            "trained_on": headline(model.facts.provenance),
             "thresholds": {label: point.logit for label, point in model.points.items()},
         }
     )

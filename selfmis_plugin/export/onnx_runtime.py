@@ -43,6 +43,12 @@ class OnnxClassifier:
         Name of the filter that :meth:`logits` applies before the network.
     thresholds
         Logit of the operating point by label; labels without one are missing.
+    calibration
+        Slope and intercept of the log odds over the logit by label; labels without are missing.
+    unlearned
+        Labels of which nothing was learnt: they have no probability.
+    trained_on
+        On which records the network was trained, one sentence.
 
     Raises
     ------
@@ -67,6 +73,10 @@ class OnnxClassifier:
         self.samples: int = described["samples"]
         self.filter: str = described["filter"]
         self.thresholds: dict[str, float] = described["thresholds"]
+        # Files of version 0.1 have none of them.
+        self.calibration: dict[str, tuple[float, float]] = described.get("calibration", {})
+        self.unlearned: tuple[str, ...] = tuple(described.get("unlearned", ()))
+        self.trained_on: str = described.get("trained_on", "")
 
     def logits(self, microvolts: npt.ArrayLike, filtered: bool = False) -> npt.NDArray[np.float32]:
         """Return logits of windows.
@@ -105,5 +115,12 @@ class OnnxClassifier:
         return np.asarray(logits, dtype=np.float32)
 
     def probabilities(self, microvolts: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return probabilities, (batch, labels); see :meth:`logits`."""
-        return 1 / (1 + np.exp(-self.logits(microvolts).astype(np.float64)))
+        """Return calibrated probabilities, (batch, labels); see :meth:`logits`.
+
+        A label of which nothing was learnt has NaN.
+        """
+        lines = [self.calibration.get(label, (1.0, 0.0)) for label in self.labels]
+        slopes, intercepts = np.array(lines, dtype=np.float64).reshape(-1, 2).T
+        found = 1 / (1 + np.exp(-(slopes * self.logits(microvolts) + intercepts)))
+        found[:, [label in self.unlearned for label in self.labels]] = np.nan
+        return np.asarray(found)

@@ -116,7 +116,14 @@ class Predictions:
             )
         except FileNotFoundError:
             raise PredictionsError(f"{file}: no such file") from None
-        except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        except (
+            OSError,
+            LookupError,
+            RecursionError,
+            TypeError,
+            ValueError,
+            pa.ArrowException,
+        ) as error:
             raise PredictionsError(
                 f"{file}: not a table of predictions ({error}); write one with "
                 "`selfmis evaluate --predictions`"

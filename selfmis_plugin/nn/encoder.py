@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from selfmis_plugin.nn.inputs import Preparation
 from selfmis_plugin.utils import plugins
+from selfmis_plugin.utils.fields import Fields, shown
 
 __all__ = [
     "Encoder",
@@ -152,16 +153,16 @@ def shape_from(values: Mapping[str, Any]) -> Any:
     Raises
     ------
     ValueError
-        If no package that is installed knows such a shape.
-    KeyError, TypeError
+        If no package that is installed knows such a shape, or an entry is not of its kind.
+    TypeError
         If *values* are not a shape's.
     """
-    name = values[_KIND]
+    name = Fields(values, "encoder").text(_KIND)
     if name not in _SHAPES:
         plugins.modules("network", "shape")
     if name not in _SHAPES:
         raise ValueError(
-            f"its encoder is a {name!r}, which no package here brings (there is "
+            f"its encoder is a {shown(name)}, which no package here brings (there is "
             f"{', '.join(sorted(_SHAPES))}): install the package that it was trained with"
         )
     # JSON has lists where shapes, which are compared and hashed, have tuples.

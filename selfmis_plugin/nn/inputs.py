@@ -6,6 +6,7 @@ Both run on the encoder's device in float32, whatever precision the host trains 
 from __future__ import annotations
 
 import functools
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -24,6 +25,9 @@ while, few enough that the zeros outside the filter's band stay cheap."""
 
 _RATE_RESOLUTION = 1000
 """Sample rates are taken to a thousandth of a hertz."""
+
+_LARGEST_DENOMINATOR = 1000
+"""Of the ratio of two rates: the decimation's matrix grows with its square."""
 
 
 def zscore(signal: Tensor, eps: float = 1e-6) -> Tensor:
@@ -80,7 +84,8 @@ class Preparation(nn.Module):
     Raises
     ------
     ValueError
-        If a rate is not positive, or ``sample_rate`` is above ``store_rate``.
+        If a rate is not positive, ``sample_rate`` is above ``store_rate``, or their ratio is not
+        simple enough.
 
     Examples
     --------
@@ -158,7 +163,7 @@ class Preparation(nn.Module):
 
 
 def _ratio(store_rate: float, sample_rate: float) -> Fraction:
-    if not (store_rate > 0 and sample_rate > 0):
+    if not (0 < store_rate < math.inf and 0 < sample_rate < math.inf):
         raise ValueError(
             f"sample rates must be positive: store_rate={store_rate}, sample_rate={sample_rate}"
         )
@@ -170,7 +175,14 @@ def _ratio(store_rate: float, sample_rate: float) -> Fraction:
             f"sample_rate={sample_rate} Hz is above the {store_rate} Hz of the stored signals: "
             f"choose at most {store_rate}, or prepare a store at a higher rate"
         )
-    return wanted / stored
+    ratio = wanted / stored
+    if ratio.denominator > _LARGEST_DENOMINATOR:
+        raise ValueError(
+            f"sample_rate={sample_rate} Hz is {ratio} of the {store_rate} Hz of the stored "
+            f"signals, a ratio of larger numbers than {_LARGEST_DENOMINATOR}: choose a rate near "
+            "it that has a simpler one"
+        )
+    return ratio
 
 
 class _Block:
@@ -184,8 +196,15 @@ class _Block:
         reach = -(-10 * max(up, down) // up)
         margin = -(-reach // down)
         samples = (2 * margin + repeats) * down
-        whole = resample_poly(np.eye(samples), up, down, axis=0)
-        rows = whole[margin * up : margin * up + self.outputs]
+        impulses = np.zeros((samples, down))
+        np.fill_diagonal(impulses[margin * down :], 1)
+        # A sample *down* later has the same response *up* outputs later.
+        shifts = 2 * margin + repeats
+        responses = np.pad(
+            resample_poly(impulses, up, down, axis=0), [(shifts * up, shifts * up), (0, 0)]
+        )
+        starts = [(shifts + 2 * margin - shift) * up for shift in range(shifts)]
+        rows = np.concatenate([responses[at : at + self.outputs] for at in starts], axis=1)
         used = np.flatnonzero(np.any(rows != 0, axis=0))
         self.left = int(margin * down - used[0])
         self.width = int(used[-1] - used[0] + 1)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import MICROVOLTS
+from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
+from selfmis_plugin.metrics.recalibration import Recalibration, calibrated_probabilities
 from selfmis_plugin.nn.encoder import Encoder
 from selfmis_plugin.predict.model_folder import SavedModel, read_model
-from selfmis_plugin.predict.operating_points import OperatingPoint
+from selfmis_plugin.predict.operating_points import OperatingPoint, threshold_of
 from selfmis_plugin.predict.strips import ArrayRecording, Strip, cut_strip
-from selfmis_plugin.preparation.recordings.long_recording import LongRecording, plain_unit
+from selfmis_plugin.preparation.recordings.long_recording import LongRecording
+from selfmis_plugin.preparation.recordings.units import plain_unit
 
 __all__ = ["DISCLAIMER", "PRECISIONS", "LabelResult", "Model", "Prediction", "load_model"]
 
@@ -80,12 +84,15 @@ class Prediction:
         float32, (windows, labels); NaN where a window was refused.
     points
         Operating points by label.
+    calibration
+        How logits become probabilities, by label; where one is missing it is the sigmoid's.
     """
 
     strip: Strip
     labels: tuple[str, ...]
     logits: npt.NDArray[np.float32]
-    points: dict[str, OperatingPoint]
+    points: Mapping[str, OperatingPoint]
+    calibration: Mapping[str, Recalibration] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         scored, results = self.scored, self.results
@@ -104,7 +111,11 @@ class Prediction:
     @property
     def probabilities(self) -> npt.NDArray[np.float64]:
         """float64, (windows, labels); NaN where a window was refused."""
-        return 1 / (1 + np.exp(-self.logits.astype(np.float64)))
+        columns = [
+            calibrated_probabilities(label, values, self.calibration)
+            for label, values in zip(self.labels, self.logits.T, strict=True)
+        ]
+        return np.stack(columns, axis=1)
 
     @property
     def results(self) -> dict[str, LabelResult]:
@@ -117,7 +128,7 @@ class Prediction:
                 float(values.mean()),
                 float(values.min()),
                 float(values.max()),
-                self.points[label].probability if label in self.points else None,
+                threshold_of(label, self.points, self.calibration),
             )
             for label, values in zip(self.labels, scored.T, strict=True)
         }
@@ -155,6 +166,9 @@ def _set_precision(network: torch.nn.Module, path: Path, precision: str) -> None
 class Model:
     """A classifier, ready to be asked.
 
+    A label without a positive among the training records is none of its ``labels``, but of its
+    ``unlearned`` ones: nothing can be said of it.
+
     Parameters
     ----------
     saved
@@ -177,9 +191,33 @@ class Model:
         self.network = saved.classifier.network(saved.input_rate).to(self._device).eval()
         _set_precision(self.network, saved.classifier.path, precision)
         known = saved.classifier.labels
-        first = [label for label in INFARCTION_TYPES if label in known]
-        self.labels = (*first, *(label for label in known if label not in first))
+        #: Labels of which nothing was learnt: they have no probability.
+        self.unlearned = tuple(label for label in known if label in saved.facts.unlearned)
+        learned = [label for label in known if label not in self.unlearned]
+        first = [label for label in INFARCTION_TYPES if label in learned]
+        self.labels = (*first, *(label for label in learned if label not in first))
         self._columns = [known.index(label) for label in self.labels]
+
+    def remarks(self) -> list[str]:
+        """Return what to know of its probabilities: what it was trained on, and whether they are
+        calibrated."""
+        lines = [headline(self.saved.facts.provenance)]
+        missing = [label for label in self.labels if label not in self.saved.calibration]
+        if not self.saved.calibration:
+            lines.append(
+                "Probabilities are not calibrated: read them as scores (selfmis export --data "
+                "STORE calibrates them)."
+            )
+        elif missing:
+            lines.append(
+                f"Not calibrated, for want of positives in validation: {', '.join(missing)}."
+            )
+        if self.unlearned:
+            lines.append(
+                "No probability, for want of a positive among the training records: "
+                f"{', '.join(self.unlearned)}."
+            )
+        return lines
 
     def predict(
         self,
@@ -255,7 +293,9 @@ class Model:
             for row, window in zip(rows, strip.windows, strict=True):
                 if not window.problem:
                     row[:] = next(logits)
-            predictions.append(Prediction(strip, self.labels, rows, dict(self.saved.points)))
+            predictions.append(
+                Prediction(strip, self.labels, rows, self.saved.points, self.saved.calibration)
+            )
         return predictions
 
     @torch.inference_mode()
@@ -265,12 +305,23 @@ class Model:
         """Return the logits, (windows, labels), of prepared windows (leads, samples).
 
         The columns are in the classifier's own order, that of ``saved.classifier.labels``.
+
+        Raises
+        ------
+        CheckpointError
+            If they are not finite.
         """
-        outputs = [np.empty((0, len(self.labels)), dtype=np.float32)]
+        outputs = [np.empty((0, len(self.saved.classifier.labels)), dtype=np.float32)]
         for first in range(0, len(signals), batch_size):
             batch = torch.from_numpy(np.stack(signals[first : first + batch_size]))
             outputs.append(self.network(batch.to(self._device)).float().cpu().numpy())
-        return np.concatenate(outputs)
+        logits = np.concatenate(outputs)
+        if not np.isfinite(logits).all():
+            raise CheckpointError(
+                f"{self.saved.classifier.path}: gives NaN or Inf of a recording that has "
+                "neither: its weights are damaged, or too large to compute with; copy it again"
+            )
+        return logits
 
 
 def load_model(

@@ -8,25 +8,29 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints import CheckpointError, part_of
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.checkpoints.contract import Classifies, require
+from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_of, facts_state, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
-from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
+from selfmis_plugin.checkpoints.reading import first_line
+from selfmis_plugin.data.filter_names import FILTER_NAMES
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, Preprocessing
+from selfmis_plugin.metrics.recalibration import Recalibration
 from selfmis_plugin.nn.encoder import describe_shape, is_portable, shape_from
+from selfmis_plugin.nn.inputs import Preparation
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.predict.operating_points import OperatingPoint
-from selfmis_plugin.utils.files import write_json
+from selfmis_plugin.utils.fields import FieldError, Fields, number, shown, whole
+from selfmis_plugin.utils.files import whole_folder, write_json
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -34,6 +38,10 @@ CARD = "README.md"
 
 _FORMAT = "selfmis_classifier"
 _VERSION = 1
+#: Outputs of a head, of which labels are made.
+_MOST_OUTPUTS = 2**31
+#: Of a lead of a window.
+_MOST_SAMPLES = 1_000_000
 #: Samples a second that stores have, and filters are applied at.
 _STORE_RATE = 500.0
 
@@ -54,6 +62,15 @@ class SavedModel:
         Operating point by label; empty where none were chosen.
     provenance
         Where it comes from, and how good it was there; JSON-ready.
+    facts
+        On what it was trained.
+    calibration
+        How logits become probabilities that come true, by label; labels without are missing.
+
+    Raises
+    ------
+    CheckpointError
+        If signals cannot be brought to what the classifier reads.
     """
 
     classifier: Classifies
@@ -61,6 +78,29 @@ class SavedModel:
     specificity: float | None = None
     points: Mapping[str, OperatingPoint] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    facts: TrainingFacts = field(default_factory=TrainingFacts)
+    calibration: Mapping[str, Recalibration] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        path, preprocessing = self.classifier.path, self.classifier.preprocessing
+        if preprocessing.filter not in FILTER_NAMES:
+            raise CheckpointError(
+                f"{path}: preprocessing.filter is {shown(preprocessing.filter)}, and this plugin "
+                f"({__version__}) knows {', '.join(FILTER_NAMES)}: use the version that wrote it"
+            )
+        try:
+            number("input_rate", self.input_rate, least=LOWEST_RATE, most=HIGHEST_RATE)
+            Preparation(self.input_rate, preprocessing.sample_rate)
+        except ValueError as error:
+            raise CheckpointError(
+                f"{path}: no signals of input_rate={shown(self.input_rate)} Hz can be read "
+                f"({error}): export it again"
+            ) from error
+        if self.input_rate * preprocessing.seconds > _MOST_SAMPLES:
+            raise CheckpointError(
+                f"{path}: {preprocessing.seconds:g} s at {self.input_rate:g} Hz are no input of an "
+                f"encoder, which is of {_MOST_SAMPLES:,} samples at most: export it again"
+            )
 
 
 def read_model(path: str | Path, labels: Sequence[str] | None = None) -> SavedModel:
@@ -92,7 +132,7 @@ def read_model(path: str | Path, labels: Sequence[str] | None = None) -> SavedMo
         "give a classifier's checkpoint, such as a linear probe's on it",
     )
     rate = max(_STORE_RATE, classifier.preprocessing.sample_rate)
-    return SavedModel(classifier, rate)
+    return SavedModel(classifier, rate, facts=read_facts(path))
 
 
 def write_model(
@@ -115,14 +155,14 @@ def write_model(
     ------
     FileExistsError
         If *dest* is there.
+    WriteError
+        If the disk is full, or nothing may be written there.
     CheckpointError
         If the classifier cannot be kept in a folder.
     """
     refuse_existing(dest)
     classifier = portable_classifier(model)
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=dest.parent, prefix=f".{dest.name}."))
-    try:
+    with whole_folder(dest) as folder:
         weights = {
             name: value.detach().clone().contiguous() for name, value in classifier.weights.items()
         }
@@ -134,9 +174,6 @@ def write_model(
         for file in folder.iterdir():
             file.chmod(0o644)
         folder.chmod(0o755)
-        folder.rename(dest)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def refuse_existing(dest: Path) -> None:
@@ -189,6 +226,8 @@ def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any
             "specificity": model.specificity,
             "labels": {label: point.to_dict() for label, point in model.points.items()},
         },
+        "calibration": {label: line.to_dict() for label, line in model.calibration.items()},
+        "training": facts_state(model.facts),
         "provenance": dict(model.provenance),
     }
 
@@ -196,27 +235,10 @@ def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any
 def _read_folder(folder: Path) -> SavedModel:
     file = folder / CONFIG
     try:
-        values: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-        if values["format"] != _FORMAT or values["version"] != _VERSION:
-            raise ValueError(f"its format is {values['format']!r} {values['version']!r}")
-        points = values["operating_points"]
-        preprocessing = Preprocessing.from_dict(values["preprocessing"])
-        model = SavedModel(
-            LoadedClassifier(
-                folder,
-                # Without a kind it is the one that version 0.1 knew.
-                shape_from({"kind": "net1d", **values["encoder"]}),
-                tuple(str(label) for label in values["labels"]),
-                preprocessing,
-                bool(values["standardize_embeddings"]),
-                _read_weights(folder / WEIGHTS),
-                _classes(values.get("classes"), len(values["labels"])),
-            ),
-            float(values["input_rate"]),
-            None if points["specificity"] is None else float(points["specificity"]),
-            {str(k): OperatingPoint.from_dict(point) for k, point in points["labels"].items()},
-            dict(values["provenance"]),
-        )
+        values = Fields(json.loads(file.read_text(encoding="utf-8")))
+        if (values["format"], values["version"]) != (_FORMAT, _VERSION):
+            raise FieldError(f"its format is {shown(values['format'])} {shown(values['version'])}")
+        return _model(folder, values)
     except OSError as error:
         raise CheckpointError(
             f"{folder}: {error.strerror or error} ({CONFIG}): give a folder that `selfmis export` "
@@ -224,29 +246,80 @@ def _read_folder(folder: Path) -> SavedModel:
         ) from error
     except CheckpointError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, PreprocessingError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(
-            f"{file}: does not describe a classifier ({error!r}): export it again"
+            f"{file}: does not describe a classifier ({first_line(error)}): export it again"
         ) from error
-    return model
 
 
-def _classes(values: Any, labels: int) -> tuple[tuple[int, ...], ...] | None:
-    if values is None:
+def _model(folder: Path, values: Fields) -> SavedModel:
+    preprocessing = Preprocessing.from_dict(values["preprocessing"])
+    labels = values.names("labels")
+    # What does not depend on the weights comes first: they are the longest to read.
+    rate = values.number("input_rate", least=LOWEST_RATE, most=HIGHEST_RATE)
+    # Without a kind it is the one that version 0.1 knew.
+    shape = shape_from({"kind": "net1d", **values.part("encoder")})
+    leads = len(preprocessing.leads)
+    if getattr(shape, "in_leads", leads) != leads:
+        raise FieldError(f"encoder.in_leads is {shape.in_leads}, and preprocessing names {leads}")
+    specificity, points = _points(values.part("operating_points"), labels)
+    classifier = LoadedClassifier(
+        folder,
+        shape,
+        labels,
+        preprocessing,
+        values.flag("standardize_embeddings"),
+        _read_weights(folder / WEIGHTS),
+        _classes(values, len(labels)),
+    )
+    # Version 0.1 wrote neither.
+    training = values.part("training") if "training" in values else {}
+    calibration = values.part("calibration") if "calibration" in values else Fields({})
+    return SavedModel(
+        classifier,
+        rate,
+        specificity,
+        points,
+        dict(values.part("provenance")),
+        facts_of(training, folder / CONFIG, folder.name),
+        {name: Recalibration.from_dict(calibration.part(name)) for name in calibration},
+    )
+
+
+def _points(
+    values: Fields, labels: Sequence[str]
+) -> tuple[float | None, dict[str, OperatingPoint]]:
+    """The specificity that the operating points keep, and those by label."""
+    described = values.part("labels")
+    if unknown := [name for name in described if name not in labels]:
+        raise FieldError(f"{described.named(unknown[0])} is none of the labels")
+    points = {name: OperatingPoint.from_dict(described.part(name)) for name in described}
+    return values.optional_number("specificity", above=0, most=1), points
+
+
+def _classes(values: Fields, labels: int) -> tuple[tuple[int, ...], ...] | None:
+    """The head's outputs that make each label; None where a label is one output."""
+    if values.get("classes") is None:
         return None
-    classes = tuple(tuple(int(number) for number in members) for members in values)
-    if len(classes) != labels or not all(classes) or min(min(c) for c in classes) < 0:
-        raise ValueError(f"classes of {len(classes)} labels do not fit {labels} labels")
-    return classes
+    described = values.items_of("classes")
+    if len(described) != labels:
+        raise FieldError(f"classes are given for {len(described)} labels, and there are {labels}")
+    classes = []
+    for place, members in enumerate(described):
+        name = f"classes[{place}]"
+        if not isinstance(members, list) or not members:
+            raise FieldError(f"{name} must be a list of numbers, not {shown(members)}")
+        classes.append(tuple(whole(name, number, most=_MOST_OUTPUTS) for number in members))
+    return tuple(classes)
 
 
 def _read_weights(file: Path) -> dict[str, Any]:
     try:
-        return safetensors.torch.load_file(file)
+        return part_of(safetensors.torch.load_file(file), "")
     except FileNotFoundError:
         raise CheckpointError(f"{file}: no such file: copy the whole folder again") from None
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # whatever a damaged file makes of the library that reads it
         raise CheckpointError(
-            f"{file}: cannot be read as a safetensors file ({error}): it is cut short or damaged; "
-            "copy or download it again"
+            f"{file}: cannot be read as a safetensors file ({first_line(error)}): it is cut "
+            "short or damaged; copy or download it again"
         ) from error

@@ -1,15 +1,13 @@
-"""Any file that holds an ECG, by its name and, of text files, by its form."""
+"""Any file that holds an ECG, by its name."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.predict.watch_file import WatchRecording, has_one_column
 from selfmis_plugin.preparation.recordings.long_recording import LongRecording, ReadingOptions
 from selfmis_plugin.preparation.recordings.opening import open_recording
 
-_TEXT = (".csv", ".tsv", ".txt")
 _WFDB_SIGNALS = (".dat", ".mat", "")
 
 
@@ -21,7 +19,6 @@ def open_strip_file(path: Path, options: ReadingOptions | None = None) -> LongRe
     RecordError
         If it cannot be read.
     """
-    options = options or ReadingOptions()
     suffix = path.suffix.casefold()
     header = path.with_name(path.name + ".hea") if not suffix else path.with_suffix(".hea")
     if suffix in _WFDB_SIGNALS and header.is_file():
@@ -30,9 +27,4 @@ def open_strip_file(path: Path, options: ReadingOptions | None = None) -> LongRe
         raise RecordError("folder", f"{path}: is a folder: name the recordings in it")
     if not path.is_file():
         raise RecordError("no such file", f"{path}: no such file")
-    try:
-        if suffix in _TEXT and has_one_column(path):
-            return WatchRecording(path, options)
-    except OSError as error:
-        raise RecordError("unreadable file", f"{path.name}: {error.strerror or error}") from error
     return open_recording(path, options)

@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.recalibration import Recalibration, calibrated_probabilities
 from selfmis_plugin.metrics.statistics import SPECIFICITY
+from selfmis_plugin.utils.fields import FieldError, Fields
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,8 @@ class OperatingPoint:
 
     @property
     def probability(self) -> float:
-        """The threshold as a probability."""
-        return float(1 / (1 + np.exp(-self.logit)))
+        """The threshold as the network's own probability; see :func:`threshold_of`."""
+        return float(expit(self.logit))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -50,17 +53,23 @@ class OperatingPoint:
 
         Raises
         ------
-        KeyError, TypeError, ValueError
-            If it is something else.
+        FieldError
+            If it is something else, or its probability is not that of its logit.
         """
-        sensitivity = values["sensitivity"]
-        return cls(
-            float(values["logit"]),
-            float(values["specificity"]),
-            None if sensitivity is None else float(sensitivity),
-            int(values["positives"]),
-            int(values["negatives"]),
+        fields = values if isinstance(values, Fields) else Fields(values)
+        point = cls(
+            fields.number("logit"),
+            fields.number("specificity", least=0, most=1),
+            fields.optional_number("sensitivity", least=0, most=1),
+            fields.whole("positives"),
+            fields.whole("negatives"),
         )
+        said = fields.number("probability", least=0, most=1)
+        if abs(said - point.probability) > 1e-6:
+            raise FieldError(
+                f"{fields.named('probability')} is {said:g}, and {point.probability:g} by its logit"
+            )
+        return point
 
 
 def choose_operating_points(
@@ -88,6 +97,17 @@ def choose_operating_points(
             needed = int(np.ceil(specificity * len(negatives) - 1e-9))
             points[label] = _at(float(negatives[max(needed, 1) - 1]), target, logits)
     return points
+
+
+def threshold_of(
+    label: str, points: Mapping[str, OperatingPoint], lines: Mapping[str, Recalibration]
+) -> float | None:
+    """Return a label's threshold as the probability that a prediction is compared with; None if it
+    has none."""
+    point = points.get(label)
+    if point is None:
+        return None
+    return float(calibrated_probabilities(label, np.array([point.logit]), lines)[0])
 
 
 def at_operating_points(

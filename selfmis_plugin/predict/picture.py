@@ -14,7 +14,9 @@ MOST_WINDOWS = 12
 _LABELS = 6
 
 
-def draw_prediction(prediction: Prediction, leads: tuple[str, ...], rate: float) -> Figure:
+def draw_prediction(
+    prediction: Prediction, leads: tuple[str, ...], rate: float, remark: str = ""
+) -> Figure:
     """Draw the windows of a recording as the encoder was shown them, one below the other.
 
     Parameters
@@ -25,6 +27,8 @@ def draw_prediction(prediction: Prediction, leads: tuple[str, ...], rate: float)
         The classifier's leads.
     rate
         Samples a second of its input.
+    remark
+        What else to say below the first window's title, such as what the model was trained on.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def draw_prediction(prediction: Prediction, leads: tuple[str, ...], rate: float)
                 # A standard lead's name would bring rows for the eleven others.
                 leads=tuple(f"lead {lead}" for lead in leads),
                 title=title,
-                subtitle=f"{text}   {DISCLAIMER}",
+                subtitle="   ".join([text, DISCLAIMER, *([remark] if number == 1 else [])]).strip(),
             )
         )
     return draw_panels(panels, layout="12x1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.filters import FILTERS
-from selfmis_plugin.data.leads import standard_lead
+from selfmis_plugin.data.leads import lead_key, standard_lead
 from selfmis_plugin.data.preprocessing import (
     HIGHEST_RATE,
     LOWEST_RATE,
@@ -36,8 +35,6 @@ _SAID = {
     "off": "off: 5 mV or more from its median",
     "beats": "beats: not 5 to 25 in 10 s",
 }
-
-_PREFIX = re.compile(r"^((ecg|ekg|lead)[\s_:-]*)+", re.IGNORECASE)
 
 
 class ArrayRecording(LongRecording):
@@ -144,6 +141,7 @@ def cut_strip(
         If a lead is not there, the recording is too short, or it cannot be read.
     """
     names, notes = find_channels(recording, preprocessing.leads, channels)
+    notes += recording.notes
     rates = {recording.rates[name] for name in names} if rate is None else {rate}
     if len(rates) > 1:
         raise RecordError(
@@ -188,13 +186,13 @@ def find_channels(
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the names of the channels that are *leads*, and what had to be assumed.
 
-    A channel is a lead if it is called so, also as "Lead I" or "ECG I". The one channel of a
-    recording is taken for the one lead of a classifier, unless it is called after another lead.
+    A channel is a lead if :func:`~selfmis_plugin.data.leads.standard_lead` says so. The one channel
+    of a recording is taken for the one lead of a classifier, unless it is called after another.
 
     Raises
     ------
     RecordError
-        If there are none such.
+        If there are none such, or two channels are one lead.
     """
     if channels is not None:
         if len(channels) != len(leads):
@@ -204,12 +202,22 @@ def find_channels(
                 f"{len(leads)}: {', '.join(leads)}",
             )
         return recording.names_of(channels), []
-    by_lead = {_plain(name): name for name in reversed(recording.rates)}
-    missing = [lead for lead in leads if _plain(lead) not in by_lead]
+    by_lead: dict[str, list[str]] = {lead: [] for lead in leads}
+    keys = {lead_key(lead): lead for lead in leads}
+    for name in recording.rates:
+        if (lead := keys.get(lead_key(name))) is not None:
+            by_lead[lead].append(name)
+    if twice := [lead for lead, names in by_lead.items() if len(names) > 1]:
+        raise RecordError(
+            "lead twice",
+            f"{recording.path.name}: {' and '.join(map(repr, by_lead[twice[0]]))} are both lead "
+            f"{twice[0]}; name the channel to read (--lead)",
+        )
+    missing = [lead for lead in leads if not by_lead[lead]]
     if not missing:
-        return recording.names_of([by_lead[_plain(lead)] for lead in leads]), []
+        return recording.names_of([by_lead[lead][0] for lead in leads]), []
     only = next(iter(recording.rates)) if len(recording.rates) == 1 else None
-    if len(leads) == 1 and only is not None and standard_lead(_plain(only)) is None:
+    if len(leads) == 1 and only is not None and standard_lead(only) is None:
         note = f"its only channel, {only}, is taken for lead {leads[0]}"
         return recording.names_of([only]), [note]
     raise RecordError(
@@ -244,10 +252,6 @@ def prepare_window(
     signal = resample(interpolate_missing(values), rate, input_rate)[:, :samples]
     signal = FILTERS[preprocessing.filter](signal, input_rate)
     return crop_or_pad(to_int16(signal)[0], samples)
-
-
-def _plain(name: str) -> str:
-    return _PREFIX.sub("", name.strip()).casefold()
 
 
 def _pieces(

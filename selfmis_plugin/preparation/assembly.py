@@ -8,16 +8,26 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
+from selfmis_plugin.data.fraction_manifests import LabelFraction, apply_fraction
 from selfmis_plugin.data.store.writer import StoreLayout, TableWriter, publish, refused_row
+from selfmis_plugin.preparation.made import InputsDigest, Made
 from selfmis_plugin.preparation.parts import Part, PartsFolder, Plan, PreparationError, shares_of
 from selfmis_plugin.preparation.signal_slots import move
 from selfmis_plugin.preparation.summary import SHOWN, Summary, counts
+from selfmis_plugin.utils.disk import explained
 from selfmis_plugin.utils.files import sync, whole_file
 
 _SHOWN_PARTS = 10
 
 
-def assemble(folder: PartsFolder, plan: Plan, layout: StoreLayout, overwrite: bool) -> Summary:
+def assemble(
+    folder: PartsFolder,
+    plan: Plan,
+    layout: StoreLayout,
+    overwrite: bool,
+    made: Made,
+    fraction: LabelFraction | None = None,
+) -> Summary:
     """Make the store of a folder whose parts are all finished, and remove the folder.
 
     A run that is killed here leaves a folder from which the next one goes on.
@@ -32,6 +42,10 @@ def assemble(folder: PartsFolder, plan: Plan, layout: StoreLayout, overwrite: bo
         What the store's signals are.
     overwrite
         Whether to replace a store.
+    made
+        From what, and how; it is written into the store.
+    fraction
+        Which of the training records ``train.tsv`` is to list.
 
     Returns
     -------
@@ -50,6 +64,7 @@ def assemble(folder: PartsFolder, plan: Plan, layout: StoreLayout, overwrite: bo
     summary = Summary(layout.database, folder.dest)
     summary.left_out.update(plan.database["left out"])
     summary.notes = tuple(plan.database["notes"])
+    summary.origins = layout.origins
     if folder.is_published:
         for part in _parts(folder, plan):
             _count(summary, part)
@@ -59,26 +74,48 @@ def assemble(folder: PartsFolder, plan: Plan, layout: StoreLayout, overwrite: bo
     sizes = [len(part.rows) for part in _parts(folder, plan)]
     if not any(sizes):
         raise PreparationError(_nothing_left(folder, plan, summary))
+    with explained(folder.dest):
+        _make(folder, plan, layout, sizes, summary, made, fraction)
+        kept = publish(folder.store, folder.dest, overwrite, folder.replaced)
+    if kept:
+        summary.notes += (f"kept from the store that was replaced: {', '.join(kept)}",)
+    folder.remove()
+    return summary
+
+
+def _make(
+    folder: PartsFolder,
+    plan: Plan,
+    layout: StoreLayout,
+    sizes: list[int],
+    summary: Summary,
+    made: Made,
+    fraction: LabelFraction | None,
+) -> None:
+    """Make the store whole in the folder of parts."""
     _close_gaps(folder, plan, layout, sizes)
     os.truncate(folder.signals, sum(sizes) * layout.record_bytes)
     sync(folder.signals)
+    folder.clear_store()
     tables = TableWriter(folder.store, layout)
+    inputs, listing = InputsDigest(), ""
     try:
         for part in _parts(folder, plan):
             _count(summary, part)
             tables.add(part.rows)
+            inputs.add(part.inputs)
+            listing = part.listing
             for source, _, reason in part.refused:
                 tables.refuse(source, reason)
         tables.finish()
     finally:
         tables.close()
+    if fraction is not None and (folder.store / "train.tsv").is_file():
+        apply_fraction(folder.store, fraction.fraction, fraction.seed)
+    made.write(folder.store, inputs.of(listing), summary.to_dict())
+    sync(folder.store)
     if folder.dest.exists():
         shutil.rmtree(folder.replaced, ignore_errors=True)
-    kept = publish(folder.store, folder.dest, folder.replaced, overwrite)
-    if kept:
-        summary.notes += (f"kept from the store that was replaced: {', '.join(kept)}",)
-    folder.remove()
-    return summary
 
 
 def _check_complete(folder: PartsFolder, plan: Plan) -> None:

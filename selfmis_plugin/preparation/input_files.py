@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
+from selfmis_plugin.preparation.listing import ListedRecord
 from selfmis_plugin.preparation.record import Reader
-from selfmis_plugin.preparation.wfdb.header import read_header
+from selfmis_plugin.preparation.wfdb.header import GAP, read_header
 
 #: Size in bytes and time of the last change in ns; None for a file that is not there.
 Identity = tuple[int, int] | None
@@ -44,9 +45,19 @@ def wfdb_files(path: str) -> tuple[str, ...]:
             continue
         files += [os.path.join(folder, signal.file) for signal in read.signals]
         if header == headers[0]:
-            names = dict.fromkeys(name for name, _ in read.segments if name != "~")
+            names = dict.fromkeys(name for name, _ in read.segments if name != GAP)
             headers += [os.path.join(folder, name + ".hea") for name in names]
     return tuple(dict.fromkeys([*headers, *files]))
+
+
+def record_inputs(
+    root: Path, record: ListedRecord, input_files: InputFiles, of: Callable[[str], Identity]
+) -> dict[str, Identity]:
+    """Return the identity, as *of* tells it, of every file of a record that may be read."""
+    # What leads out of the folder is refused, and nothing there is touched.
+    if record.problem is not None or ".." in record.source.split("/"):
+        return {}
+    return {name: of(name) for name in input_files(f"{root}{os.sep}{record.source}")}
 
 
 def identity(path: str) -> Identity:

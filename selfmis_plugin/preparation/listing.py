@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.origin import Origin, found_origins
 from selfmis_plugin.data.recording import Reader, RecordError
 
 
@@ -69,6 +70,8 @@ class Listing:
         What else the summary should say.
     reader
         What reads a record, for a database whose channels have names of their own.
+    origins
+        Where the records come from; None: what the root folder says of itself.
     """
 
     database: str
@@ -79,6 +82,12 @@ class Listing:
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reader: Reader | None = None
+    origins: tuple[Origin, ...] | None = None
+
+    @property
+    def known_origins(self) -> tuple[Origin, ...]:
+        """Where the records come from; none where it is not recorded."""
+        return found_origins(self.root) if self.origins is None else self.origins
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import glob
 import hashlib
 import itertools
 import json
@@ -39,7 +40,10 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.data.store.format import SCHEMA, SIGNALS_FILE, STORE_VERSION
 from selfmis_plugin.preparation.input_files import Identity
 from selfmis_plugin.preparation.listing import ListedRecord
-from selfmis_plugin.utils.files import sync
+from selfmis_plugin.utils.disk import explained
+from selfmis_plugin.utils.files import make_folder, sync
+from selfmis_plugin.utils.replacing import put_back
+from selfmis_plugin.utils.temporary import remove
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +102,8 @@ class Plan:
         Into how many shares the first run cut the parts; 1 if it meant to prepare them all.
     key
         A name of its own, so that nothing of a folder that was thrown away is taken for finished.
+    source
+        Folder of the database. It may be moved before a run goes on.
     """
 
     options: Mapping[str, Any]
@@ -105,6 +111,7 @@ class Plan:
     part_records: int
     shares: int = 1
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
+    source: str = ""
 
     @property
     def total(self) -> int:
@@ -162,6 +169,7 @@ class PartsFolder:
                 int(values["part_records"]),
                 int(values["shares"]),
                 values["key"],
+                values.get("source", ""),
             )
             return plan, values["described"]
         except FileNotFoundError:
@@ -181,25 +189,14 @@ class PartsFolder:
         """
         found = self.read_plan()
         if found is None:
-            self.store.mkdir(exist_ok=True)
-            self.signals.touch()
-            values = {
-                "options": plan.options,
-                "database": plan.database,
-                "part_records": plan.part_records,
-                "shares": plan.shares,
-                "key": plan.key,
-                "described": plan.described(),
-            }
-            with _temporary(self.path / PLAN_FILE) as temporary:
-                temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-                sync(temporary)
-                _link_or_rename(temporary, self.path / PLAN_FILE)
-            sync(self.path)
+            with explained(self.dest):
+                self._write_plan(plan)
             found = self.read_plan()
             assert found is not None
         there, described = found
-        differences = _differences(described, plan.described())
+        now = plan.described()
+        # Version 0.1 did not ask where the records come from.
+        differences = _differences({"origins": now.get("origins"), **described}, now)
         if differences:
             raise PreparationError(
                 f"{self.path}: holds parts that were prepared otherwise:\n"
@@ -210,6 +207,24 @@ class PartsFolder:
         if not self.signals.is_file() and self.store.is_dir():
             raise PreparationError(f"{self.signals}: is missing; start anew with --restart")
         return there
+
+    def _write_plan(self, plan: Plan) -> None:
+        self.store.mkdir(exist_ok=True)
+        self.signals.touch()
+        values = {
+            "options": plan.options,
+            "database": plan.database,
+            "part_records": plan.part_records,
+            "shares": plan.shares,
+            "key": plan.key,
+            "source": plan.source,
+            "described": plan.described(),
+        }
+        with _temporary(self.path / PLAN_FILE) as temporary:
+            temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+            sync(temporary)
+            _link_or_rename(temporary, self.path / PLAN_FILE)
+        sync(self.path)
 
     @property
     def is_published(self) -> bool:
@@ -258,18 +273,34 @@ class PartsFolder:
 
     def remove(self) -> None:
         """Remove the folder with everything in it."""
-        if self.replaced.is_dir() and not self.dest.exists():
-            self.replaced.rename(self.dest)  # a run was killed between two renames
+        self.put_back()
         # By a rename first: whoever still writes here must not find a folder half removed.
         gone = self.path.with_name(f".{self.path.name}-removed-{uuid.uuid4().hex[:8]}")
         with contextlib.suppress(FileNotFoundError):
             self.path.rename(gone)
         self.sweep()
 
-    def sweep(self) -> None:
-        """Remove what is left of folders that were being removed when a run was killed."""
-        for left in self.path.parent.glob(f".{self.path.name}-removed-*"):
+    def put_back(self) -> None:
+        """Put back a store that was taken away to be replaced by a run that was killed then."""
+        put_back(self.dest)
+        if self.replaced.is_dir() and not os.path.lexists(self.dest):
+            self.replaced.rename(self.dest)
+
+    def sweep(self) -> bool:
+        """Remove what is left of folders that were being removed when a run was killed.
+
+        Returns whether there was something.
+        """
+        there = sorted(self.path.parent.glob(f".{glob.escape(self.path.name)}-removed-*"))
+        for left in there:
             shutil.rmtree(left, ignore_errors=True)
+        return bool(there)
+
+    def clear_store(self) -> None:
+        """Remove all but the signals of what a run that was killed has left of the store to be."""
+        for path in self.store.iterdir():
+            if path != self.signals:
+                remove(path)
 
     @contextlib.contextmanager
     def held(self, *, alone: bool) -> Iterator[None]:
@@ -280,9 +311,11 @@ class PartsFolder:
         PreparationError
             If another run is at work there.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path, self.dest)
         path = self.path / LOCK_FILE
-        with path.open("ab") as file:
+        with explained(self.dest):
+            file = path.open("ab")
+        with file:
             if not _lock(file.fileno(), alone) or not _is_file(file.fileno(), path):
                 raise PreparationError(
                     f"{self.path}: another run is at work there; wait until it has ended, or stop "

@@ -13,12 +13,21 @@ from typing import Any
 from tqdm import tqdm
 
 from selfmis_plugin.data.filter_names import NO_FILTER
+from selfmis_plugin.data.fraction_manifests import LabelFraction, lists_fraction
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.origin import origins_from
 from selfmis_plugin.data.recording import Reader, RecordError
 from selfmis_plugin.data.store.writer import StoreLayout, check_dest, warn_of_disk
 from selfmis_plugin.preparation.assembly import assemble
-from selfmis_plugin.preparation.input_files import InputFiles, wfdb_files
+from selfmis_plugin.preparation.input_files import (
+    Identity,
+    InputFiles,
+    identity,
+    record_inputs,
+    wfdb_files,
+)
 from selfmis_plugin.preparation.listing import ListedRecord, Listing
+from selfmis_plugin.preparation.made import InputsDigest, Made, kept_in, relative_to
 from selfmis_plugin.preparation.parts import (
     DiskFullError,
     Job,
@@ -34,6 +43,7 @@ from selfmis_plugin.preparation.summary import Summary
 from selfmis_plugin.preparation.wfdb.fast_reader import read_record
 from selfmis_plugin.preparation.worker import PartPreparer
 from selfmis_plugin.utils.parallel import Processes, Workers
+from selfmis_plugin.utils.paths import escaped
 
 __all__ = [
     "PreparationError", "Share", "Summary", "kept", "merge", "prepare_database", "prepare_share",
@@ -94,12 +104,15 @@ def prepare_database(
     filter: str = NO_FILTER,
     input_files: InputFiles = wfdb_files,
     part_records: int | None = None,
+    fraction: LabelFraction | None = None,
 ) -> Summary:
     """Read, repair and store every record of a database; refuse those that cannot be used.
 
     Work is cut into parts, which are finished or absent, in a folder ``DEST.parts``. Stopped at any
     moment and called again with the same arguments, this goes on from the finished parts; the store
-    is the same to the byte as that of a run that was never stopped, with however many workers.
+    is the same to the byte as that of a run that was never stopped, with however many workers. A
+    store that was made so already, from records that are as they were, is left alone (unless the
+    reader is one of your own).
 
     Parameters
     ----------
@@ -126,6 +139,8 @@ def prepare_database(
         Names the files of a record, by its path, so that one that changes is noticed.
     part_records
         Number of records of a part, by default chosen by the number of records.
+    fraction
+        Which of the training records ``train.tsv`` is to list; ``train_all.tsv`` then lists all.
 
     Returns
     -------
@@ -135,23 +150,31 @@ def prepare_database(
     Raises
     ------
     StoreError
-        If *dest* is there already.
+        If *dest* is there already, and not made just so.
+    WriteError
+        If the store's folder cannot be written to.
     PreparationError
         If no record could be used (their reasons are then in ``DEST.refused.tsv``), finished parts
         were prepared with other options or from another listing, or the run had to stop: the disk
         is full, a file cannot be read or changes meanwhile, a worker died.
     """
     folder = PartsFolder(Path(dest).absolute())
+    may_be_done = reader is None and not (overwrite or restart)
     reader = reader or listing.reader or read_record
     plan = _plan(listing, required, reader, filter, part_records)
-    _make_way(folder, plan, overwrite, restart)
+    made = _made(plan)
+    if may_be_done:
+        done = _done_before(folder, plan, made, listing, input_files, fraction)
+        if done is not None:
+            return done
+    _make_way(folder, plan, overwrite, restart, made, fraction)
     with folder.held(alone=True):
         plan = folder.begin(plan)
         layout = _layout(plan)
         if not folder.is_published:
             folder.forget_half_moved()
             _prepare(folder, plan, layout, listing, required, reader, input_files, workers)
-        return assemble(folder, plan, layout, overwrite)
+        return assemble(folder, plan, layout, overwrite, made, fraction)
 
 
 def prepare_share(
@@ -232,7 +255,12 @@ def merge(dest: str | os.PathLike[str], *, overwrite: bool = False) -> Summary:
         If there are no parts, or some are missing; the message says which.
     """
     folder = PartsFolder(Path(dest).absolute())
+    folder.put_back()
+    removed = folder.sweep()
     if folder.read_plan() is None:
+        about = kept_in(folder.dest) if removed else None
+        if about is not None:
+            return Summary.from_dict(about, folder.dest)  # a merge was killed at its very end
         raise PreparationError(
             f"{folder.path}: no parts there; prepare them with selfmis prepare DATABASE ... --part"
         )
@@ -244,7 +272,7 @@ def merge(dest: str | os.PathLike[str], *, overwrite: bool = False) -> Summary:
         if not folder.is_published:
             check_dest(folder.dest, overwrite)
             folder.forget_half_moved()
-        return assemble(folder, plan, _layout(plan), overwrite)
+        return assemble(folder, plan, _layout(plan), overwrite, _made(plan))
 
 
 def kept(dest: str | os.PathLike[str]) -> str:
@@ -282,8 +310,10 @@ def _plan(
         "label sets": {name: list(labels) for name, labels in listing.label_sets.items()},
         "left out": dict(listing.left_out),
         "notes": list(listing.notes),
+        "origins": [origin.to_dict() for origin in listing.known_origins],
     }
-    return Plan(options, database, part_records or part_size(listing.total))
+    source = os.path.abspath(listing.root)
+    return Plan(options, database, part_records or part_size(listing.total), source=source)
 
 
 def _layout(plan: Plan) -> StoreLayout:
@@ -294,14 +324,72 @@ def _layout(plan: Plan) -> StoreLayout:
         sample_rate=plan.options["sample rate"],
         seconds=plan.options["seconds"],
         filter=plan.options["filter"],
+        # Parts of version 0.1 do not tell.
+        origins=origins_from(plan.database.get("origins", ())),
     )
 
 
-def _make_way(folder: PartsFolder, plan: Plan, overwrite: bool, restart: bool) -> None:
+def _made(plan: Plan) -> Made:
+    # Which reader it is follows from the database, but for a program's own.
+    options = {name: value for name, value in plan.options.items() if name != "reader"}
+    return Made(plan.source, {**options, **plan.database})
+
+
+def _done_before(
+    folder: PartsFolder,
+    plan: Plan,
+    made: Made,
+    listing: Listing,
+    input_files: InputFiles,
+    fraction: LabelFraction | None,
+) -> Summary | None:
+    """Return the summary of a store that was made just so; what is left of its parts goes."""
+    folder.put_back()
+    if folder.read_plan() is not None and not folder.is_published:
+        return None
+    about = made.found_in(folder.dest, lambda: _digest(plan, listing, input_files))
+    if about is None or not lists_fraction(folder.dest, fraction):
+        return None
+    if folder.path.is_dir():
+        with folder.held(alone=True):
+            folder.remove()
+    folder.sweep()
+    return Summary.from_dict(about, folder.dest)
+
+
+def _digest(plan: Plan, listing: Listing, input_files: InputFiles) -> str:
+    """Return the digest of the records as they are now."""
+    digest, listed = InputsDigest(), ""
+    for job in jobs(_without_doubles(listing), plan.part_records):
+        inputs: dict[str, Identity] = {}
+        for record in job.records:
+            inputs |= record_inputs(listing.root, record, input_files, identity)
+        root = str(listing.root)
+        digest.add({relative_to(name, root): now for name, now in inputs.items()})
+        listed = job.listing
+    return digest.of(listed)
+
+
+def _make_way(
+    folder: PartsFolder,
+    plan: Plan,
+    overwrite: bool,
+    restart: bool,
+    made: Made | None = None,
+    fraction: LabelFraction | None = None,
+) -> None:
     """Check the store's place; remove a folder of parts that is of no use any more."""
+    folder.put_back()
     folder.sweep()
     found = folder.read_plan() if not restart else None
-    done = found is not None and folder.is_published and found[1] == plan.described()
+    done = (
+        found is not None
+        and folder.is_published
+        and found[1] == plan.described()
+        and made is not None
+        and made.found_in(folder.dest) is not None
+        and lists_fraction(folder.dest, fraction)
+    )
     if not done:
         if folder.path.is_dir() and (restart or folder.is_published):
             with folder.held(alone=True):
@@ -402,9 +490,23 @@ def _wanted_jobs(listing: Listing, plan: Plan, wanted: Callable[[int], bool]) ->
         )
 
 
+def _written_as_utf8(record: ListedRecord) -> ListedRecord:
+    """Refuse a record whose path no table can hold, by a name that it can."""
+    source = escaped(record.source)
+    if source == record.source:
+        return record
+    return replace(
+        record,
+        record_id=escaped(record.record_id),
+        patient_id=escaped(record.patient_id),
+        source=source,
+        problem=RecordError("bad name", f"{source}: its name is not UTF-8; rename it"),
+    )
+
+
 def _without_doubles(listing: Listing) -> Iterator[ListedRecord]:
     seen: set[str] = set()
-    for record in listing.records:
+    for record in map(_written_as_utf8, listing.records):
         if record.record_id in seen and record.problem is None:
             problem = RecordError("record twice", f"record {record.record_id} is listed twice")
             yield replace(record, problem=problem)

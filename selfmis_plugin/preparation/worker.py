@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections import Counter
@@ -18,8 +17,15 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.data.store.format import SCHEMA, StoreError
 from selfmis_plugin.data.store.writer import StoreLayout
-from selfmis_plugin.preparation.input_files import Identity, InputFiles, WatchedReader, identity
+from selfmis_plugin.preparation.input_files import (
+    Identity,
+    InputFiles,
+    WatchedReader,
+    identity,
+    record_inputs,
+)
 from selfmis_plugin.preparation.listing import ListedRecord
+from selfmis_plugin.preparation.made import relative_to
 from selfmis_plugin.preparation.parts import (
     DiskFullError,
     Job,
@@ -30,8 +36,7 @@ from selfmis_plugin.preparation.parts import (
 )
 from selfmis_plugin.preparation.record import Prepared, RecordPreparer
 from selfmis_plugin.preparation.signal_slots import SlotWriter
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+from selfmis_plugin.utils.disk import FULL
 
 
 @dataclass(frozen=True)
@@ -146,7 +151,7 @@ class PartPreparer:
         room = self.part_records * size
         with SlotWriter(folder.signals, job.index * room, room, size) as signals:
             for record in job.records:
-                before = self._inputs(record)
+                before = record_inputs(self.preparer.root, record, self.input_files, self._identity)
                 inputs.update(before)
                 _, outcome = prepare(record)
                 if watched.trouble is not None:
@@ -174,7 +179,7 @@ class PartPreparer:
             repaired_records=repaired_records,
             repaired=dict(repaired),
             refused=refused,
-            inputs={_relative(name, root): was for name, was in inputs.items()},
+            inputs={relative_to(name, root): was for name, was in inputs.items()},
         )
 
     def _row(self, record: ListedRecord, prepared: Prepared) -> dict[str, Any]:
@@ -194,13 +199,6 @@ class PartPreparer:
             )
         except StoreError as error:
             raise RecordError("bad table row", str(error)) from error
-
-    def _inputs(self, record: ListedRecord) -> dict[str, Identity]:
-        # What leads out of the folder is refused, and nothing there is touched.
-        if record.problem is not None or ".." in record.source.split("/"):
-            return {}
-        path = f"{self.preparer.root}{os.sep}{record.source}"
-        return {name: self._identity(name) for name in self.input_files(path)}
 
     def _identity(self, name: str) -> Identity:
         try:
@@ -223,7 +221,7 @@ def _naming(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        kind = DiskFullError if error.errno in _FULL else StoppedError
+        kind = DiskFullError if error.errno in FULL else StoppedError
         raise kind(f"{folder}: {error.strerror or error}") from error
 
 
@@ -258,7 +256,3 @@ def _unreadable(name: str, error: OSError) -> str:
         f"{name}{named}: cannot be read: {what}. This is not the record's fault, so it is not "
         "refused: see to the disk, the network or the permissions"
     )
-
-
-def _relative(name: str, root: str) -> str:
-    return name[len(root) + 1 :] if name.startswith(root + os.sep) else name

@@ -15,6 +15,8 @@ class ClassifierModel(Protocol):
     """A classifier whose encoder may rest, or learn at a rate of its own."""
 
     network: EncoderClassifier
+    #: Whether the head's biases are to be set from how common the labels are.
+    head_is_fresh: bool
 
     def encoder_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that have the encoder's learning rate."""

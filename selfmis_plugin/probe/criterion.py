@@ -12,7 +12,6 @@ import torch.nn.functional as F
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.training.contract import LabelTask
 from selfmis_plugin.training.split_criterion import SplitCriterion
@@ -95,18 +94,16 @@ class MultiLabelBCE(SplitCriterion):
 
 def _positive_weight(cap: float, task: LabelTask) -> torch.Tensor:
     """Return the weight of each statement's positives, float32 (labels,), and log the counts."""
-    part = open_split(task.cfg.data, task.cfg.train_subset)
-    positives = part.store.targets(part.rows, task.labels).sum(0, dtype="float64")
-    records = len(part.rows)
-    weights = [
-        min(cap, (records - count) / count) if count else cap for count in positives.tolist()
-    ]
+    counts = task.label_counts()
+    records = counts.records
+    positives = [counts.positives[name] for name in task.labels]
+    weights = [min(cap, (records - count) / count) if count else cap for count in positives]
     logger.info(
         "weights of positives, at most %g, from %d training records: %s",
         cap,
         records,
         ", ".join(
-            f"{name} {weight:.3g} ({count:.0f} positives)"
+            f"{name} {weight:.3g} ({count} positives)"
             for name, weight, count in zip(task.labels, weights, positives, strict=True)
         ),
     )

@@ -51,6 +51,13 @@ class ClassifierConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
     encoder_lr_scale: float = field(
         default=1.0, metadata={"help": "the encoder's learning rate as a factor of the head's"}
     )
+    bias_from_prevalence: bool = field(
+        default=True,
+        metadata={
+            "help": "a new head begins at how common each statement is among the training records; "
+            "false: at random, as in version 0.1"
+        },
+    )
     standardize_embeddings: bool = field(
         default=False,
         metadata={"help": "bring embeddings to mean 0, deviation 1 before the head"},
@@ -77,6 +84,8 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         Number of updates, from the run's first, that train only the head.
     encoder_lr_scale
         The encoder's learning rate as a factor of the head's.
+    head_is_fresh
+        Whether the head's biases are to be set from how common the labels are.
     """
 
     def __init__(
@@ -84,11 +93,13 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         network: EncoderClassifier,
         freeze_encoder_updates: int = 0,
         encoder_lr_scale: float = 1.0,
+        head_is_fresh: bool = False,
     ) -> None:
         super().__init__()
         self.network = network
         self.freeze_encoder_updates = freeze_encoder_updates
         self.encoder_lr_scale = encoder_lr_scale
+        self.head_is_fresh = head_is_fresh
 
     @staticmethod
     def encoder_shape(cfg: Any, leads: Sequence[str]) -> Any:
@@ -155,7 +166,8 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
                 network, cfg.classifier_checkpoint, config, task.labels, task.preprocessing
             )
         cls.configure_encoder(network.encoder, cfg)
-        return cls(network, cfg.freeze_encoder_updates, cfg.encoder_lr_scale)
+        fresh = cfg.bias_from_prevalence and not cfg.classifier_checkpoint
+        return cls(network, cfg.freeze_encoder_updates, cfg.encoder_lr_scale, fresh)
 
     def forward(
         self, signal: torch.Tensor | None = None, embedding: torch.Tensor | None = None

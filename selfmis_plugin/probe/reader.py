@@ -15,6 +15,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.encoder import shape_from
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.probe.shape_state import shape_in_state
+from selfmis_plugin.utils.fields import Fields
 
 __all__ = ["ENCODERS", "READERS"]
 
@@ -23,7 +24,8 @@ MODEL = "selfmis_classifier"
 
 def _read_classifier(file: Path, payload: Mapping[str, Any]) -> LoadedClassifier:
     try:
-        model, task = payload["cfg"]["model"], payload["task_state"]
+        model = Fields(payload["cfg"], "cfg").part("model")
+        task = Fields(payload["task_state"], "task_state")
         preprocessing = Preprocessing.from_dict(task["preprocessing"])
         described = shape_in_state(task)
         return LoadedClassifier(
@@ -31,9 +33,9 @@ def _read_classifier(file: Path, payload: Mapping[str, Any]) -> LoadedClassifier
             Net1DConfig.from_mapping(model, in_leads=len(preprocessing.leads))
             if described is None
             else shape_from(described),
-            tuple(task["labels"]),
+            task.names("labels"),
             preprocessing,
-            bool(model.get("standardize_embeddings", False)),
+            model.flag("standardize_embeddings", default=False),
             part_of(payload["model"], "network."),
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 from selfmis_plugin.nn.encoder import describe_shape
 from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.utils.fields import Fields
 
 __all__ = ["shape_in_state", "state_of_shape"]
 
@@ -24,4 +25,4 @@ def shape_in_state(task_state: Mapping[str, Any]) -> Mapping[str, Any] | None:
     # Version 0.1 knew one other kind, that of the host's own methods.
     former = task_state.get("host_encoder")
     found: Mapping[str, Any] | None = task_state.get(_KEY)
-    return {"kind": "host", **former} if found is None and former is not None else found
+    return {"kind": "host", **Fields(former, "host_encoder")} if found is None and former else found

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.checkpoints.facts import LabelCounts
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.probe.contract import ClassifierModel
 from selfmis_plugin.probe.encoder_rate import encoder_learning_rate
+from selfmis_plugin.probe.fresh_head import begin_at_prevalence
 from selfmis_plugin.probe.shape_state import state_of_shape
+from selfmis_plugin.training.label_counts import count_labels
 from selfmis_plugin.training.store_task import StoreTask, StoreTaskConfig
 
 
@@ -45,12 +48,25 @@ class ECGMIClassificationTask(StoreTask):
     def __init__(self, cfg: Any, **kwargs: Any) -> None:
         super().__init__(cfg, **kwargs)
         self.labels = _labels(self.store, cfg)
+        self._counts = count_labels(self.training_split, self.labels)
 
     @classmethod
     def describe(cls, cfg: Any) -> dict[str, Any]:
         """Return also what the classifier's outputs are, in their order."""
         store = open_split(cfg.data, cfg.train_subset).store
         return {**super().describe(cfg), "labels": list(_labels(store, cfg))}
+
+    def label_counts(self) -> LabelCounts:
+        """Return how many training records have each statement."""
+        return self._counts
+
+    def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
+        """Build the criterion, whose weights of positives a new head's biases depend on."""
+        criterion = super().build_criterion(cfg, from_checkpoint)
+        if self._classifier.head_is_fresh:
+            weight = getattr(criterion, "positive_weight", None)
+            begin_at_prevalence(self._classifier.network.head, self.labels, self._counts, weight)
+        return criterion
 
     def extra_state(self) -> dict[str, Any]:
         """Return what describes an encoder whose size is not the config's."""

@@ -15,9 +15,17 @@ import numpy as np
 from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
+from selfmis_plugin.checkpoints.facts import facts_values, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.evaluation.calibrating import (
+    Fitted,
+    calibration_text,
+    fit_on_validation,
+    measured,
+)
 from selfmis_plugin.evaluation.evaluate import (
     embed_pairs,
     evaluate,
@@ -28,6 +36,7 @@ from selfmis_plugin.evaluation.evaluate import (
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.calibration import probabilities
 from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.recalibration import recalibrated
 from selfmis_plugin.metrics.statistics import DRAWS, Report, judge
 from selfmis_plugin.report.figures import (
     draw_calibration,
@@ -39,7 +48,7 @@ from selfmis_plugin.report.figures import (
 )
 from selfmis_plugin.report.page import PICTURE_DPI, Picture, Section, render
 from selfmis_plugin.report.run_log import learning_curves
-from selfmis_plugin.utils.files import require_folder, whole_file, write_json
+from selfmis_plugin.utils.files import require_folder, whole_files, write_json
 from selfmis_plugin.visualization.ecg import draw_ecg
 
 __all__ = ["Request", "write_report"]
@@ -93,11 +102,14 @@ def write_report(request: Request) -> Path:
     predictions = predict_split(request.checkpoint, request.data, request.split)
     by_record = judge(predictions, request.draws)
     by_patient = judge(predictions.by_patient(), request.draws)
+    fitted = fit_on_validation(request.checkpoint, request.data, request.split)
     figures = {
         "checkpoint": str(request.checkpoint),
         "data": str(request.data),
         "split": request.split,
         **figures_of(predictions, draws=0),
+        "trained_on": facts_values(read_facts(request.checkpoint).provenance),
+        "calibrated": measured(fitted, predictions),
         "record": by_record.to_dict(),
         "patient": by_patient.to_dict(),
     }
@@ -128,34 +140,29 @@ def write_report(request: Request) -> Path:
                 ),
             ),
         ),
-        Section(
-            "Calibration",
-            ("Ten bins of equal numbers of records; on the dotted line, probabilities come true.",),
-            pictures=(
-                Picture.of("calibration", "Calibration", draw_calibration(by_record, shown)),
-            ),
-        ),
+        _calibration(predictions, by_record, fitted, shown),
         *_learning(request),
         *_pretraining(request, predictions, figures),
         *_worst(request, predictions, part, shown),
         _about(request, part),
     ]  # fmt: skip
-    request.dest.mkdir(parents=True, exist_ok=True)
-    predictions.write(request.dest / "predictions.parquet")
-    write_json(request.dest / "figures.json", figures)
-    for section in sections:
-        for picture in section.pictures:
-            with whole_file(request.dest / f"{picture.name}.png") as path:
-                path.write_bytes(picture.png)
-    page = request.dest / "report.html"
     text = render("SelfMIS report", _summary(request, by_record, by_patient), tuple(sections))
-    with whole_file(page) as path:
-        path.write_text(text, encoding="utf-8")
-    return page
+    pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
+    names = ("predictions.parquet", "figures.json", *pictures, "report.html")
+    with whole_files(*(request.dest / name for name in names)) as paths:
+        place = dict(zip(names, paths, strict=True))
+        predictions.write(place["predictions.parquet"])
+        write_json(place["figures.json"], figures)
+        for name, png in pictures.items():
+            place[name].write_bytes(png)
+        # A file's name need not be text.
+        place["report.html"].write_text(text, encoding="utf-8", errors="replace")
+    return request.dest / "report.html"
 
 
 def _summary(request: Request, record: Report, patient: Report) -> tuple[str, ...]:
     return (
+        headline(read_facts(request.checkpoint).provenance),
         f"{request.checkpoint} on {record.units:,} records of {record.patients:,} patients, split "
         f"{request.split} of {request.data}.",
         f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
@@ -182,6 +189,23 @@ def _table(report: Report) -> tuple[tuple[str, ...], ...]:
         for label, figures in report.labels.items()
     ]
     return head, *rows
+
+
+def _calibration(
+    predictions: Predictions, by_record: Report, fitted: Fitted, shown: Sequence[str]
+) -> Section:
+    said = [
+        f"{line[0].upper()}{line[1:]}." for line in calibration_text(measured(fitted, predictions))
+    ]
+    pictures = [
+        Picture.of("calibration", "As the network gives it", draw_calibration(by_record, shown))
+    ]
+    if fitted.labels:
+        after = judge(recalibrated(predictions, fitted.labels), draws=0)
+        caption = "Calibrated on the validation split"
+        pictures.append(Picture.of("calibrated", caption, draw_calibration(after, shown)))
+    about = "Ten bins of equal numbers of records; on the dotted line, probabilities come true."
+    return Section("Calibration", (about, *said), pictures=tuple(pictures))
 
 
 def _learning(request: Request) -> list[Section]:

@@ -6,26 +6,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from sklearn.manifold import TSNE
 
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.roc import roc_band
 from selfmis_plugin.metrics.statistics import Report
 from selfmis_plugin.report.run_log import Curve
+from selfmis_plugin.visualization.figure import new_figure
 
 _ORANGE, _BLUE, _GREY = "#d94801", "#3182bd", "#8c8c8c"
 #: More points than this only cover each other, and t-SNE takes longer than all the rest.
 _MAP_RECORDS = 1000
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure that is drawn without a screen, sizes in inches."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
 
 
 def draw_roc(predictions: Predictions, labels: Sequence[str], draws: int = 1000) -> Figure:
@@ -33,7 +26,7 @@ def draw_roc(predictions: Predictions, labels: Sequence[str], draws: int = 1000)
     patient, _ = predictions.patient_index()
     columns = min(3, max(1, len(labels)))
     rows = -(-len(labels) // columns)
-    figure = new_figure(3.4 * columns, 3.2 * max(1, rows))
+    figure = new_figure(3.4 * columns, 3.2 * max(1, rows), layout="constrained")
     for position, label in enumerate(labels):
         axes = figure.add_subplot(rows, columns, position + 1, aspect="equal")
         column = predictions.labels.index(label)
@@ -58,7 +51,7 @@ def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
     rows = [(label, report.labels[label].auc, report.labels[label].positives) for label in labels]
     rows = [row for row in rows if row[1].value is not None]
     rows.sort(key=lambda row: -(row[1].value or 0.0))
-    figure = new_figure(7.5, 1.2 + 0.24 * (len(rows) + 2))
+    figure = new_figure(7.5, 1.2 + 0.24 * (len(rows) + 2), layout="constrained")
     axes = figure.add_subplot()
     named = [(f"{label}  ({positives})", auc, _ORANGE) for label, auc, positives in rows]
     for text, mean in (
@@ -84,7 +77,7 @@ def draw_calibration(report: Report, labels: Sequence[str]) -> Figure:
     """Draw observed share against mean probability in each bin, a panel a label."""
     columns = min(3, max(1, len(labels)))
     rows = -(-len(labels) // columns)
-    figure = new_figure(3.4 * columns, 3.0 * max(1, rows))
+    figure = new_figure(3.4 * columns, 3.0 * max(1, rows), layout="constrained")
     for position, label in enumerate(labels):
         axes = figure.add_subplot(rows, columns, position + 1)
         calibration = report.labels[label].calibration
@@ -104,7 +97,7 @@ def draw_learning(curves: Mapping[str, Mapping[str, Curve]], names: Sequence[str
     chosen = [name for name in names if name in curves]
     if not chosen:
         return None
-    figure = new_figure(3.6 * len(chosen), 2.9)
+    figure = new_figure(3.6 * len(chosen), 2.9, layout="constrained")
     for position, name in enumerate(chosen):
         axes = figure.add_subplot(1, len(chosen), position + 1)
         for tag, colour in (("train", _GREY), ("valid", _ORANGE)):
@@ -121,11 +114,13 @@ def draw_retrieval(shares: Mapping[str, float], records: int) -> Figure:
     """Draw R@k, chance beside it; *shares* holds ``r1``, ``r5``, ... as shares of 1."""
     ranks = sorted(int(key[1:]) for key in shares if key[0] == "r" and key[1:].isdigit())
     ranks = [rank for rank in ranks if rank <= records]
-    figure = new_figure(4.6, 3.4)
+    figure = new_figure(4.6, 3.4, layout="constrained")
     axes = figure.add_subplot()
     axes.plot(ranks, [100 * shares[f"r{rank}"] for rank in ranks], "o-", color=_ORANGE)
     axes.plot(ranks, [100 * rank / records for rank in ranks], ":", color="black", label="chance")
     axes.set(xscale="log", ylim=(0, 100), xlabel="k", ylabel="R@k, %")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_title(f"single lead to all leads, among {records:,}")
     axes.legend(fontsize=8)
     return figure
@@ -151,7 +146,7 @@ def draw_map(
     both /= np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12)
     perplexity = min(30.0, (len(both) - 1) / 3)
     places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(both)
-    figure = new_figure(9.0, 4.4)
+    figure = new_figure(9.0, 4.4, layout="constrained")
     halves = places[: len(chosen)], places[len(chosen) :]
     axes = figure.add_subplot(1, 2, 1)
     for half, colour, name in zip(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -18,10 +16,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.origin import COHORT_FILE, COHORT_FORMAT
 from selfmis_plugin.synthetic.ecgid_layout import EcgIdLayout
 from selfmis_plugin.synthetic.layouts import Layout, MimicLayout, Plan, PtbXlLayout, RecordFacts
 from selfmis_plugin.synthetic.record import LAYOUT_CODES, SAMPLE_RATE, patient_generator
 from selfmis_plugin.synthetic.wfdb16 import digitise, write_record
+from selfmis_plugin.utils.files import whole_folder
 from selfmis_plugin.utils.parallel import ordered_map
 
 __all__ = ["LAYOUTS", "CohortError", "CohortSummary", "write_cohort"]
@@ -31,8 +31,6 @@ LAYOUTS: dict[str, Layout] = {
     "mimic-iv-ecg": MimicLayout(),
     "ecgid": EcgIdLayout(),
 }
-
-COHORT_FILE = "cohort.json"
 
 #: Rises whenever the same seed gives other records.
 VERSION = 1
@@ -116,6 +114,8 @@ def write_cohort(
     ------
     CohortError
         If *dest* holds something else, or an argument is out of range.
+    WriteError
+        If the disk is full, or nothing may be written there.
     """
     started = time.monotonic()
     folder = Path(dest).expanduser().absolute()
@@ -127,7 +127,7 @@ def write_cohort(
             "a seed of 0 or more and at least one worker"
         )
     wanted: dict[str, object] = {
-        "format": "selfmis-synthetic-cohort",
+        "format": COHORT_FORMAT,
         "version": VERSION,
         "layout": layout,
         "records": records,
@@ -137,9 +137,8 @@ def write_cohort(
     if found is not None:
         return found
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
+    # Replaces an empty folder too, but nothing that came to be there meanwhile.
+    with whole_folder(folder) as work:
         facts = _write_records(work, layout, records, seed, workers)
         LAYOUTS[layout].write_tables(work, facts, _main_generator(seed, layout, 2))
         patients = len({fact.plan.patient for fact in facts})
@@ -147,12 +146,6 @@ def write_cohort(
         positives = dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
         text = json.dumps({**wanted, "patients": patients, "positives": positives}, indent=2)
         (work / COHORT_FILE).write_text(text + "\n", encoding="utf-8")
-        work.chmod(0o777 & ~_umask())
-        # Replaces an empty folder too, but nothing that came to be there meanwhile.
-        work.rename(folder)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
     return CohortSummary(
         folder,
         layout,
@@ -195,12 +188,6 @@ def _existing(folder: Path, wanted: dict[str, object]) -> CohortSummary | None:
         seconds=0.0,
         already_there=True,
     )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _main_generator(seed: int, layout: str, purpose: int) -> np.random.Generator:

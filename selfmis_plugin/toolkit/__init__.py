@@ -5,6 +5,7 @@ imports it, and gives those parts one name each. With :mod:`selfmis_plugin.compa
 them from outside, it is the only place that knows the difference.
 """
 
+from selfmis_plugin.toolkit.checkpoint_files import whole_checkpoints
 from selfmis_plugin.toolkit.configs import (
     brings_ecg_methods,
     build_host_model,
@@ -86,5 +87,6 @@ __all__ = [
     "task_class",
     "warning_of_two_hosts",
     "when_model_is_built",
+    "whole_checkpoints",
     "whole_config",
 ]

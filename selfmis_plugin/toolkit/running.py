@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.metadata
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import torch
 
 from selfmis_plugin import compat
 from selfmis_plugin.compat.installed import FAIRSEQ_SIGNALS
+from selfmis_plugin.toolkit.checkpoint_files import checkpoint_module
 from selfmis_plugin.toolkit.host import ADAPTATIONS, HOST
 from selfmis_plugin.toolkit.parts import BaseTask
+from selfmis_plugin.utils.disk import in_words
 
 __all__ = [
     "best_score",
@@ -51,7 +54,38 @@ def run_command_line(argv: Sequence[str]) -> None:
         # On Python 3.10 and newer this Hydra fails while it prints an error, and ends with its own.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv = list(argv)
-    importlib.import_module("fairseq_cli.hydra_train").cli_main()
+    command = importlib.import_module("fairseq_cli.hydra_train").cli_main
+    folders = [a.partition("=")[2] for a in argv if a.startswith("hydra.run.dir=")]
+    with _run_folder_explained(argv[0], *folders[-1:]):
+        command()
+
+
+@contextlib.contextmanager
+def _run_folder_explained(program: str, folder: str = "the run's folder") -> Iterator[None]:
+    """End with one line where Hydra cannot write the run's folder, in place of its traceback."""
+    hydra: Any = importlib.import_module("hydra._internal.utils")
+    report = getattr(hydra, "run_and_report", None)
+    if report is None:  # not this Hydra's
+        yield
+        return
+
+    def reporting(function: Callable[[], Any]) -> Any:
+        def explaining() -> Any:
+            try:
+                return function()
+            except OSError as error:
+                text = in_words(error, folder)
+                if text is None:
+                    raise
+                raise SystemExit(f"{program}: {text}") from None
+
+        return report(explaining)
+
+    hydra.run_and_report = reporting
+    try:
+        yield
+    finally:
+        hydra.run_and_report = report
 
 
 def hand_over(signal: torch.Tensor) -> torch.Tensor:
@@ -136,9 +170,4 @@ def when_model_is_built(tell: Callable[[Any], object] | None) -> None:
 
 def best_score() -> float | None:
     """Return the best validation score that the host knows of, None before the first."""
-    saver = importlib.import_module(
-        "fairseq_signals.utils.checkpoint_utils"
-        if HOST == FAIRSEQ_SIGNALS
-        else "fairseq.checkpoint_utils"
-    ).save_checkpoint
-    return getattr(saver, "best", None)
+    return getattr(checkpoint_module().save_checkpoint, "best", None)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import nn
 
+from selfmis_plugin.checkpoints.facts import LabelCounts
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.store import Store
 
@@ -52,6 +53,9 @@ class LabelTask(RecordTask, Protocol):
     @property
     def labels(self) -> tuple[str, ...]:
         """Statements, in the order of the outputs."""
+
+    def label_counts(self) -> LabelCounts:
+        """Return how many training records have each of them."""
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import mmap
 import os
 import time
 import zlib
@@ -31,6 +32,8 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.store import INFO_FILE, RECORDS_FILE, SIGNALS_FILE, Store
+from selfmis_plugin.data.store.format import CutShortError
+from selfmis_plugin.utils.disk import WriteError
 from selfmis_plugin.utils.files import whole_file
 
 logger = logging.getLogger(__name__)
@@ -54,6 +57,9 @@ _READ_BYTES = 1 << 24
 #: Records of a store that are looked at themselves, besides the size and date of their file.
 _RECORDS_LOOKED_AT = 64
 _STALE_SECONDS = 24 * 3600
+
+
+_AGAIN = "Start the training again: what is not whole is made again"
 
 
 class EmbeddingCacheError(RuntimeError):
@@ -239,9 +245,11 @@ class EmbeddingCache:
                 file.write(header.encode().ljust(HEADER_BYTES))
                 file.write(content)
         except OSError as error:
+            said = str(error)
+            if not isinstance(error, WriteError):
+                said = f"{self._file(number)}: cannot be written ({error})"
             raise EmbeddingCacheError(
-                f"{self._file(number)}: cannot be written ({error}); all embeddings take "
-                f"{self.nbytes / 1e9:.2f} GB"
+                f"{said}; all embeddings take {self.nbytes / 1e9:.2f} GB"
             ) from error
 
     def read(self, records: npt.ArrayLike) -> npt.NDArray[np.float32]:
@@ -261,8 +269,33 @@ class EmbeddingCache:
         found = np.empty((len(index), self.dim), dtype=np.float32)
         for number in np.unique(files):
             of_file = files == number
-            found[of_file] = self._maps[number][places[of_file]]
+            content, embeddings = self._maps[number]
+            self._check(number, content.size())
+            found[of_file] = embeddings[places[of_file]]
         return found
+
+    def check_length(self) -> None:
+        """See whether every file that was opened has its length still.
+
+        Raises
+        ------
+        EmbeddingCacheError
+            If one has become shorter: the system ends a process that reads on.
+        """
+        for number, (content, _) in enumerate(self._maps):
+            self._check(number, content.size())
+
+    def _check(self, number: int, size: int) -> None:
+        if size < self._file_bytes(number):
+            cause = CutShortError(
+                f"{self._file(number)}: has {size:,} of {self._file_bytes(number):,} bytes: it was "
+                f"cut short while it was read. {_AGAIN}"
+            )
+            raise EmbeddingCacheError(str(cause)) from cause
+
+    def _file_bytes(self, number: int) -> int:
+        start, stop = self.bounds(number)
+        return HEADER_BYTES + (stop - start) * self.dim * CACHE_DTYPES[self.dtype].itemsize
 
     def remove_leftovers(self) -> None:
         """Remove what runs that were killed while writing have left, once it is a day old."""
@@ -274,26 +307,19 @@ class EmbeddingCache:
                 logger.debug("%s: not removed", left, exc_info=True)
 
     @cached_property
-    def _maps(self) -> list[npt.NDArray[Any]]:
-        maps: list[npt.NDArray[Any]] = []
+    def _maps(self) -> list[tuple[mmap.mmap, npt.NDArray[Any]]]:
+        maps = []
         for number in range(self.files):
             fault = self._fault(number, content=False)
             if fault is not None:
                 raise EmbeddingCacheError(
                     f"{self._file(number)}: {fault or 'is not there'}. Machines that train "
-                    "together must see one folder. Start the training again: what is not whole is "
-                    "made again"
+                    f"together must see one folder. {_AGAIN}"
                 )
-            start, stop = self.bounds(number)
-            maps.append(
-                np.memmap(
-                    self._file(number),
-                    dtype=CACHE_DTYPES[self.dtype],
-                    mode="r",
-                    offset=HEADER_BYTES,
-                    shape=(stop - start, self.dim),
-                )
-            )
+            with self._file(number).open("rb") as file:
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            values = np.frombuffer(content, CACHE_DTYPES[self.dtype], offset=HEADER_BYTES)
+            maps.append((content, values.reshape(-1, self.dim)))
         return maps
 
     def _file(self, number: int) -> Path:
@@ -338,8 +364,7 @@ class EmbeddingCache:
             return 0, "is not a file of embeddings, or was cut short"
         if said != self._says(number):
             return 0, "holds embeddings of something else"
-        start, stop = self.bounds(number)
-        expected = HEADER_BYTES + (stop - start) * self.dim * CACHE_DTYPES[self.dtype].itemsize
+        expected = self._file_bytes(number)
         if size != expected:
             return 0, f"has {size} bytes, expected {expected}"
         return crc, None

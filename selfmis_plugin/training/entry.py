@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.data.store.format import CutShortError
 from selfmis_plugin.nn.threads import suit_threads
 from selfmis_plugin.training import given_files, resuming
 from selfmis_plugin.training.contract import StartsFromWeights
+from selfmis_plugin.training.embedding_cache import EmbeddingCacheError
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.resuming import ResumeError
 from selfmis_plugin.training.store_task import StoreTask
+from selfmis_plugin.utils.disk import WriteError
 
 __all__ = ["ResumeError", "train_main"]
 
@@ -48,7 +52,28 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         If a checkpoint to begin from is not there.
     ResumeError
         If the run folder holds another run: other settings, or data prepared in another way.
+    SystemExit
+        If the disk is full, nothing may be written there, or the data are cut short while they are
+        read; with one line that says it.
     """
+    _say_once_what_cannot_be_logged()
+    try:
+        _train(cfg, **kwargs)
+    except (OSError, CutShortError, EmbeddingCacheError) as error:
+        if not _is_of_the_disk(error):
+            raise
+        # A worker's error comes with its traceback; the message is the end of it.
+        last = str(error).strip().splitlines()[-1]
+        raise SystemExit(f"training stopped: {last.partition('Error: ')[2] or last}") from error
+
+
+def _is_of_the_disk(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, WriteError | CutShortError):
+        error = error.__cause__
+    return error is not None
+
+
+def _train(cfg: Any, **kwargs: Any) -> None:
     register_all()
     # fairseq composes its own defaults, which name no task, where it finds no config of that name.
     if cfg.task is None:
@@ -66,7 +91,8 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         return
     toolkit.when_model_is_built(functools.partial(_suit_threads, cfg))
     try:
-        toolkit.host_main()(cfg, **kwargs)
+        with toolkit.whole_checkpoints():
+            toolkit.host_main()(cfg, **kwargs)
     finally:
         toolkit.when_model_is_built(None)
 
@@ -101,6 +127,30 @@ def _suit_threads(cfg: Any, model: Any) -> None:
             threads,
             "" if threads == 1 else "s",
         )
+
+
+def _say_once_what_cannot_be_logged() -> None:
+    """Let log files that cannot be written say so once, and not by a traceback for each line."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = _LogTrouble(handler)  # type: ignore[method-assign]
+
+
+class _LogTrouble:
+    """What a log file does with an error."""
+
+    def __init__(self, handler: logging.FileHandler) -> None:
+        self._handle = handler.handleError
+        self._file = handler.baseFilename
+        self._said = False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            self._handle(record)
+        elif not self._said:
+            self._said = True
+            print(f"{self._file}: the log ends here: {error.strerror or error}", file=sys.stderr)
 
 
 def _refuse_two_precisions(cfg: Any) -> None:

@@ -14,7 +14,7 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.training import origin
+from selfmis_plugin.training import history, origin
 from selfmis_plugin.training.given_files import OWN_LAST, own_last_checkpoint
 from selfmis_plugin.training.origin import FRESH, Origin
 
@@ -56,6 +56,7 @@ def go_on(cfg: Any, start: tuple[str, Path] | None) -> tuple[Path | None, bool]:
         If weights are named that the checkpoint would replace.
     """
     toolkit.restore_early_stopping({})
+    history.start_afresh()
     _begin(FRESH)
     last = own_last_checkpoint(cfg.checkpoint)
     if last is not None and not _goes_back(start, last):
@@ -160,6 +161,7 @@ def _refuse_other_data(path: Path, cfg: Any) -> dict[str, Any]:
             f"{path} was trained on data prepared in another way ({'; '.join(difference)}). Train "
             f"on the same data, or {_OWN_FOLDER}"
         )
+    history.go_on_from(checkpoint, path.name)
     return checkpoint
 
 

@@ -89,6 +89,18 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         self._embedding_name = name
         self._leads_in_batch = tuple(leads)
 
+    def check_length(self) -> None:
+        """See whether all that is read is there still, which is looked at in every batch too.
+
+        Raises
+        ------
+        CutShortError, EmbeddingCacheError
+            If a file has become shorter, or is not there any more.
+        """
+        self.store.check_length()
+        if self.embeddings is not None:
+            self.embeddings.check_length()
+
     def signal(self, indices: Sequence[int] | np.ndarray) -> torch.Tensor:
         """Return the signals of records with all leads, integer microvolts."""
         return self._read(self.rows[np.asarray(indices, dtype=np.int64)], self.leads)

@@ -14,7 +14,10 @@ import torch
 from omegaconf import II, MISSING
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.checkpoints.facts import LabelCounts, TrainingFacts, facts_state, read_facts
+from selfmis_plugin.checkpoints.reading import files_read
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.training import origin
@@ -22,6 +25,7 @@ from selfmis_plugin.training import plan as training_plan
 from selfmis_plugin.training.contract import EmbedsForLoss, FollowsEpochs, frozen_encoder_of
 from selfmis_plugin.training.embedding_cache import CACHE_DTYPES
 from selfmis_plugin.training.frozen_embeddings import TURN_OFF, embed_batches, frozen_embeddings
+from selfmis_plugin.training.history import earlier_trainings
 from selfmis_plugin.training.store_dataset import StoreDataset
 
 logger = logging.getLogger(__name__)
@@ -82,8 +86,10 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
     preprocessing
         How the data are prepared when an encoder sees them. It is saved in every checkpoint, and
         data prepared otherwise are refused.
+    training_split
+        The records to train on.
     store
-        The store of the training split.
+        Their store.
     """
 
     def __init__(self, cfg: Any, **kwargs: Any) -> None:
@@ -93,7 +99,8 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
                 f"task.embedding_cache_dtype={cfg.embedding_cache_dtype}: choose "
                 f"{' or '.join(CACHE_DTYPES)}"
             )
-        self.store = open_split(cfg.data, cfg.train_subset).store
+        self.training_split = open_split(cfg.data, cfg.train_subset)
+        self.store = self.training_split.store
         self.preprocessing = _preprocessing(self.store, cfg)
         # fairseq-signals asks for the state at every update, so it is looked up once.
         self._description = self.describe(cfg)
@@ -103,6 +110,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         self.embedding_dim: int | None = None
         self._subsets_validated = 0
         self._figures: dict[str, float] = {}
+        self._facts: dict[str, Any] = {}
 
     @classmethod
     def describe(cls, cfg: Any) -> dict[str, Any]:
@@ -126,6 +134,10 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
     def read_labels(self) -> Sequence[str]:
         """Return the names of the statements that a batch holds as targets."""
         return ()
+
+    def label_counts(self) -> LabelCounts | None:
+        """Return how many training records have each label that is learnt; None without labels."""
+        return None
 
     def extra_state(self) -> dict[str, Any]:
         """Return what else belongs into a checkpoint, known only in the run itself."""
@@ -214,7 +226,9 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         ValueError
             If embeddings are to be kept of an encoder that is trained.
         """
-        model = super().build_model(cfg, from_checkpoint)
+        with files_read() as files:
+            model = super().build_model(cfg, from_checkpoint)
+        self._facts = facts_state(self._training_facts(str(cfg._name), tuple(files)))
         if self.cfg.cache_frozen_embeddings and frozen_encoder_of(model) is None:
             raise ValueError(
                 "task.cache_frozen_embeddings=true, but the model's encoder is trained, so its "
@@ -224,13 +238,23 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         self.embedding_dim = model.embedding_dim if isinstance(model, EmbedsForLoss) else None
         return model
 
+    def _training_facts(self, model: str, files: Sequence[Path]) -> TrainingFacts:
+        info = self.store.info
+        before = [step for file in files for step in read_facts(file).provenance]
+        now = TrainedOn(model, info.database, len(self.training_split.rows), info.origins)
+        # A run that goes on has its own training before it already.
+        trainings = dict.fromkeys([*before, *earlier_trainings(), now])
+        return TrainingFacts(tuple(trainings), self.label_counts())
+
     def build_criterion(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the criterion, a :class:`~selfmis_plugin.training.contract.SplitFigures`."""
         self._criterion = super().build_criterion(cfg, from_checkpoint)
         return self._criterion
 
     def begin_epoch(self, epoch: int, model: Any) -> None:
-        """Tell a criterion the epoch, if it changes with it."""
+        """See whether the data are all there still; tell the epoch to a criterion that asks."""
+        for dataset in self.datasets.values():
+            dataset.check_length()
         super().begin_epoch(epoch, model)
         if isinstance(self._criterion, FollowsEpochs):
             self._criterion.begin_epoch(epoch)
@@ -284,6 +308,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
             "early_stopping": toolkit.early_stopping_state(),
             # What this training measured at its last validation, for who reads the checkpoint.
             "validation": dict(self._figures),
+            **self._facts,
             # Where the plan is counted from, for who goes on.
             "origin": origin.current().to_dict(),
             **self.extra_state(),

@@ -14,6 +14,7 @@ from selfmis_plugin.utils.parallel import usable_cores
 __all__ = [
     "LABELS_HELP",
     "PICTURES",
+    "add_origin",
     "default_workers",
     "known_names",
     "labels",
@@ -41,6 +42,24 @@ def whole(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def add_origin(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--origin``, of commands that make a store."""
+    parser.add_argument(
+        "--origin",
+        type=_text,
+        metavar="TEXT",
+        help="where the records come from, such as 'PTB-XL 1.0.3 of PhysioNet': every model that "
+        "is trained on them says it; a synthetic cohort's is known, others' not recorded unless "
+        "it is stated here",
+    )
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("is empty")
+    return text
 
 
 def workers(text: str) -> int:

@@ -1,36 +1,128 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.utils.disk import explained
+from selfmis_plugin.utils.temporary import PARTIAL, is_temporary, temporary_beside
+
 
 @contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary path to write to; it becomes *path* if the block ends without an error."""
-    target = Path(path)
+def whole_file(path: str | os.PathLike[str], mode: int | None = None) -> Iterator[Path]:
+    """Give a temporary path to write to; it becomes *path* if the block ends without an error.
+
+    Its permissions become *mode*; None: those that the umask leaves to a new file.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there.
+    """
+    # Absolute: the working folder may change meanwhile.
+    target = Path(path).absolute()
     if target.is_dir():
         raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
-    require_folder(target.parent)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix is kept: libraries choose the format by it.
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=target.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp lets nobody else read it
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # A device or a pipe, which no rename may replace; or what somebody else will rename.
+    if (target.exists() and not target.is_file()) or is_temporary(target):
+        with explained(target):
+            yield target
+        return
+    make_folder(target.parent, target)
+    with contextlib.ExitStack() as stack:
+        with explained(target):
+            temporary = stack.enter_context(temporary_beside(target))
+        with explained(target, temporary):
+            yield temporary
+            if mode is not None:
+                temporary.chmod(mode)
+            sync(temporary)
+            temporary.replace(target)
+
+
+@contextlib.contextmanager
+def whole_files(*paths: str | os.PathLike[str]) -> Iterator[tuple[Path, ...]]:
+    """Give temporary paths to write to; they become *paths* when all are written, in their order.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there; then all are as they were.
+    """
+    with contextlib.ExitStack() as stack:
+        # They end in reverse, so they are entered in reverse.
+        temporary = [stack.enter_context(whole_file(path)) for path in reversed(paths)]
+        yield tuple(reversed(temporary))
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder to fill; it becomes *path* if the block ends without an error.
+
+    An empty folder at *path* is replaced.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there.
+    OSError
+        If something else has come to be at *path*.
+    """
+    target = Path(path).absolute()
+    with folder_beside(target) as folder:
+        yield folder
+        folder.rename(target)
+    sync(target.parent)
+
+
+@contextlib.contextmanager
+def folder_beside(target: Path, kind: str = PARTIAL) -> Iterator[Path]:
+    """Give a hidden folder beside *target* to work in, for as long as the block lasts.
+
+    Parameters
+    ----------
+    target
+        What is made of it, absolute.
+    kind
+        What it is, part of its name.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there; the message names *target*.
+    """
+    make_folder(target.parent, target)
+    with contextlib.ExitStack() as stack:
+        with explained(target):
+            folder = stack.enter_context(temporary_beside(target, folder=True, kind=kind))
+        with explained(target, folder):
+            yield folder
+
+
+def make_folder(folder: Path, target: Path | None = None) -> None:
+    """Make a folder, and those that it lies in, for *target* (itself by default).
+
+    Raises
+    ------
+    NotADirectoryError
+        If a file is in the way; the message names it.
+    WriteError
+        If it cannot be made.
+    """
+    require_folder(folder)
+    with explained(target or folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def require_folder(path: str | os.PathLike[str]) -> None:

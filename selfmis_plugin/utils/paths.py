@@ -16,6 +16,11 @@ def remember_launch_folder() -> None:
     os.environ[LAUNCH_FOLDER] = os.getcwd()
 
 
+def escaped(path: str) -> str:
+    """Return a path as text that can be written anywhere: what is not UTF-8 in it as ``\\xe9``."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def from_launch_folder(path: str | os.PathLike[str]) -> Path:
     """Return *path*, read from the folder in which the command was typed if it is relative."""
     launch_folder = os.environ.get(LAUNCH_FOLDER) or os.getcwd()

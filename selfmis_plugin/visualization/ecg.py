@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.visualization.figure import new_figure
 
 MM_PER_SECOND = 25.0
 MM_PER_MILLIVOLT = 10.0
@@ -143,8 +143,7 @@ def draw_panels(panels: Sequence[Panel], *, layout: str = "3x4", dpi: float = 15
     papers = [len(of_panel) * _ROW_HEIGHT[layout] for of_panel in rows]
     width = 2 * _MARGIN + _PULSE_ROOM + SECONDS * MM_PER_SECOND
     height = sum(_HEADER + paper + _FOOTER for paper in papers) + _MARGIN
-    figure = Figure(figsize=(width / _MM_PER_INCH, height / _MM_PER_INCH), dpi=dpi)
-    FigureCanvasAgg(figure)
+    figure = new_figure(width / _MM_PER_INCH, height / _MM_PER_INCH, dpi=dpi)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
     axes.set_xlim(0, width)

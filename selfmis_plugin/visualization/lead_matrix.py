@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from selfmis_plugin.metrics.lead_correlation import LeadCorrelation
+from selfmis_plugin.visualization.figure import new_figure
 
 __all__ = ["draw_lead_matrices"]
 
@@ -28,8 +28,7 @@ def draw_lead_matrices(found: Mapping[str, LeadCorrelation], dpi: float = 110) -
     matplotlib.figure.Figure
         Above, leads of one record; below, the control of different records.
     """
-    figure = Figure(figsize=(0.8 + 4.6 * len(found), 9.6), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(0.8 + 4.6 * len(found), 9.6, dpi=dpi, layout="constrained")
     axes = figure.subplots(2, len(found), squeeze=False)
     image = None
     for column, (name, of) in enumerate(found.items()):

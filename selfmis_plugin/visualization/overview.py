@@ -7,11 +7,11 @@ from textwrap import shorten
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from selfmis_plugin.data.overview import Overview
 from selfmis_plugin.data.store import SPLITS
+from selfmis_plugin.visualization.figure import new_figure
 
 _COLOURS = {"train": "#4878a8", "valid": "#e5a54b", "test": "#c0504d"}
 _ONE = "#6b7f94"
@@ -36,8 +36,7 @@ def draw_overview(overview: Overview, most_labels: int = 30, dpi: float = 130) -
     matplotlib.figure.Figure
         The page; its axes are titled labels, splits, leads, recorded at, repairs and refused.
     """
-    figure = Figure(figsize=(14, 8.5), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(14, 8.5, dpi=dpi, layout="constrained")
     info, total = overview.info, overview.total
     figure.suptitle(
         f"{info.database}: {overview.total:,} records of {info.seconds:g} s at "

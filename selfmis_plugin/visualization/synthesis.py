@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from selfmis_plugin.visualization.figure import new_figure
 
 __all__ = ["draw_synthesis"]
 
@@ -44,8 +45,7 @@ def draw_synthesis(
     dpi
         Dots an inch when the figure is saved.
     """
-    figure = Figure(figsize=(13, 8.5), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(13, 8.5, dpi=dpi, layout="constrained")
     panels = figure.subplots(4, 3, sharex=True, squeeze=False).T.ravel()
     samples = round(_SECONDS * rate)
     time = np.arange(min(samples, truth.shape[-1])) / rate

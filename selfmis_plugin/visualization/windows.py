@@ -9,11 +9,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from selfmis_plugin.utils.files import whole_file
+from selfmis_plugin.visualization.figure import new_figure
 
 KEPT_COLOUR = "#1a6e3c"
 REFUSED_COLOUR = "#a3262a"
@@ -62,8 +61,7 @@ def draw_strips(
         The windows; either may be empty.
     """
     rows = max(1, len(kept), len(refused))
-    figure = Figure(figsize=(15, 0.7 + 2.1 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(15, 0.7 + 2.1 * rows, layout="constrained")
     axes = figure.subplots(rows, 2, squeeze=False)
     figure.suptitle(title, fontsize=13, x=0.01, ha="left", fontweight="bold")
     columns = ((kept, KEPT_COLOUR, "no window kept"), (refused, REFUSED_COLOUR, "none refused"))
@@ -92,8 +90,7 @@ def draw_histogram(path: Path, figures: npt.NDArray[np.float64], threshold: floa
     threshold
         Windows below it are refused.
     """
-    figure = Figure(figsize=(8, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(8, 3.6, layout="constrained")
     axes = figure.subplots()
     edges = np.linspace(0, 1, 51).tolist()
     for part, colour, label in (

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.files import whole_files, write_json
 
 __all__ = ["Answer", "write_answer"]
 
@@ -41,16 +41,15 @@ class Answer:
 
 def write_answer(answer: Answer, dest: Path) -> list[Path]:
     """Write ``NAME.md``, ``NAME.csv``, pictures and, last, ``NAME.json``; return their paths."""
-    paths = []
-    for suffix, content in ((".md", answer.text), (".csv", answer.csv)):
-        paths.append(dest / f"{answer.name}{suffix}")
-        with whole_file(paths[-1]) as temporary:
-            temporary.write_text(content, encoding="utf-8", newline="\n")
-    for stem, draw in answer.pictures.items():
-        paths.append(dest / f"{stem}.png")
-        with whole_file(paths[-1]) as temporary:
-            draw().savefig(temporary)
-    # Last: where it is, so is everything.
-    paths.append(dest / f"{answer.name}.json")
-    write_json(paths[-1], dict(answer.figures))
-    return paths
+    texts = {f"{answer.name}.md": answer.text, f"{answer.name}.csv": answer.csv}
+    pictures = {f"{stem}.png": draw for stem, draw in answer.pictures.items()}
+    # JSON is the last: where it is, so is everything.
+    names = (*texts, *pictures, f"{answer.name}.json")
+    with whole_files(*(dest / name for name in names)) as temporary:
+        place = dict(zip(names, temporary, strict=True))
+        for name, content in texts.items():
+            place[name].write_text(content, encoding="utf-8", newline="\n")
+        for name, draw in pictures.items():
+            draw().savefig(place[name])
+        write_json(place[names[-1]], dict(answer.figures))
+    return [dest / name for name in names]

@@ -11,6 +11,8 @@ import pyarrow as pa
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.filter_names import FILTER_NAMES
+from selfmis_plugin.data.origin import Origin, origins_from
+from selfmis_plugin.utils.fields import Fields
 
 STORE_FORMAT = "selfmis-store"
 STORE_VERSION = 1
@@ -21,6 +23,8 @@ INFO_FILE = "store.json"
 SIGNALS_FILE = "signals.i16"
 RECORDS_FILE = "records.parquet"
 REFUSED_FILE = "refused.tsv"
+#: From what, and how, a command made the store; one that a program writes has none.
+MADE_FILE = "prepared.json"
 
 #: Manifest of all training records, beside a ``train.tsv`` that lists a fraction of them.
 ALL_TRAINING = "train_all"
@@ -29,7 +33,7 @@ EMBEDDINGS_FOLDER = "embeddings"
 
 #: What belongs to a store itself; whatever else lies in its folder is the user's.
 OWN_FILES: frozenset[str] = frozenset(
-    {INFO_FILE, SIGNALS_FILE, RECORDS_FILE, REFUSED_FILE, EMBEDDINGS_FOLDER}
+    {INFO_FILE, SIGNALS_FILE, RECORDS_FILE, REFUSED_FILE, MADE_FILE, EMBEDDINGS_FOLDER}
     | {f"{split}.tsv" for split in (*SPLITS, ALL_TRAINING)}
 )
 
@@ -53,6 +57,10 @@ SCHEMA = pa.schema(
 
 class StoreError(ValueError):
     """A store, or a manifest, cannot be read or written; the message says what to do."""
+
+
+class CutShortError(StoreError):
+    """A file of a store has become shorter while it was read."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ class StoreInfo:
         Names of label sets and their labels, in order.
     created_with
         Version of the plugin that wrote the store.
+    origins
+        Where the records come from; none where it is not recorded.
     """
 
     version: int
@@ -97,6 +107,7 @@ class StoreInfo:
     database: str
     label_sets: dict[str, tuple[str, ...]]
     created_with: str
+    origins: tuple[Origin, ...] = ()
 
     @property
     def labels(self) -> frozenset[str]:
@@ -105,7 +116,10 @@ class StoreInfo:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``store.json``."""
-        return {"format": STORE_FORMAT, **asdict(self)}
+        values = {"format": STORE_FORMAT, **asdict(self)}
+        if not self.origins:
+            del values["origins"]
+        return values
 
     @classmethod
     def from_dict(cls, values: object, path: Path) -> StoreInfo:
@@ -124,28 +138,12 @@ class StoreInfo:
                 f"{path}: store version {version!r}, but this plugin ({__version__}) understands "
                 f"version {STORE_VERSION}; {again(values.get('database'))}"
             )
-        missing = sorted(set(cls.__dataclass_fields__) - set(values))
+        missing = sorted(set(cls.__dataclass_fields__) - {"origins"} - set(values))
         if missing:
             raise StoreError(f"{path}: lacks {', '.join(missing)}; {again(values.get('database'))}")
         try:
-            info = cls(
-                version=STORE_VERSION,
-                units=str(values["units"]),
-                dtype=str(values["dtype"]),
-                sample_rate=float(values["sample_rate"]),
-                seconds=float(values["seconds"]),
-                samples=int(values["samples"]),
-                leads=tuple(str(lead) for lead in values["leads"]),
-                filter=str(values["filter"]),
-                records=int(values["records"]),
-                database=str(values["database"]),
-                label_sets={
-                    str(name): tuple(str(label) for label in labels)
-                    for name, labels in values["label_sets"].items()
-                },
-                created_with=str(values["created_with"]),
-            )
-        except (TypeError, ValueError, AttributeError) as error:
+            info = cls._checked(Fields(values))
+        except ValueError as error:
             raise StoreError(
                 f"{path}: a value is of the wrong kind ({error}); {again(values.get('database'))}"
             ) from error
@@ -163,12 +161,26 @@ class StoreInfo:
             raise StoreError(
                 f"{path}: a lead is named twice in {', '.join(info.leads)}; {again(info.database)}"
             )
-        if info.samples < 1 or info.records < 0 or not info.leads:
-            raise StoreError(
-                f"{path}: {info.records} records of {len(info.leads)} leads and {info.samples} "
-                f"samples cannot be; {again(info.database)}"
-            )
         return info
+
+    @classmethod
+    def _checked(cls, fields: Fields) -> StoreInfo:
+        sets = fields.part("label_sets")
+        return cls(
+            version=STORE_VERSION,
+            units=fields.text("units"),
+            dtype=fields.text("dtype"),
+            sample_rate=fields.number("sample_rate", above=0),
+            seconds=fields.number("seconds", above=0),
+            samples=fields.whole("samples", least=1),
+            leads=fields.names("leads", most=1000),
+            filter=fields.text("filter"),
+            records=fields.whole("records"),
+            database=fields.text("database"),
+            label_sets={name: sets.names(name) if sets[name] else () for name in sets},
+            created_with=fields.text("created_with"),
+            origins=origins_from(fields.items_of("origins")) if "origins" in fields else (),
+        )
 
 
 def again(database: object) -> str:

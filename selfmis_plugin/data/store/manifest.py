@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.store.format import StoreError
+from selfmis_plugin.utils.fields import whole
+from selfmis_plugin.utils.files import whole_file
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ def read_manifest(path: str | os.PathLike[str]) -> Manifest:
                 f"{source}, line {number}: expected record_id<TAB>samples, found {line[:80]!r}"
             )
         record_ids.append(fields[0])
-        samples.append(int(fields[1]))
+        try:
+            samples.append(whole("a number of samples", int(fields[1])))
+        except ValueError as error:  # more digits than any file has samples
+            raise StoreError(f"{source}, line {number}: {error}") from error
     root = Path(os.path.normpath(source.parent / lines[0].strip()))
     return Manifest(source, root, record_ids, np.asarray(samples, dtype=np.int64))
 
@@ -77,7 +82,7 @@ def write_manifest(
     samples: Sequence[int] | npt.NDArray[np.int64],
     root: str = ".",
 ) -> None:
-    """Write a manifest that :func:`read_manifest` and the toolkits read.
+    """Write a manifest that :func:`read_manifest` and the toolkits read, whole or not at all.
 
     Parameters
     ----------
@@ -96,7 +101,8 @@ def write_manifest(
     if len(record_ids) != len(samples):
         raise StoreError(f"{path}: {len(record_ids)} records but {len(samples)} lengths")
     rows = [manifest_row(*row) for row in zip(record_ids, samples, strict=True)]
-    Path(path).write_text(f"{root}\n{''.join(rows)}", encoding="utf-8", newline="\n")
+    with whole_file(path) as temporary:
+        temporary.write_text(f"{root}\n{''.join(rows)}", encoding="utf-8", newline="\n")
 
 
 def manifest_row(record_id: str, samples: int) -> str:

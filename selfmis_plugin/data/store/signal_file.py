@@ -8,12 +8,15 @@ handed the exact pages of a whole batch at once, which the disk can then fetch s
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import sys
 
 import numpy as np
 import numpy.typing as npt
+
+from selfmis_plugin.data.store.format import CutShortError
 
 if sys.platform != "win32":
     import resource
@@ -34,13 +37,21 @@ class SignalFile:
         Number of records, leads and samples.
     dtype
         Type of a sample in the file.
+
+    Raises
+    ------
+    CutShortError
+        If the file is shorter than that.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], shape: tuple[int, int, int], dtype: np.dtype[np.int16]
     ) -> None:
         self.shape = shape
+        self._path = path
+        self._bytes = math.prod(shape) * dtype.itemsize
         with open(path, "rb") as file:
+            check_length(path, os.fstat(file.fileno()).st_size, self._bytes)
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._signals: npt.NDArray[np.int16] = np.frombuffer(self._map, dtype).reshape(shape)
         self._announcements_left = _PATIENCE
@@ -63,7 +74,13 @@ class SignalFile:
         -------
         numpy.ndarray
             (len(records), number of leads, samples).
+
+        Raises
+        ------
+        CutShortError
+            If the file has become shorter meanwhile: the system ends a process that reads on.
         """
+        check_length(self._path, self._map.size(), self._bytes)
         count, all_leads, samples = self.shape
         if leads is None:
             pieces = self._signals.reshape(count, all_leads * samples)
@@ -97,6 +114,22 @@ class SignalFile:
         lengths = stop[np.r_[apart - 1, len(stop) - 1]] * mmap.PAGESIZE - starts
         for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
             self._map.madvise(mmap.MADV_WILLNEED, start, min(length, len(self._map) - start))
+
+
+def check_length(path: str | os.PathLike[str], found: int, expected: int) -> None:
+    """Refuse a file that is shorter than it was when its store was opened.
+
+    Raises
+    ------
+    CutShortError
+        If it is.
+    """
+    if found < expected:
+        raise CutShortError(
+            f"{os.fspath(path)}: has {found:,} of {expected:,} bytes: it was cut short after the "
+            "store was opened. See to what writes there, and prepare the store again (selfmis "
+            "prepare ... --overwrite) before you give the same command again"
+        )
 
 
 def _reads_from_disk() -> int:

@@ -7,6 +7,7 @@ A store is a folder::
     records.parquet  one row per record, in the order of signals.i16
     train.tsv ...    one manifest per split that has records
     refused.tsv      source and reason of every record that could not be used
+    prepared.json    from what, and how, ``selfmis prepare`` made it
 
 One lead of one record is contiguous, so that reading lead I alone costs a twelfth.
 """
@@ -14,6 +15,7 @@ One lead of one record is contiguous, so that reading lead I alone costs a twelf
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from functools import cached_property
@@ -41,7 +43,8 @@ from selfmis_plugin.data.store.format import (
     again,
 )
 from selfmis_plugin.data.store.manifest import Manifest, read_manifest, write_manifest
-from selfmis_plugin.data.store.signal_file import SignalFile
+from selfmis_plugin.data.store.record_table import read_records
+from selfmis_plugin.data.store.signal_file import SignalFile, check_length
 from selfmis_plugin.data.store.writer import StoreWriter
 
 __all__ = [
@@ -49,6 +52,9 @@ __all__ = [
     "STORE_FORMAT", "STORE_VERSION", "Manifest", "Store", "StoreError", "StoreInfo", "StoreWriter",
     "read_manifest", "write_manifest",
 ]  # fmt: skip
+
+#: What damaged bytes make of Arrow, whose own errors are not all of one class.
+_UNREADABLE = (OSError, ArithmeticError, LookupError, TypeError, ValueError, pa.ArrowException)
 
 
 class Store:
@@ -88,7 +94,9 @@ class Store:
             raise StoreError(
                 f"{folder}: not a store (no {INFO_FILE}); prepare one with `selfmis prepare`"
             ) from None
-        except ValueError as error:
+        except OSError as error:
+            raise StoreError(f"{info_path}: cannot be read ({error}); {again(None)}") from error
+        except (ValueError, RecursionError) as error:
             raise StoreError(f"{info_path}: not valid JSON ({error}); {again(None)}") from error
         info = StoreInfo.from_dict(values, info_path)
         _check_sizes(folder, info)
@@ -113,16 +121,11 @@ class Store:
         """
         path = self.path / RECORDS_FILE
         try:
-            table = pq.read_table(path)
-        except (OSError, pa.ArrowException) as error:
+            table = read_records(path, self.info)
+        except _UNREADABLE as error:
             raise StoreError(
                 f"{path}: cannot be read ({error}); {again(self.info.database)}"
             ) from error
-        missing = [name for name in SCHEMA.names if name not in table.column_names]
-        if missing:
-            raise StoreError(
-                f"{path}: lacks the columns {', '.join(missing)}; {again(self.info.database)}"
-            )
         labels = table.column("labels").to_pylist()
         frame = table.drop_columns(["labels", "strat_fold"]).to_pandas()
         frame["labels"] = pd.Series(labels, index=frame.index, dtype=object)
@@ -142,6 +145,18 @@ class Store:
     @cached_property
     def _signal_file(self) -> SignalFile:
         return SignalFile(self.path / SIGNALS_FILE, self._shape, SAMPLE_DTYPE)
+
+    def check_length(self) -> None:
+        """See whether the signals are all there still; a look at the file's size.
+
+        Raises
+        ------
+        CutShortError
+            If the file has become shorter since the store was opened, or is not there.
+        """
+        path = self.path / SIGNALS_FILE
+        expected = math.prod(self._shape) * SAMPLE_DTYPE.itemsize
+        check_length(path, path.stat().st_size if path.is_file() else 0, expected)
 
     def read(
         self, rows: npt.ArrayLike, leads: Sequence[str] | None = None
@@ -163,7 +178,7 @@ class Store:
         Raises
         ------
         StoreError
-            If a row or a lead is not in the store.
+            If a row or a lead is not in the store, or the signals have been cut short.
         """
         index = self._check_rows(rows)
         columns = None
@@ -270,8 +285,9 @@ def _check_sizes(folder: Path, info: StoreInfo) -> None:
     expected = info.records * len(info.leads) * info.samples * SAMPLE_DTYPE.itemsize
     try:
         found = signals.stat().st_size
-    except FileNotFoundError:
-        raise StoreError(f"{signals}: is missing; {again(info.database)}") from None
+    except OSError as error:
+        why = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+        raise StoreError(f"{signals}: {why}; {again(info.database)}") from None
     if found != expected:
         raise StoreError(
             f"{signals}: {found} bytes, expected {expected} ({info.records} records of "
@@ -280,7 +296,7 @@ def _check_sizes(folder: Path, info: StoreInfo) -> None:
     table = folder / RECORDS_FILE
     try:
         rows = pq.read_metadata(table).num_rows
-    except (OSError, pa.ArrowException) as error:
+    except _UNREADABLE as error:
         raise StoreError(f"{table}: cannot be read ({error}); {again(info.database)}") from error
     if rows != info.records:
         raise StoreError(f"{table}: {rows} rows, expected {info.records}; {again(info.database)}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.origin import Origin
 from selfmis_plugin.data.store.format import (
     INFO_FILE,
     OWN_FILES,
@@ -37,10 +38,9 @@ from selfmis_plugin.data.store.format import (
     StoreInfo,
 )
 from selfmis_plugin.data.store.manifest import check_text, manifest_row
-from selfmis_plugin.utils.files import sync
-
-#: What the name of a file begins with while it is copied from the store that is replaced.
-_COPYING = ".copying-"
+from selfmis_plugin.utils.files import folder_beside, make_folder, sync
+from selfmis_plugin.utils.replacing import put_back, replace_folder
+from selfmis_plugin.utils.temporary import PARTIAL, leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +61,8 @@ class StoreLayout:
         Names of label sets and their labels.
     sample_rate, seconds, leads, filter
         What the signals are.
+    origins
+        Where the records come from; none where it is not recorded.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class StoreLayout:
     seconds: float = 10.0
     leads: tuple[str, ...] = STANDARD_LEADS
     filter: str = "none"
+    origins: tuple[Origin, ...] = ()
 
     def __post_init__(self) -> None:
         if len({lead.casefold() for lead in self.leads}) != len(self.leads) or not self.leads:
@@ -109,6 +112,7 @@ class StoreLayout:
             database=self.database,
             label_sets={name: tuple(labels) for name, labels in self.label_sets.items()},
             created_with=__version__,
+            origins=self.origins,
         )
 
     def check_signal(self, signal: npt.NDArray[Any], record_id: str) -> None:
@@ -246,7 +250,8 @@ class StoreWriter:
     """Write a store, record by record; it appears at *dest* only when it is whole.
 
     Use it as a context manager. Everything is written to a hidden folder beside *dest*, which
-    is renamed at the end; after an exception that folder is removed and *dest* is as it was.
+    is renamed at the end; after an exception that folder is removed and *dest* is as it was. What a
+    run that was killed has left of it is removed, and what it had taken away is put back.
 
     Parameters
     ----------
@@ -287,15 +292,20 @@ class StoreWriter:
         filter: str = "none",
         overwrite: bool = False,
         expected_records: int | None = None,
+        origins: Sequence[Origin] = (),
     ) -> None:
         self.dest = Path(dest).absolute()
         self.overwrite = overwrite
         self.expected_records = expected_records
         sets = {name: tuple(names) for name, names in (label_sets or {}).items()}
-        self.layout = StoreLayout(database, sets, sample_rate, seconds, tuple(leads), filter)
+        self.layout = StoreLayout(
+            database, sets, sample_rate, seconds, tuple(leads), filter, tuple(origins)
+        )
         self.refused = 0
         self._seen: set[str] = set()
         self._rows: list[dict[str, Any]] = []
+        self._last: Callable[[Path], object] | None = None
+        put_back(self.dest)
         check_dest(self.dest, overwrite)
 
     def __len__(self) -> int:
@@ -305,19 +315,19 @@ class StoreWriter:
         return record_id in self._seen
 
     def __enter__(self) -> StoreWriter:
-        self.dest.parent.mkdir(parents=True, exist_ok=True)
-        for left in sorted(self.dest.parent.glob(f".{self.dest.name}.partial-*")):
-            logger.warning("%s: left over from a run that was killed; remove it", left)
+        make_folder(self.dest.parent, self.dest)
+        for left in leftovers(self.dest, PARTIAL):
+            logger.warning("%s: left over from a run that was killed; it is removed", left)
         if self.expected_records is not None:
             warn_of_disk(self.dest, self.expected_records * self.layout.record_bytes)
-        self._folder = self.dest.with_name(f".{self.dest.name}.partial-{uuid.uuid4().hex[:8]}")
-        self._folder.mkdir()
-        try:
+        with contextlib.ExitStack() as stack:
+            self._folder = stack.enter_context(folder_beside(self.dest))
             self._signals: IO[bytes] = open(self._folder / SIGNALS_FILE, "wb")
+            stack.callback(_close, self._signals)
             self._tables = TableWriter(self._folder, self.layout)
-        except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
+            stack.callback(self._tables.close)
+            stack.push(self._finish)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -326,14 +336,7 @@ class StoreWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            if kind is None:
-                self._finish()
-        finally:
-            with suppress(OSError):
-                self._signals.close()
-            self._tables.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._stack.__exit__(kind, error, traceback)
 
     def append(self, signal: npt.NDArray[np.int16], row: Mapping[str, Any]) -> None:
         """Add a record.
@@ -372,20 +375,32 @@ class StoreWriter:
         """Move a folder on the same file system, such as a report, into the store."""
         folder.rename(self._folder / folder.name)
 
+    def at_the_end(self, write: Callable[[Path], object]) -> None:
+        """Let *write* add to the store's folder when all else is in it."""
+        self._last = write
+
     def _write_rows(self) -> None:
         self._tables.add(pa.Table.from_pylist(self._rows, schema=SCHEMA))
         self._rows.clear()
 
-    def _finish(self) -> None:
+    def _finish(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            return
         if not len(self):
             raise StoreError(f"{self.dest}: no record to store")
         self._write_rows()
         self._signals.flush()
         os.fsync(self._signals.fileno())
         self._tables.finish()
-        aside = self._folder.with_name(self._folder.name + "-old")
-        publish(self._folder, self.dest, aside, self.overwrite)
-        shutil.rmtree(aside, ignore_errors=True)
+        if self._last is not None:
+            self._last(self._folder)
+        publish(self._folder, self.dest, self.overwrite)
+
+
+def _close(file: IO[Any]) -> None:
+    """Close a file after a failure; that this fails again must not hide the first error."""
+    with suppress(OSError):
+        file.close()
 
 
 def check_dest(dest: Path, overwrite: bool) -> None:
@@ -423,7 +438,9 @@ def warn_of_disk(dest: Path, needed: int) -> None:
         )
 
 
-def publish(folder: Path, dest: Path, aside: Path, overwrite: bool) -> tuple[str, ...]:
+def publish(
+    folder: Path, dest: Path, overwrite: bool, aside: Path | None = None
+) -> tuple[str, ...]:
     """Give a store that is whole its place.
 
     Parameters
@@ -431,12 +448,11 @@ def publish(folder: Path, dest: Path, aside: Path, overwrite: bool) -> tuple[str
     folder
         The store, on the same file system as *dest*.
     dest
-        Its place. A store there is put aside; files in it that are not a store's own stay at
-        *dest*.
-    aside
-        Where the store that is replaced goes.
+        Its place. Files in a store there that are not a store's own stay at *dest*.
     overwrite
         Whether to replace a store.
+    aside
+        Where the store that is replaced goes; without it that one is removed.
 
     Returns
     -------
@@ -450,38 +466,7 @@ def publish(folder: Path, dest: Path, aside: Path, overwrite: bool) -> tuple[str
     """
     # Checked again now: another run may have made dest meanwhile.
     check_dest(dest, overwrite)
-    if not dest.exists():
-        folder.rename(dest)
-        sync(dest.parent)
-        return ()
-    for left in folder.glob(f"{_COPYING}*"):  # of a run that was killed here
-        _remove(left)
-    # Not what the new store brings itself, such as its own report.
-    own = OWN_FILES | {path.name for path in folder.iterdir()}
-    kept = sorted(path for path in dest.iterdir() if path.name not in own)
-    for path in kept:
-        # Under another name until it is whole: what has its own name is taken for the store's.
-        copy = folder / f"{_COPYING}{path.name}"
-        if path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, copy, symlinks=True)
-        else:
-            shutil.copy2(path, copy, follow_symlinks=False)
-        copy.rename(folder / path.name)
-    dest.rename(aside)
-    try:
-        folder.rename(dest)
-    except BaseException:
-        aside.rename(dest)
-        raise
-    sync(dest.parent)
-    return tuple(path.name for path in kept)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+    return replace_folder(folder, dest, OWN_FILES.__contains__, aside)
 
 
 def refused_row(source: str, reason: str) -> str:

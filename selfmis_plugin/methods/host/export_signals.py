@@ -18,7 +18,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -34,13 +33,20 @@ from scipy.signal import resample_poly
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import LOWEST_RATE, resampling_ratio
 from selfmis_plugin.data.splits import Split, open_splits
-from selfmis_plugin.data.store import RECORDS_FILE, SIGNALS_FILE, Store, StoreError
+from selfmis_plugin.data.store import RECORDS_FILE, SIGNALS_FILE, SPLITS, Store, StoreError
+from selfmis_plugin.utils.disk import explained
 from selfmis_plugin.utils.files import require_folder, whole_file, write_json
 from selfmis_plugin.utils.parallel import ordered_map
+from selfmis_plugin.utils.replacing import put_back, replace_folder
+from selfmis_plugin.utils.temporary import remove, sweep
 
 FORMAT = "fairseq-signals"
 EXPORT_FILE = "export.json"
 SIGNALS_FOLDER = "signals"
+_OWN_FILES = frozenset(
+    {SIGNALS_FOLDER, EXPORT_FILE, "patients.tsv", "y.npy", "labels.csv"}
+    | {f"{split}.tsv" for split in SPLITS}
+)
 KINDS: tuple[str, ...] = ("plain", "cmsc", "classification")
 
 _PER_FOLDER = 1000
@@ -172,8 +178,12 @@ class _Writer:
             # A record has one writer, so that one name for what is unfinished will do, and the
             # next run replaces what a killed one left.
             partial = path.with_name(f".{path.name}.partial")
-            partial.write_bytes(_mat(content))
-            partial.replace(path)
+            try:
+                partial.write_bytes(_mat(content))
+                partial.replace(path)
+            except BaseException:
+                partial.unlink(missing_ok=True)
+                raise
         return True
 
 
@@ -201,13 +211,16 @@ def export_signals(
     workers
         Number of processes.
     overwrite
-        Whether to start anew where an export of something else is at *dest*.
+        Whether to replace an export of something else at *dest*, once the new one is whole. Files
+        of the user's own in it are kept.
 
     Raises
     ------
     StoreError
         If *data* cannot be read, a record lacks a lead that is kept, the label set is unknown, or
         *dest* holds something else.
+    WriteError
+        If the disk is full, or nothing may be written there.
     """
     splits = open_splits(data)
     store = next(iter(splits.values())).store
@@ -216,7 +229,7 @@ def export_signals(
     plan = {**asdict(options), "store": str(store.path), "digest": _digest(store, splits)}
     # As JSON gives it back.
     plan = json.loads(json.dumps(plan))
-    _begin(folder, plan, overwrite)
+    work = _begin(folder, plan, overwrite)
 
     rows = np.unique(np.concatenate([split.rows for split in splits.values()]))
     targets = store.targets(rows, labels) if labels else None
@@ -230,17 +243,20 @@ def export_signals(
     )
     rate, samples = _rate_and_samples(store, options)
     size = _file_size(samples, rate, options.kind, len(labels))
-    writer = _Writer(store, folder / SIGNALS_FOLDER, options, rate, size)
+    writer = _Writer(store, work / SIGNALS_FOLDER, options, rate, size)
     start = time.perf_counter()
-    written = sum(ordered_map(writer, records, workers, len(rows), f"{FORMAT}: {options.kind}"))
-    seconds = time.perf_counter() - start
-
-    _write_lines(folder / "patients.tsv", [f"{k}\t{name}" for k, name in enumerate(patients)])
-    if labels:
-        _write_targets(folder, store, splits, labels)
-    for name, split in splits.items():
-        _write_manifest(folder, name, [names[int(row)] for row in split.rows], samples, options)
-    write_json(folder / EXPORT_FILE, {"format": FORMAT, "plan": plan, "complete": True})
+    with explained(folder):
+        written = sum(ordered_map(writer, records, workers, len(rows), f"{FORMAT}: {options.kind}"))
+        seconds = time.perf_counter() - start
+        _write_lines(work / "patients.tsv", [f"{k}\t{name}" for k, name in enumerate(patients)])
+        if labels:
+            _write_targets(work, store, splits, labels)
+        for name, split in splits.items():
+            listed = [names[int(row)] for row in split.rows]
+            _write_manifest(work / f"{name}.tsv", folder, listed, samples, options)
+        write_json(work / EXPORT_FILE, {"format": FORMAT, "plan": plan, "complete": True})
+        if work != folder:
+            replace_folder(work, folder, _OWN_FILES.__contains__)
     counts = {name: len(split.rows) for name, split in splits.items()}
     return ExportSummary(folder, counts, written, len(rows) - written, seconds)
 
@@ -281,13 +297,15 @@ def _rate_and_samples(store: Store, options: ExportOptions) -> tuple[float, int]
     return rate, -(-store.info.samples * ratio.numerator // ratio.denominator)
 
 
-def _begin(folder: Path, plan: dict[str, Any], overwrite: bool) -> None:
-    """Make the folder, or check that what is there is the same export, begun before."""
+def _begin(folder: Path, plan: dict[str, Any], overwrite: bool) -> Path:
+    """Return the folder to write in: *folder*, or another where it is to take the place of what is
+    there. What is in it is the same export, begun before."""
     require_folder(folder)
-    path = folder / EXPORT_FILE
+    put_back(folder)
+    sweep(folder / EXPORT_FILE)  # or a run killed at its very beginning makes it no export
     if folder.exists() and any(folder.iterdir()):
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))["plan"]
+            found = _read_plan(folder)
         except (OSError, ValueError, KeyError, TypeError):
             raise StoreError(
                 f"{folder}: is not an export (no readable {EXPORT_FILE}), so nothing is written "
@@ -295,7 +313,7 @@ def _begin(folder: Path, plan: dict[str, Any], overwrite: bool) -> None:
             ) from None
         different = [name for name in plan if found.get(name) != plan[name]]
         if not different:
-            return
+            return folder
         if not overwrite:
             what = [
                 f"{name} {found.get(name)!r} there, {plan[name]!r} now"
@@ -306,9 +324,25 @@ def _begin(folder: Path, plan: dict[str, Any], overwrite: bool) -> None:
                 f"{folder}: holds another export ({'; '.join(what) or 'the store has changed'}); "
                 "give another folder, or replace it with --overwrite"
             )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": FORMAT, "plan": plan, "complete": False})
+        folder = _new_folder(folder, plan)
+    write_json(folder / EXPORT_FILE, {"format": FORMAT, "plan": plan, "complete": False})
+    return folder
+
+
+def _new_folder(folder: Path, plan: dict[str, Any]) -> Path:
+    """Return where an export is made that is to replace another, without one of something else."""
+    new = folder.with_name(f".{folder.name}.new")
+    try:
+        same = _read_plan(new) == plan
+    except (OSError, ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        remove(new)
+    return new
+
+
+def _read_plan(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / EXPORT_FILE).read_text(encoding="utf-8"))["plan"])
 
 
 def _digest(store: Store, splits: dict[str, Split]) -> str:
@@ -385,7 +419,7 @@ def _size(path: Path) -> int | None:
 
 
 def _write_manifest(
-    folder: Path, split: str, names: Sequence[str], samples: int, options: ExportOptions
+    path: Path, folder: Path, names: Sequence[str], samples: int, options: ExportOptions
 ) -> None:
     root = str(folder / SIGNALS_FOLDER)
     if options.kind == "cmsc":
@@ -393,7 +427,7 @@ def _write_manifest(
         lines = [root, "mat", *(f"{name}\t{samples // 2}\t{leads}\t0,1" for name in names)]
     else:
         lines = [root, *(f"{name}.mat\t{samples}" for name in names)]
-    _write_lines(folder / f"{split}.tsv", lines)
+    _write_lines(path, lines)
 
 
 def _write_targets(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
-from selfmis_plugin.checkpoints.reading import CheckpointError, mapping
-from selfmis_plugin.checkpoints.weights import EncoderWeights
+from selfmis_plugin.checkpoints.reading import CheckpointError, mapping, not_whole
+from selfmis_plugin.checkpoints.weights import EncoderWeights, finite, part_of
 from selfmis_plugin.methods.host.network import HostShape
 from selfmis_plugin.methods.host.shape import FOR_PRETRAINING_ALONE
 from selfmis_plugin.nn.zero_masked import Scale
@@ -35,13 +35,18 @@ def _read_encoder(file: Path, payload: Mapping[str, Any], wanted: Wanted) -> Enc
         )
     scale: Scale = "mV" if criterion.get("_name") == "3kg" else "zscore"
     rate = task.get("sample_rate")
-    weights = {
-        f"model.{name}": value
-        for name, value in payload["model"].items()
-        if name.split(".")[0] not in FOR_PRETRAINING_ALONE
-    }
+    try:
+        shape = HostShape(dict(model), scale, rate)
+        weights = {
+            f"model.{name}": value
+            for name, value in part_of(payload["model"], "").items()
+            if name.split(".")[0] not in FOR_PRETRAINING_ALONE
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise not_whole(file, error) from error
+    finite(file, weights)
     return EncoderWeights(
-        HostShape(dict(model), scale, rate),
+        shape,
         weights,
         None if rate is None else {"sample_rate": rate},
         str(model["_name"]),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE
 from selfmis_plugin.nn.encoder import build_input, register_shape
 from selfmis_plugin.nn.zero_masked import Scale, ZeroMaskedInput
+from selfmis_plugin.utils.fields import Fields, number, shown
 
 __all__ = ["FOR_PRETRAINING_ALONE", "HostShape"]
 
@@ -30,11 +32,25 @@ class HostShape:
         How each lead is scaled: ``zscore`` or ``mV``.
     sample_rate
         Hz that it was trained on; None for any.
+
+    Raises
+    ------
+    ValueError
+        If a value is not of its kind; the message names it.
     """
 
     model: Mapping[str, Any]
     scale: Scale
     sample_rate: float | None
+
+    def __post_init__(self) -> None:
+        model = Fields(self.model, "model")
+        model.text("_name")
+        model.whole("encoder_embed_dim", least=1, most=2**31)
+        if self.scale not in get_args(Scale):
+            raise ValueError(f"scale must be one of {get_args(Scale)}, not {shown(self.scale)}")
+        if self.sample_rate is not None:
+            number("sample_rate", self.sample_rate, least=LOWEST_RATE, most=HIGHEST_RATE)
 
 
 @build_input.register

@@ -19,12 +19,19 @@ from selfmis_plugin.checkpoints.reading import (
     not_whole,
     read_checkpoint,
 )
-from selfmis_plugin.checkpoints.weights import EncoderWeights, fill, part_of
+from selfmis_plugin.checkpoints.weights import (
+    EncoderWeights,
+    check_fit,
+    filled,
+    finite,
+    part_of,
+)
 from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.methods.modally_reduced.lead_encoder import LeadEncoder
 from selfmis_plugin.methods.modally_reduced.lead_views import LeadView, LeadViews
 from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
+from selfmis_plugin.utils.fields import Fields
 
 __all__ = [
     "LoadedModallyReduced",
@@ -50,6 +57,18 @@ class LoadedModallyReduced:
     #: Towers may have a centre that retrieval subtracts; here there is none.
     center: None = None
 
+    def __post_init__(self) -> None:
+        """Refuse weights that are not those of the autoencoders.
+
+        Raises
+        ------
+        CheckpointError
+            If they do not fit, or are not finite.
+        """
+        rate = self.preprocessing.sample_rate
+        check_fit(self.path, lambda: self._build(rate), self.weights, self.config)
+        finite(self.path, self.weights)
+
     @property
     def leads(self) -> tuple[str, ...]:
         """Names of the leads that are embedded, in their order."""
@@ -74,13 +93,17 @@ class LoadedModallyReduced:
     def model(self, store_rate: float) -> ModallyReduced:
         """Return the autoencoders, float32, in evaluation mode, for signals of *store_rate* Hz
         with exactly :attr:`leads`."""
-        model = ModallyReduced(self.config, store_rate, self.preprocessing.sample_rate)
-        fill(model, self.weights, self.path)
+        model: ModallyReduced = filled(
+            self.path, lambda: self._build(store_rate), self.weights, self.config
+        )
         return model.eval()
 
     def untrained(self, store_rate: float) -> ModallyReduced:
         """Return the autoencoders with new weights, as a training starts from."""
-        return ModallyReduced(self.config, store_rate, self.preprocessing.sample_rate).eval()
+        return self._build(store_rate).eval()
+
+    def _build(self, store_rate: float) -> ModallyReduced:
+        return ModallyReduced(self.config, store_rate, self.preprocessing.sample_rate)
 
     #: The same network embeds leads and makes them.
     lead_network = lead_maker = model
@@ -171,8 +194,9 @@ def load_lead_encoder(path: str | Path, lead: str = "I") -> LeadEncoder:
         If the file cannot be read, or has no encoder of that lead.
     """
     weights = lead_encoder_weights(path, [lead])
-    encoder = LeadEncoder(weights.config)
-    fill(encoder, weights.state_dict, Path(path))
+    encoder: LeadEncoder = filled(
+        Path(path), lambda: LeadEncoder(weights.config), weights.state_dict, weights.config
+    )
     return encoder.eval()
 
 
@@ -201,7 +225,10 @@ def _read_model(file: Path, state: Mapping[str, Any]) -> LoadedModallyReduced:
     try:
         model, preprocessing = _described(state)
         config = ModallyReducedConfig.from_mapping(
-            model, reference_leads(preprocessing.leads, model.get("leads"))
+            model,
+            reference_leads(
+                preprocessing.leads, model.names("leads") if model.get("leads") else None
+            ),
         )
         weights = part_of(state["model"], "network.")
     except (KeyError, TypeError, ValueError) as error:
@@ -215,17 +242,19 @@ def _read_classifier(file: Path, state: Mapping[str, Any]) -> LoadedClassifier:
         return LoadedClassifier(
             file,
             ModallyReducedConfig.from_mapping(model, preprocessing.leads),
-            tuple(state["task_state"]["labels"]),
+            Fields(state["task_state"], "task_state").names("labels"),
             preprocessing,
-            bool(model["standardize_embeddings"]),
+            model.flag("standardize_embeddings"),
             part_of(state["model"], "network."),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise not_whole(file, error) from error
 
 
-def _described(state: Mapping[str, Any]) -> tuple[dict[str, Any], Preprocessing]:
-    return state["cfg"]["model"], Preprocessing.from_dict(state["task_state"]["preprocessing"])
+def _described(state: Mapping[str, Any]) -> tuple[Fields, Preprocessing]:
+    task = Fields(state["task_state"], "task_state")
+    model = Fields(state["cfg"], "cfg").part("model")
+    return model, Preprocessing.from_dict(task["preprocessing"])
 
 
 READERS = {MODEL: _read_model, CLASSIFIER: _read_classifier}

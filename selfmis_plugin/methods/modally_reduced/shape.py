@@ -8,11 +8,18 @@ from typing import Any
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.nn.encoder import register_shape
+from selfmis_plugin.utils.fields import Fields, number, whole
 
 __all__ = ["ENCODER_KEYS", "ModallyReducedConfig"]
 
 #: Fields of a shape that an encoder depends on.
 ENCODER_KEYS = ("patch_size", "width", "depth", "heads", "mlp_ratio")
+
+_SIZES = (
+    *("patch_size", "width", "depth", "heads"),
+    *("decoder_width", "decoder_depth", "decoder_heads"),
+)
+_LARGEST = 2**31
 
 
 @register_shape("modally_reduced")
@@ -34,6 +41,11 @@ class ModallyReducedConfig:
         Inner size of a block's perceptron over the size of a token.
     mask_ratio
         Share of the patches that are masked in training, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        If a value makes no network; the message names it.
     """
 
     leads: tuple[str, ...] = STANDARD_LEADS
@@ -46,6 +58,17 @@ class ModallyReducedConfig:
     decoder_heads: int = 4
     mlp_ratio: float = 4.0
     mask_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        names = Fields({"leads": self.leads}).names("leads", most=1000)
+        object.__setattr__(self, "leads", names)
+        for name in _SIZES:
+            value = whole(f"modally reduced: {name}", getattr(self, name), least=1, most=_LARGEST)
+            object.__setattr__(self, name, value)
+        number("modally reduced: mlp_ratio", self.mlp_ratio, above=0, most=_LARGEST)
+        mask_ratio = number("modally reduced: mask_ratio", self.mask_ratio, least=0)
+        if mask_ratio >= 1:
+            raise ValueError(f"modally reduced: mask_ratio must be below 1, not {mask_ratio:g}")
 
     @classmethod
     def from_mapping(cls, values: Mapping[Any, Any], leads: Sequence[str]) -> ModallyReducedConfig:

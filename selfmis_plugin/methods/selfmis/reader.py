@@ -15,6 +15,7 @@ from selfmis_plugin.data.leads import reference_leads
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.methods.selfmis.trained import MULTI, SINGLE, LoadedTowers, tower_view
 from selfmis_plugin.nn.net1d import Net1DConfig
+from selfmis_plugin.utils.fields import Fields
 
 __all__ = ["ENCODERS", "READERS"]
 
@@ -23,14 +24,15 @@ MODEL = "selfmis"
 
 def _read_towers(file: Path, payload: Mapping[str, Any]) -> LoadedTowers:
     try:
-        model, task = payload["cfg"]["model"], payload["task_state"]
+        cfg, task = Fields(payload["cfg"], "cfg"), Fields(payload["task_state"], "task_state")
+        model = cfg.part("model")
         preprocessing = Preprocessing.from_dict(task["preprocessing"])
         return LoadedTowers(
             file,
             Net1DConfig.from_mapping(model, in_leads=len(preprocessing.leads)),
-            model["lead"],
-            reference_leads(preprocessing.leads, model.get("multi_leads")),
-            bool(payload["cfg"]["task"].get("allow_absent_leads", False)),
+            model.text("lead"),
+            reference_leads(preprocessing.leads, _multi_leads(model)),
+            cfg.part("task").flag("allow_absent_leads", default=False),
             preprocessing,
             task.get("center"),
             part_of(payload["model"], "towers."),
@@ -42,14 +44,26 @@ def _read_towers(file: Path, payload: Mapping[str, Any]) -> LoadedTowers:
 def _read_encoder(file: Path, payload: Mapping[str, Any], wanted: Wanted) -> EncoderWeights:
     """Read one tower alone: also where the rest of the file does not tell enough for both."""
     view = one_view(file, (SINGLE, MULTI), replace(wanted, view=tower_view(wanted)))
-    model = mapping(mapping(payload["cfg"]).get("model"))
-    prepared = mapping(mapping(payload.get("task_state")).get("preprocessing"))
-    # The pre-training reads whole records; a tower has seen only its leads of them.
-    leads: tuple[str, ...] | None = (str(model.get("lead", "I")),)
-    if view == MULTI:
-        named = prepared.get("leads")
-        leads = reference_leads(named, model.get("multi_leads")) if named else None
+    try:
+        leads = _leads_of(view, payload)
+    except ValueError as error:
+        raise not_whole(file, error) from error
     return net1d_part(file, payload, f"towers.{view}.", MODEL, leads)
+
+
+def _leads_of(view: str, payload: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """Leads that a tower has seen of the whole records that the pre-training reads; None where
+    the file does not say them."""
+    model = Fields(mapping(mapping(payload["cfg"]).get("model")), "cfg.model")
+    if view != MULTI:
+        return (model.text("lead") if "lead" in model else "I",)
+    prepared = mapping(mapping(payload.get("task_state")).get("preprocessing"))
+    known = Fields(prepared, "task_state.preprocessing")
+    return reference_leads(known.names("leads"), _multi_leads(model)) if "leads" in known else None
+
+
+def _multi_leads(model: Fields) -> tuple[str, ...] | None:
+    return model.names("multi_leads") if model.get("multi_leads") else None
 
 
 READERS = {MODEL: _read_towers}

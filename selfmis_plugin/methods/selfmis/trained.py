@@ -10,7 +10,14 @@ import torch
 from torch import nn
 
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
-from selfmis_plugin.checkpoints.weights import EncoderWeights, fill, part_of
+from selfmis_plugin.checkpoints.reading import CheckpointError
+from selfmis_plugin.checkpoints.weights import (
+    EncoderWeights,
+    check_fit,
+    filled,
+    finite,
+    part_of,
+)
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.methods.selfmis.towers import TwoTowers
 from selfmis_plugin.nn.net1d import Net1DConfig
@@ -61,6 +68,27 @@ class LoadedTowers:
     center: torch.Tensor | None
     weights: dict[str, torch.Tensor]
 
+    def __post_init__(self) -> None:
+        """Refuse weights that are not those of the towers.
+
+        Raises
+        ------
+        CheckpointError
+            If they, or the centre, do not fit, or are not finite.
+        """
+        rate = self.preprocessing.sample_rate
+        check_fit(self.path, lambda: self._build(rate), self.weights, self.config)
+        finite(self.path, self.weights)
+        if self.center is None:
+            return
+        size = tuple(getattr(self.center, "shape", ()))
+        if not isinstance(self.center, torch.Tensor) or size != (self.config.embedding_dim,):
+            raise CheckpointError(
+                f"{self.path}: task_state.center has the shape {size} instead of "
+                f"{(self.config.embedding_dim,)}: copy or download it again"
+            )
+        finite(self.path, {"task_state.center": self.center})
+
     @property
     def required_leads(self) -> tuple[str, ...]:
         """Leads that a record must have; others may be absent if they were in training."""
@@ -75,7 +103,13 @@ class LoadedTowers:
 
     def pair_network(self, store_rate: float) -> TwoTowers:
         """Return the towers, float32, for signals of *store_rate* Hz."""
-        towers = TwoTowers(
+        towers: TwoTowers = filled(
+            self.path, lambda: self._build(store_rate), self.weights, self.config
+        )
+        return towers
+
+    def _build(self, store_rate: float) -> TwoTowers:
+        return TwoTowers(
             self.config,
             leads=self.preprocessing.leads,
             lead=self.lead,
@@ -83,8 +117,6 @@ class LoadedTowers:
             sample_rate=self.preprocessing.sample_rate,
             multi_leads=self.multi_leads,
         )
-        fill(towers, self.weights, self.path)
-        return towers
 
     #: As version 0.1 called it.
     network = pair_network

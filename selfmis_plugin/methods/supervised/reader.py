@@ -13,7 +13,7 @@ from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
 from selfmis_plugin.checkpoints.ecgfounder import ecgfounder_weights
 from selfmis_plugin.checkpoints.reading import CheckpointError
-from selfmis_plugin.checkpoints.weights import EncoderWeights
+from selfmis_plugin.checkpoints.weights import EncoderWeights, finite, part_of
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.methods.supervised.ecgfounder_classes import CLASSES, CLASSES_OF_STATEMENT
 
@@ -101,8 +101,12 @@ def ecgfounder_classifier(
 
 def _dense(path: Path, founder: EncoderWeights) -> tuple[torch.Tensor, torch.Tensor]:
     """The head of an ECGFounder file, float32 and independent of the file."""
-    weight, bias = (founder.head.get(name) for name in ("weight", "bias"))
-    if not isinstance(weight, torch.Tensor) or not isinstance(bias, torch.Tensor):
+    try:
+        head = part_of({f"dense.{name}": value for name, value in founder.head.items()}, "dense.")
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}: copy or download it again") from error
+    weight, bias = head.get("weight"), head.get("bias")
+    if weight is None or bias is None:
         raise CheckpointError(
             f"{path}: ECGFounder weights without a head (dense.weight, dense.bias): they are an "
             "encoder to train on, not a classifier; give the file as its authors publish it"
@@ -113,12 +117,8 @@ def _dense(path: Path, founder: EncoderWeights) -> tuple[torch.Tensor, torch.Ten
             f"{path}: a head of shapes {tuple(weight.shape)} and {tuple(bias.shape)} does not fit "
             f"embeddings of {wanted[1]} values: copy or download it again"
         )
-    head = weight.to(torch.float32, copy=True), bias.to(torch.float32, copy=True)
-    if not all(bool(torch.isfinite(value).all()) for value in head):
-        raise CheckpointError(
-            f"{path}: NaN or Inf in its head: the training diverged; take an earlier checkpoint"
-        )
-    return head
+    finite(path, {f"dense.{name}": value for name, value in head.items()})
+    return weight.to(torch.float32, copy=True), bias.to(torch.float32, copy=True)
 
 
 def _checked_labels(path: Path, labels: tuple[str, ...], outputs: int) -> tuple[str, ...]:

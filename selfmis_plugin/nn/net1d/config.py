@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from selfmis_plugin.nn.encoder import register_shape
+from selfmis_plugin.utils.fields import number, shown, whole
 
 __all__ = ["FIRST_STRIDE", "SQUEEZE_REDUCTION", "Net1DConfig", "count_parameters"]
 
@@ -19,6 +19,13 @@ either)."""
 
 FIRST_STRIDE = 2
 """Stride of the first convolution, which the authors fix whatever the stride of the stages."""
+
+LARGEST_STRIDE = 1024
+"""No weight has the stride in its shape, and the shortcut pads a signal to a multiple of it."""
+
+MOST_STAGES = 1000
+
+_LARGEST = 2**31
 
 
 @register_shape("net1d")
@@ -67,12 +74,9 @@ class Net1DConfig:
         object.__setattr__(self, "filters", _as_ints("filters", self.filters))
         object.__setattr__(self, "blocks", _as_ints("blocks", self.blocks))
         for name in ("base_filters", "kernel_size", "stride", "group_width", "in_leads"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or int(value) != value or value < 1:
-                raise ValueError(
-                    f"Net1D: {name} must be a whole number of at least 1, not {value!r}"
-                )
-            object.__setattr__(self, name, int(value))
+            most = LARGEST_STRIDE if name == "stride" else _LARGEST
+            value = whole(f"Net1D: {name}", getattr(self, name), least=1, most=most)
+            object.__setattr__(self, name, value)
         if not self.filters:
             raise ValueError("Net1D: filters names no stage: give at least one")
         if len(self.filters) != len(self.blocks):
@@ -80,11 +84,9 @@ class Net1DConfig:
                 f"Net1D: filters has {len(self.filters)} stages and blocks has {len(self.blocks)}: "
                 "give one number of blocks for each stage"
             )
-        if not (
-            isinstance(self.ratio, (int, float)) and math.isfinite(self.ratio) and self.ratio > 0
-        ):
-            raise ValueError(f"Net1D: ratio must be a positive number, not {self.ratio!r}")
-        object.__setattr__(self, "ratio", float(self.ratio))
+        object.__setattr__(
+            self, "ratio", number("Net1D: ratio", self.ratio, above=0, most=_LARGEST)
+        )
         previous = self.base_filters
         for stage, channels in enumerate(self.filters):
             self._check_stage(stage, channels, previous)
@@ -149,10 +151,14 @@ class Net1DConfig:
 
 
 def _as_ints(name: str, values: Sequence[int]) -> tuple[int, ...]:
-    out = tuple(int(value) for value in values)
-    if any(value < 1 for value in out) or list(out) != list(values):
-        raise ValueError(f"Net1D: {name} must be whole numbers of at least 1, not {list(values)!r}")
-    return out
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise ValueError(f"Net1D: {name} must be a list of whole numbers, not {shown(values)}")
+    if len(values) > MOST_STAGES:
+        raise ValueError(f"Net1D: {name} lists {len(values)} stages, more than {MOST_STAGES}")
+    return tuple(
+        whole(f"Net1D: {name}[{stage}]", value, least=1, most=_LARGEST)
+        for stage, value in enumerate(values)
+    )
 
 
 def count_parameters(module: nn.Module, trainable_only: bool = False) -> int:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from selfmis_plugin.data.origin import origins_of
 from selfmis_plugin.data.store import SPLITS
 from selfmis_plugin.preparation.listing import Database, DatabaseError, ListedRecord, Listing
 from selfmis_plugin.preparation.wfdb.header import segment_names
@@ -52,7 +53,13 @@ def list_records(root: Path, split: str = "train", valid_records: int = 0) -> Li
         ListedRecord(source, source, source, split if number < first_valid else "valid")
         for number, source in enumerate(sources)
     )
-    return Listing(database=NAME, root=root, records=records, total=len(sources))
+    return Listing(
+        database=NAME,
+        root=root,
+        records=records,
+        total=len(sources),
+        origins=origins_of(root, sources),
+    )
 
 
 def _sources(root: Path) -> Iterator[str]:

@@ -1,50 +1,50 @@
-"""Long recordings in text files: CSV, TSV and their relatives."""
+"""Long recordings in text files: CSV, TSV and their relatives, and files of one value a line."""
 
 from __future__ import annotations
 
+import csv
+import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.preparation.recordings.csv_layout import CsvLayout, read_layout, time_unit
+from selfmis_plugin.preparation.recordings.csv_layout import CsvLayout, read_layout
+from selfmis_plugin.preparation.recordings.csv_names import Column
+from selfmis_plugin.preparation.recordings.csv_times import Clock, Stretches, TimeAxis, find_axis
+from selfmis_plugin.preparation.recordings.csv_values import numbers
 from selfmis_plugin.preparation.recordings.long_recording import (
     Block,
     LongRecording,
     ReadingOptions,
     microvolts_per_unit,
 )
-
-#: A gap in time up to this long is filled with missing samples; after a longer one the recording
-#: begins anew.
-LONGEST_FILLED = 1.0
+from selfmis_plugin.preparation.recordings.text_lines import line_blocks
 
 #: Rows from which the rate is found.
 _ROWS_FOR_RATE = 20_000
-#: Rates that an ECG recorder may have, by which the unit of an unnamed time is found.
-_LIKELY_RATES = (20.0, 15_000.0)
-#: A rate so close to a whole number is one: the clock of a time column is not better.
-_SNAP = 0.0005
-#: Steps of uneven times are gaps only from so many seconds on.
-_UNEVEN_GAP = 0.25
+#: Share by which the rate of a column of times may differ from what the head says.
+_LARGEST_DIFFERENCE = 0.05
+#: Lines among the data that are remarks.
+_COMMENTS = re.compile("^#.*\n?", re.MULTILINE)
 
 
 class CsvRecording(LongRecording):
-    """A text file with a header; the whole of it has one rate.
+    """A text file: a table with a header, or one value a line. The whole of it has one rate.
 
-    The rate is the user's, or that of a column named time, timestamp, seconds or the like, which
-    is then also searched for gaps.
+    The rate is the user's, or that of a column of times, which is then also searched for gaps, or
+    what the lines above the values say.
 
     Parameters
     ----------
     path
         The file.
     options
-        What the user says about it.
+        What the user says about it; its rate and unit go before the file's.
 
     Raises
     ------
@@ -55,13 +55,25 @@ class CsvRecording(LongRecording):
     def __init__(self, path: Path, options: ReadingOptions) -> None:
         self._options = options
         self._layout = layout = read_layout(path)
-        names = [column.name for column in layout.columns if column is not layout.time]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        self._twice = {name.casefold() for name in twice}
+        names = [column.name for column in layout.columns]
+        self._twice = {name.casefold() for name in names if names.count(name) > 1}
         self._columns = {column.name: column for column in layout.columns}
-        self._time = _Time(path, layout, options) if options.rate is None else None
-        rate = options.rate if self._time is None else self._time.rate
-        super().__init__(path, dict.fromkeys(names, float(rate or 0)))
+        self._headers = {column.header.casefold(): column.name for column in layout.columns}
+        self._axis = _time_axis(path, layout) if options.rate is None and layout.times else None
+        rate = options.rate or _rate(path, layout, self._axis)
+        super().__init__(path, dict.fromkeys(names, float(rate)))
+
+    def names_of(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Names as in the file, also of channels named as in the header, with their unit."""
+        known = {name.strip().casefold() for name in self.rates}
+        return super().names_of(
+            [
+                name
+                if name.strip().casefold() in known
+                else self._headers.get(name.strip().casefold(), name)
+                for name in wanted
+            ]
+        )
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
         for name in names:
@@ -73,153 +85,130 @@ class CsvRecording(LongRecording):
             for column in columns
         ]
         rate = self.rates[names[0]]
-        positions = [column.position for column in columns]
-        read = positions if self._time is None else [*positions, self._time.position]
         rows = max(1, round(seconds * rate))
-        start, done = 0.0, 0
-        for frame in _frames(self.path, self._layout, read, rows):
-            values = np.stack([_numbers(frame[position]) for position in positions])
+        stretches = self._stretches()
+        times = [] if stretches is None else [stretches.axis.column]
+        done = 0
+        for frame in _frames(self.path, self._layout, [*columns, *times], rows):
+            values = np.stack([self._values(frame, column, done) for column in columns])
             values *= np.asarray(factors)[:, None]
-            if self._time is None:
+            values[~np.isfinite(values)] = np.nan
+            if stretches is None:
                 yield Block(done / rate, tuple(values), continues=done > 0)
-                done += len(frame)
-                continue
-            for start, part, continues in self._time.parts(frame, values):
-                yield Block(start, tuple(part), continues)
-
-
-class _Time:
-    """The column of times: rate, and where samples are missing."""
-
-    def __init__(self, path: Path, layout: CsvLayout, options: ReadingOptions) -> None:
-        column = layout.time
-        if column is None:
-            raise RecordError(
-                "unknown rate",
-                f"{path.name}: no column of times ({_listed(layout)}); give the rate with --rate",
-            )
-        self.path = path
-        self.position = column.position
-        frame = next(_frames(path, layout, [column.position], _ROWS_FOR_RATE))
-        self._is_text = not pd.api.types.is_numeric_dtype(frame[column.position])
-        steps = np.diff(self._raw_times(frame))
-        steps = steps[np.isfinite(steps)]
-        advances = np.flatnonzero(steps > 0)
-        if not len(advances):
-            raise RecordError("bad times", f"{path.name}: column {column.name} does not advance")
-        # Radios give a whole packet one time: from one packet's first sample to another's.
-        if len(advances) > 1:
-            steps = steps[advances[0] + 1 : advances[-1] + 1]
-        typical = float(np.median(steps[steps > 0]))
-        even = float(np.quantile(steps[steps > 0], 0.98)) < 1.5 * typical
-        self._unit = 1.0
-        if not self._is_text:
-            usual = steps[(steps >= 0) & (steps < 1.5 * typical)]
-            self._unit = time_unit(column) or self._guess(float(usual.mean()), column.name)
-        steps, typical = steps * self._unit, typical * self._unit
-        self._gap = 1.5 * typical if even else max(_UNEVEN_GAP, 1.5 * typical)
-        usual = steps[(steps >= 0) & (steps <= self._gap)]
-        rate = len(usual) / float(usual.sum())
-        #: From one row to the next, or from one packet to the next.
-        self._usual_step = typical
-        whole = round(rate)
-        self.rate = float(whole) if whole and abs(rate / whole - 1) <= _SNAP else round(rate, 2)
-        self._first: float | None = None
-        self._last = 0.0
-        self._rows = 0
-
-    def parts(
-        self, frame: pd.DataFrame, values: npt.NDArray[np.float64]
-    ) -> Iterator[tuple[float, npt.NDArray[np.float64], bool]]:
-        """Yield start, samples and whether they go on, cut at long gaps, short ones filled."""
-        times = self._raw_times(frame) * self._unit
-        known = np.isfinite(times)
-        if not known.any():
-            raise RecordError("bad times", f"{self.path.name}: no time in row {self._rows + 1} on")
-        if not known.all():
-            times = np.interp(np.arange(len(times)), np.flatnonzero(known), times[known])
-        begins = self._first is None
-        if self._first is None:
-            self._first = float(times[0])
-            self._last = self._first - 1 / self.rate
-        steps = np.diff(times, prepend=self._last)
-        if np.any(steps < 0):
-            row = self._rows + int(np.flatnonzero(steps < 0)[0]) + 1
-            raise RecordError(
-                "bad times",
-                f"{self.path.name}: time runs backwards at row {row} of the data; give the rate "
-                "with --rate if the rows are consecutive nevertheless",
-            )
-        self._last = float(times[-1])
-        self._rows += len(times)
-        gaps = np.flatnonzero(steps > self._gap)
-        continues, pieces, piece_start = not begins, [], 0
-        start = float(times[0]) - self._first
-        for gap in gaps:
-            pieces.append(values[:, piece_start:gap])
-            missing = round((float(steps[gap]) - self._usual_step) * self.rate)
-            if missing <= LONGEST_FILLED * self.rate:
-                pieces.append(np.full((len(values), missing), np.nan))
             else:
-                if sum(piece.shape[1] for piece in pieces):
-                    yield start, np.concatenate(pieces, axis=1), continues
-                continues, pieces = False, []
-                start = float(times[gap]) - self._first
-            piece_start = int(gap)
-        pieces.append(values[:, piece_start:])
-        yield start, np.concatenate(pieces, axis=1), continues
+                for start, part, continues in stretches.parts(frame[times[0].position], values):
+                    yield Block(start, tuple(part), continues)
+            done += len(frame)
 
-    def _raw_times(self, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """Times in the column's own unit, or in seconds where they are dates."""
-        column = frame[self.position]
-        if not self._is_text:
-            return _numbers(column)
-        dates = pd.to_datetime(column, errors="coerce", utc=True).dt.tz_localize(None)
-        stamps = dates.to_numpy(dtype="datetime64[ns]")
-        seconds = stamps.astype(np.int64) / 1e9
-        return np.where(np.isnat(stamps), np.nan, seconds)
-
-    def _guess(self, step: float, name: str) -> float:
-        for unit in (1.0, 1e-3, 1e-6, 1e-9):
-            if _LIKELY_RATES[0] <= 1 / (step * unit) <= _LIKELY_RATES[1]:
-                return unit
-        raise RecordError(
-            "bad times",
-            f"{self.path.name}: column {name} advances by {step:g}, which is no ECG's rate in s, "
-            "ms, us or ns; give the rate with --rate",
+    def _values(self, frame: pd.DataFrame, column: Column, done: int) -> npt.NDArray[np.float64]:
+        return numbers(
+            self.path,
+            column,
+            frame[column.position],
+            self._layout.decimals[column.position],
+            done,
+            strict=not self._layout.separator,
         )
+
+    def _stretches(self) -> Stretches | None:
+        axis = self._axis
+        if axis is None:
+            return None
+        decimal = self._layout.decimals[axis.column.position]
+        clock = Clock(self.path, axis.column, decimal, axis.is_text)
+        return Stretches(self.path, axis, clock)
+
+
+def _time_axis(path: Path, layout: CsvLayout) -> TimeAxis:
+    """The first column of times that advances."""
+    frame = next(_frames(path, layout, layout.times, _ROWS_FOR_RATE))
+    problem: RecordError | None = None
+    for column in layout.times:
+        try:
+            return find_axis(path, column, layout.decimals[column.position], frame[column.position])
+        except RecordError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _rate(path: Path, layout: CsvLayout, axis: TimeAxis | None) -> float:
+    """The rate that the file says, if what it says is one."""
+    said = layout.rates if axis is None or layout.rates_named else ()
+    said = said if axis is None else (axis.rate, *said)
+    if not said and layout.separator:
+        raise RecordError(
+            "unknown rate",
+            f"{path.name}: no column of times (columns {layout.listed}), and no rate above them; "
+            "give the rate with --rate",
+        )
+    if not said:
+        raise RecordError(
+            "unknown rate",
+            f"{path.name}: says no rate (such as 512 hertz) above its values; give it with --rate",
+        )
+    if max(said) > (1 + _LARGEST_DIFFERENCE) * min(said) or (axis is None and len(said) > 1):
+        raise RecordError(
+            "several rates",
+            f"{path.name}: says several rates ({', '.join(f'{rate:g}' for rate in said)} Hz"
+            + ("" if axis is None else ", the first by its column of times")
+            + "); give the right one with --rate",
+        )
+    return said[0]
 
 
 def _frames(
-    path: Path, layout: CsvLayout, positions: Sequence[int], rows: int
+    path: Path, layout: CsvLayout, columns: Sequence[Column], rows: int
 ) -> Iterator[pd.DataFrame]:
-    """Yield the wanted columns, named by position, *rows* at a time."""
+    """Yield the wanted columns, named by position, at most *rows* at a time.
+
+    Raises
+    ------
+    RecordError
+        If a line is too long, or a quote does not end on its line.
+    """
+    positions = sorted({column.position for column in columns})
+    done = layout.skipped
+    for lines in line_blocks(path, layout.skipped):
+        text = _COMMENTS.sub("", lines) if "#" in lines else lines
+        if layout.quote and layout.separator:
+            _check_quotes(path, text, layout.quote, done)
+        frame = _one_column(text) if not layout.separator else _table(path, text, layout, positions)
+        for first in range(0, len(frame), rows):
+            yield frame.iloc[first : first + rows]
+        done += lines.count("\n")
+
+
+def _one_column(text: str) -> pd.DataFrame:
+    # Spreadsheets leave separators behind a value.
+    values = [bare for line in text.split("\n") if (bare := line.strip().rstrip(",;\t").strip())]
+    return pd.DataFrame({0: pd.Series(values, dtype="str")})
+
+
+def _table(path: Path, text: str, layout: CsvLayout, positions: Sequence[int]) -> pd.DataFrame:
+    decimals = {layout.decimals[position] for position in positions}
     try:
-        # With usecols the parser lets rows be longer than the first, as stray commas make them.
-        with pd.read_csv(
-            path,
-            sep=layout.separator,
-            decimal=layout.decimal,
+        return pd.read_csv(
+            io.StringIO(text),
+            sep=r"\s+" if layout.separator == " " else layout.separator,
+            decimal=decimals.pop() if len(decimals) == 1 else ".",
             header=None,
-            skiprows=layout.skipped,
-            usecols=sorted(set(positions)),
-            chunksize=rows,
-            encoding="utf-8",
-            encoding_errors="replace",
+            # With usecols the parser lets rows be longer than these, as stray commas make them.
+            names=range(positions[-1] + 1),
+            usecols=list(positions),
+            index_col=False,
+            quotechar=layout.quote or '"',
+            quoting=csv.QUOTE_MINIMAL if layout.quote else csv.QUOTE_NONE,
+            skipinitialspace=True,
             low_memory=False,
-        ) as reader:
-            yield from reader
-    except (ValueError, pd.errors.ParserError) as error:
+        )
+    except (ValueError, OverflowError, pd.errors.ParserError) as error:
         raise RecordError(
             "bad table", f"{path.name}: cannot be read as a table: {error}"
         ) from error
 
 
-def _numbers(column: Any) -> npt.NDArray[np.float64]:
-    if not pd.api.types.is_numeric_dtype(column):
-        column = pd.to_numeric(column, errors="coerce")
-    return np.asarray(column, dtype=np.float64)
-
-
-def _listed(layout: CsvLayout) -> str:
-    return "columns " + ", ".join(column.name for column in layout.columns)
+def _check_quotes(path: Path, text: str, quote: str, done: int) -> None:
+    for number, line in enumerate(text.split("\n"), start=done + 1):
+        if line.count(quote) % 2:
+            raise RecordError("bad table", f"{path.name}: a quote does not end in line {number}")

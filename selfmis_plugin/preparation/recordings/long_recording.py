@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, MICROVOLTS
 from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.preparation.recordings.units import plain_unit
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class ReadingOptions:
     Attributes
     ----------
     rate
-        Samples a second of text files; None: what their time column says. EDF and WFDB files say
-        it themselves.
+        Samples a second of text files; None: what their time column or their head says. EDF and
+        WFDB files say it themselves.
     microvolts_per_unit
         Microvolts in one unit of the values; None: what the file says.
     """
@@ -60,11 +61,14 @@ class LongRecording(ABC):
         The file, for messages.
     rates
         Name and rate of each channel.
+    notes
+        What had to be assumed or left aside.
     """
 
-    def __init__(self, path: Path, rates: Mapping[str, float]) -> None:
+    def __init__(self, path: Path, rates: Mapping[str, float], notes: Sequence[str] = ()) -> None:
         self.path = path
         self.rates = dict(rates)
+        self.notes = tuple(notes)
 
     def names_of(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return the names of channels as the file spells them.
@@ -117,12 +121,8 @@ def microvolts_per_unit(path: Path, channel: str, unit: str, options: ReadingOpt
     if factor is None:
         said = f"is in {unit!r}, which is no voltage" if unit else "has no unit"
         raise RecordError(
-            "unknown unit", f"{path.name}: channel {channel} {said}; give it with --units"
+            "unknown unit",
+            f"{path.name}: channel {channel} {said}; give it with --units: uV, mV, V, or the "
+            "microvolts in one step of a recorder",
         )
     return factor
-
-
-def plain_unit(unit: str) -> str:
-    """Return a unit's name in lower case, with u for micro however that is written."""
-    # The last one is what is left of a micro sign in a file that is not UTF-8.
-    return unit.strip().casefold().replace("µ", "u").replace("μ", "u").replace("\ufffd", "u")

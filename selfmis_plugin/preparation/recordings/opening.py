@@ -17,6 +17,7 @@ FORMATS: Mapping[str, Callable[[Path, ReadingOptions], LongRecording]] = {
     ".txt": CsvRecording,
     ".hea": WfdbRecording,
     ".edf": EdfRecording,
+    ".rec": EdfRecording,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +26,7 @@ MOST_PICTURES = 40
 #: Kept windows in a picture; of the refused ones it has one for each reason.
 STRIPS = 4
 
+_TEXTS = dict.fromkeys(("source", "subject", "activity", "split", "reason", "record_id"), str)
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -56,6 +58,26 @@ class Report:
     kept: dict[str, list[Strip]] = field(default_factory=dict)
     turned_down: dict[str, list[Strip]] = field(default_factory=dict)
     group: str = "subject"
+
+    @classmethod
+    def read(cls, folder: Path) -> Report:
+        """Read what :meth:`write` wrote, without the examples.
+
+        Raises
+        ------
+        OSError, ValueError, KeyError
+            If a file is not there, or is not such a report's.
+        """
+        found = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        windows = pd.read_csv(folder / WINDOWS_FILE, dtype=_TEXTS, keep_default_na=False)
+        return cls(
+            settings=found["settings"],
+            threshold=found["threshold"],
+            rule=found["threshold_from"],
+            windows=windows.astype({"start": float, "figure": float, "beats": int}),
+            refused=[(row["source"], row["reason"]) for row in found["refused_recordings"]],
+            group="activity" if (windows["activity"] != "").any() else "subject",
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON: the whole, and by recording, subject and activity."""

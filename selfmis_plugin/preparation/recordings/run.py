@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,16 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.origin import Origin, stated
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD, choose_threshold
-from selfmis_plugin.data.store import SPLITS, StoreWriter
+from selfmis_plugin.data.store import SPLITS, Store, StoreWriter
 from selfmis_plugin.data.store.writer import refused_row
+from selfmis_plugin.preparation.input_files import identity, wfdb_files
 from selfmis_plugin.preparation.listing import DatabaseError
+from selfmis_plugin.preparation.made import Made
 from selfmis_plugin.preparation.record import SAMPLE_RATE, SECONDS
 from selfmis_plugin.preparation.recordings.channels import REFERENCE_SHARE, ChannelMap
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from selfmis_plugin.preparation.recordings.report import (
+    REPORT_FILE,
     REPORT_FOLDER,
     STRIPS,
+    WINDOWS_FILE,
     Report,
     window_table,
 )
@@ -37,11 +42,17 @@ from selfmis_plugin.preparation.recordings.selection import (
 from selfmis_plugin.preparation.recordings.sources import Sources, find_sources
 from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
 from selfmis_plugin.preparation.run import PreparationError
+from selfmis_plugin.preparation.summary import NOTHING_WRITTEN, origins_text
+from selfmis_plugin.utils.files import folder_beside, whole_file
 from selfmis_plugin.utils.parallel import ordered_map
+from selfmis_plugin.utils.replacing import put_back, replace_folder
+from selfmis_plugin.utils.temporary import sweep
 
 __all__ = ["RecordingsOptions", "RecordingsSummary", "find_sources", "prepare_recordings"]
 
 DATABASE = "recordings"
+#: What the name of a folder of spooled windows says.
+_SPOOL = "windows"
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,8 @@ class RecordingsOptions:
         of it, as absent leads are.
     splits
         How subjects are divided.
+    origin
+        Where the recordings come from, in the user's words; None where nothing is said.
     """
 
     channels: ChannelMap
@@ -72,6 +85,7 @@ class RecordingsOptions:
     quality: float | None = PUBLISHED_THRESHOLD
     reference_share: float = REFERENCE_SHARE
     splits: SubjectSplits = field(default_factory=SubjectSplits)
+    origin: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.overlap <= SECONDS - 0.1:
@@ -96,12 +110,18 @@ class RecordingsSummary:
         Where subjects and activities were taken from.
     recordings
         Number of recordings looked at.
+    origins
+        Where they come from; none where it is not recorded.
+    done_before
+        Whether the store was there already, made from the same by the same command.
     """
 
     dest: Path
     report: Report
     note: str
     recordings: int
+    origins: tuple[Origin, ...] = ()
+    done_before: bool = False
 
     def __str__(self) -> str:
         windows = self.report.windows
@@ -112,10 +132,12 @@ class RecordingsSummary:
             f"{split} {splits[split]:,} ({subjects.get(split, 0)} subjects)" for split in SPLITS
         )
         lines = [
+            *([f"{self.dest}: is done; {NOTHING_WRITTEN}"] if self.done_before else []),
             f"{DATABASE}: {self.recordings:,} read, {len(kept):,} of {len(windows):,} windows "
             f"stored in {self.dest}",
             f"  {self.note}",
             f"  splits: {shown}",
+            f"  origin: {origins_text(self.origins)}",
             f"  quality: at least {self.report.threshold:.3g} ({self.report.rule})",
             f"  recordings refused: {len(self.report.refused)}",
             *(f"    {reason}" for _, reason in self.report.refused[:5]),
@@ -136,7 +158,8 @@ def prepare_recordings(
 
     The store's leads are the twelve standard ones and the wearable's channel. Windows that have
     no bad sign are spooled beside *dest*; once all figures are known, and with them the
-    threshold, those that reach it are copied into the store. Memory holds the figures only.
+    threshold, those that reach it are copied into the store. Memory holds the figures only. A store
+    that was made so already, from recordings that are as they were, is left alone.
 
     Parameters
     ----------
@@ -154,75 +177,132 @@ def prepare_recordings(
     Raises
     ------
     StoreError
-        If *dest* is there already.
+        If *dest* is there already, and not made just so.
+    WriteError
+        If the disk is full, or nothing may be written there.
     PreparationError
         If no window could be kept, or none to train on; ``DEST.report`` and ``DEST.refused.tsv``
         then say why.
     DatabaseError
         If the subjects cannot be divided as asked.
+    OriginError
+        If an origin is stated that the files themselves tell.
     """
-    channels = options.channels
+    made = Made(str(sources.root), _made_by(options, sources))
+    if not overwrite:
+        done = _done_before(dest.absolute(), made, sources)
+        if done is not None:
+            return done
     writer = StoreWriter(
         dest,
         database=DATABASE,
         sample_rate=SAMPLE_RATE,
         seconds=SECONDS,
-        leads=channels.store_leads,
+        leads=options.channels.store_leads,
         overwrite=overwrite,
+        origins=stated(sources.origins, options.origin),
     )
     everyone = {s.subject for s in sources.recordings if s.problem is None}
     if everyone:
         options.splits.assign(everyone)  # what cannot be is better said before hours are read
-    writer.dest.parent.mkdir(parents=True, exist_ok=True)
-    spool = Path(tempfile.mkdtemp(dir=writer.dest.parent, prefix=f".{writer.dest.name}.windows-"))
+    with folder_beside(writer.dest, _SPOOL) as spool:
+        return _prepare(sources, writer, options, workers, spool, everyone, made)
+
+
+def _prepare(
+    sources: Sources,
+    writer: StoreWriter,
+    options: RecordingsOptions,
+    workers: int,
+    spool: Path,
+    everyone: set[str],
+    made: Made,
+) -> RecordingsSummary:
+    channels = options.channels
+    digest = _digest(sources)
+    selector = WindowSelector(
+        sources.root,
+        spool,
+        channels,
+        options.reading,
+        SECONDS - options.overlap,
+        options.reference_share,
+    )
+    outcomes = list(
+        ordered_map(
+            selector,
+            enumerate(sources.recordings),
+            workers,
+            len(sources.recordings),
+            DATABASE,
+        )
+    )
+    threshold, rule = _threshold(outcomes, options.quality)
+    reasons = [_reasons(outcome, threshold) for outcome in outcomes]
+    usable = {o.source.subject for o, why in zip(outcomes, reasons, strict=True) if "" in why}
+    splits, problem = {}, None if usable else "no window can be used"
+    if usable:
+        try:
+            splits = options.splits.assign(usable, everyone)
+        except DatabaseError as error:
+            problem = f"after selection {error}"
+    report = Report(
+        settings=_settings(options, sources),
+        threshold=threshold,
+        rule=rule,
+        windows=window_table(outcomes, reasons, splits, _record_id),
+        refused=[(o.source.path, o.problem.reason) for o in outcomes if o.problem],
+        group="activity" if any(o.source.activity for o in outcomes) else "subject",
+    )
+    _collect_examples(report, outcomes, reasons, spool, channels)
+    report.write(spool / REPORT_FOLDER)
+    if problem:
+        raise PreparationError(_no_store(problem, report, writer.dest, spool))
+    with writer:
+        for source, reason in report.refused:
+            writer.refuse(source, reason)
+        for number, outcome in enumerate(outcomes):
+            _store(writer, spool, number, outcome, reasons[number], splits, channels)
+        writer.adopt(spool / REPORT_FOLDER)
+        writer.at_the_end(lambda folder: made.write(folder, digest, {}))
+    return RecordingsSummary(
+        writer.dest, report, sources.note, len(outcomes), writer.layout.origins
+    )
+
+
+def _made_by(options: RecordingsOptions, sources: Sources) -> dict[str, object]:
+    settings = _settings(options, sources)
+    origins = [origin.to_dict() for origin in stated(sources.origins, options.origin)]
+    leads = list(options.channels.store_leads)
+    return {"database": DATABASE, **settings, "leads": leads, "origins": origins}
+
+
+def _digest(sources: Sources) -> str:
+    """Return a digest of what is said about the recordings, and of size and date of their files."""
+    digest = hashlib.sha256()
+    for source in sources.recordings:
+        path = str(sources.root / source.path)
+        names = wfdb_files(path) if path.casefold().endswith(".hea") else (path,)
+        problem = source.problem.reason if source.problem else ""
+        said = [source.path, source.name, source.subject, source.activity, problem]
+        text = json.dumps([*said, [[name, identity(name)] for name in names]])
+        digest.update(text.encode())
+    return digest.hexdigest()
+
+
+def _done_before(dest: Path, made: Made, sources: Sources) -> RecordingsSummary | None:
+    """Return the summary of a store that was made just so; what killed runs have left goes."""
+    put_back(dest)
+    if made.found_in(dest, lambda: _digest(sources)) is None:
+        return None
     try:
-        selector = WindowSelector(
-            sources.root,
-            spool,
-            channels,
-            options.reading,
-            SECONDS - options.overlap,
-            options.reference_share,
-        )
-        outcomes = list(
-            ordered_map(
-                selector,
-                enumerate(sources.recordings),
-                workers,
-                len(sources.recordings),
-                DATABASE,
-            )
-        )
-        threshold, rule = _threshold(outcomes, options.quality)
-        reasons = [_reasons(outcome, threshold) for outcome in outcomes]
-        usable = {o.source.subject for o, why in zip(outcomes, reasons, strict=True) if "" in why}
-        splits, problem = {}, None if usable else "no window can be used"
-        if usable:
-            try:
-                splits = options.splits.assign(usable, everyone)
-            except DatabaseError as error:
-                problem = f"after selection {error}"
-        report = Report(
-            settings=_settings(options, sources),
-            threshold=threshold,
-            rule=rule,
-            windows=window_table(outcomes, reasons, splits, _record_id),
-            refused=[(o.source.path, o.problem.reason) for o in outcomes if o.problem],
-            group="activity" if any(o.source.activity for o in outcomes) else "subject",
-        )
-        _collect_examples(report, outcomes, reasons, spool, channels)
-        report.write(spool / REPORT_FOLDER)
-        if problem:
-            raise PreparationError(_no_store(problem, report, writer.dest, spool))
-        with writer:
-            for source, reason in report.refused:
-                writer.refuse(source, reason)
-            for number, outcome in enumerate(outcomes):
-                _store(writer, spool, number, outcome, reasons[number], splits, channels)
-            writer.adopt(spool / REPORT_FOLDER)
-    finally:
-        shutil.rmtree(spool, ignore_errors=True)
-    return RecordingsSummary(writer.dest, report, sources.note, len(outcomes))
+        report = Report.read(dest / REPORT_FOLDER)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # the user has taken something out of it
+    sweep(dest, _SPOOL)
+    sweep(dest)
+    origins = Store.open(dest).info.origins
+    return RecordingsSummary(dest, report, sources.note, len(sources.recordings), origins, True)
 
 
 def _threshold(outcomes: Sequence[Outcome], asked: float | None) -> tuple[float, str]:
@@ -356,14 +436,19 @@ def _settings(options: RecordingsOptions, sources: Sources) -> dict[str, object]
     }
 
 
+def _is_reports(name: str) -> bool:
+    return name in (REPORT_FILE, WINDOWS_FILE) or name.endswith(".png")
+
+
 def _no_store(problem: str, report: Report, dest: Path, spool: Path) -> str:
     """Leave the report and the refused recordings beside *dest*; return what to say."""
     refused = dest.with_name(dest.name + ".refused.tsv")
     rows = ["source\treason\n", *(refused_row(source, reason) for source, reason in report.refused)]
-    refused.write_text("".join(rows), encoding="utf-8", newline="\n")
+    with whole_file(refused) as temporary:
+        temporary.write_text("".join(rows), encoding="utf-8", newline="\n")
     folder = dest.with_name(dest.name + ".report")
-    shutil.rmtree(folder, ignore_errors=True)
-    (spool / REPORT_FOLDER).rename(folder)
+    put_back(folder)
+    replace_folder(spool / REPORT_FOLDER, folder, is_own=_is_reports)
     lines = [
         f"{DATABASE}: {problem}; of {len(report.windows):,} windows:",
         *(f"    {reason}" for _, reason in report.refused[:5]),

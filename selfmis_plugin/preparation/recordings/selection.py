@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from selfmis_plugin.preparation.recordings.long_recording import LongRecording, 
 from selfmis_plugin.preparation.recordings.opening import open_recording
 from selfmis_plugin.preparation.recordings.sources import Source
 from selfmis_plugin.preparation.recordings.windows import Window, cut_windows
+from selfmis_plugin.utils.disk import WriteError, explained
 
 #: Reasons to refuse a window, in the order in which they are looked for: signs of the wearable's
 #: channel, too few good channels in the reference, a figure below the threshold.
@@ -128,6 +130,8 @@ class WindowSelector:
             # Readers name the file alone, which several folders may have.
             reason = error.reason.removeprefix(f"{Path(source.path).name}: ")
             problem = RecordError(error.kind, f"{source.path}: {reason}")
+        except WriteError:
+            raise  # not the recording's fault
         except Exception as error:  # one odd file must not cost the others
             reason = f"{source.path}: {type(error).__name__}: {error}"
             problem = RecordError("unexpected error", reason)
@@ -138,14 +142,21 @@ class WindowSelector:
         recording = open_recording(self.root / source.path, self.options)
         names = recording.names_of(self.channels.channels)
         outcome = Outcome(source)
-        with open(spool_path(self.spool, number), "wb") as spool:
-            for window in cut_windows(recording, names, SECONDS, self.step):
-                prepared = self._window(window, recording, names, outcome)
-                if prepared is not None:
-                    spool.write(np.ascontiguousarray(prepared, dtype=_DTYPE).data)
+        windows = cut_windows(recording, names, SECONDS, self.step)
+        self._write(number, (self._window(window, recording, names, outcome) for window in windows))
         if not outcome.starts:
             raise RecordError("too short", f"holds no {SECONDS:g} s without a gap")
         return outcome
+
+    def _write(self, number: int, windows: Iterable[npt.NDArray[np.int16] | None]) -> None:
+        path = spool_path(self.spool, number)
+        with explained(path):
+            spool = path.open("wb", buffering=0)
+        with spool:
+            for window in windows:  # reading them may fail too, which is another matter
+                if window is not None:
+                    with explained(path):
+                        _write_all(spool, np.ascontiguousarray(window, dtype=_DTYPE))
 
     def _window(
         self, window: Window, recording: LongRecording, names: Sequence[str], outcome: Outcome
@@ -169,7 +180,7 @@ class WindowSelector:
             return None
         prepared, clipped = _to_store(window.signals, rates)
         mask = 1 << len(STANDARD_LEADS)
-        notes = [f"from {window.start:g} s"]
+        notes = [f"from {window.start:g} s", *recording.notes]
         for k, ((lead, channel), found) in enumerate(zip(self.channels.multi, bad, strict=True)):
             if found:
                 prepared[k + 1] = 0
@@ -228,6 +239,13 @@ def open_spool(folder: Path, number: int, windows: int, channels: int) -> npt.ND
     """Return the spooled windows of a recording, int16 (windows, channels, 5000), memory-mapped."""
     shape = (windows, channels, SAMPLES)
     return np.memmap(spool_path(folder, number), dtype=_DTYPE, mode="r", shape=shape)
+
+
+def _write_all(file: io.FileIO, values: npt.NDArray[np.int16]) -> None:
+    # A disk that is nearly full takes a part without an error.
+    rest = values.data.cast("B")
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _signs(

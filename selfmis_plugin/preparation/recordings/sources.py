@@ -6,13 +6,15 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from selfmis_plugin.data.origin import Origin, origins_of
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.listing import DatabaseError, existing_folder, read_columns
 from selfmis_plugin.preparation.recordings.opening import FORMATS
 from selfmis_plugin.preparation.wfdb.header import segment_names
+from selfmis_plugin.utils.paths import escaped
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,11 @@ class Sources:
     recordings: tuple[Source, ...]
     note: str
 
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where they come from, as far as files say; none where it is not recorded."""
+        return origins_of(self.root, (recording.path for recording in self.recordings))
+
 
 def find_sources(root: Path, group: str | None = None, table: Path | None = None) -> Sources:
     """Find the recordings under *root*.
@@ -65,7 +72,8 @@ def find_sources(root: Path, group: str | None = None, table: Path | None = None
     Parameters
     ----------
     root
-        The folder, searched with its subfolders for CSV, TSV, TXT, EDF and WFDB header files.
+        The folder, searched with its subfolders for CSV, TSV, TXT, EDF (also .rec) and WFDB header
+        files.
     group
         Pattern of the paths, such as ``{subject}/{activity}/*`` or ``{subject}_{activity}.csv``.
         ``*`` and a name stand for any text without a slash.
@@ -158,6 +166,10 @@ def _named(recordings: list[Source]) -> Iterator[Source]:
         stem = os.path.splitext(source.path)[0]
         name = stem if stems[stem] == 1 else source.path
         problem = source.problem
+        if (shown := escaped(source.path)) != source.path:
+            problem = RecordError("bad name", f"{shown}: its name is not UTF-8; rename it")
+            source = replace(source, path=shown, subject=escaped(source.subject))
+            name = shown
         if source.path in seen:
             problem = RecordError("listed twice", f"{source.path}: is listed twice")
         seen.add(source.path)

@@ -21,8 +21,8 @@ import numpy.typing as npt
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, standard_lead
 from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, MICROVOLTS, centre
-from selfmis_plugin.data.recording import DigitalRecording, Recording
-from selfmis_plugin.preparation.wfdb.header import LARGEST_HEADER, MOST_SIGNALS
+from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
+from selfmis_plugin.preparation.wfdb.header import LARGEST_HEADER, MOST_SIGNALS, open_file
 from selfmis_plugin.preparation.wfdb.reader import (
     LONGEST_READ,
     part_note,
@@ -152,8 +152,11 @@ def _read_frames(name: str, plain: _Plain, start: int, stop: int) -> npt.NDArray
 
 
 def _read_plain_header(name: str) -> _Plain | None:
-    with open(name, "rb", buffering=0) as file:
-        content = file.read(LARGEST_HEADER + 1)
+    try:
+        with open_file(name) as file:
+            content = file.read(LARGEST_HEADER + 1)
+    except RecordError:
+        return None
     # Readers differ in what they make of other characters.
     if len(content) > LARGEST_HEADER or not content.isascii():
         return None

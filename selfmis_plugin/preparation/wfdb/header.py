@@ -8,9 +8,12 @@ Format: https://physionet.org/physiotools/wag/header-5.htm
 from __future__ import annotations
 
 import math
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE
 from selfmis_plugin.data.recording import RecordError
@@ -22,15 +25,27 @@ MOST_SIGNALS = 512
 DEFAULT_RATE = 250.0
 DEFAULT_GAIN = 200.0
 DEFAULT_UNITS = "mV"
+#: The format whose samples are differences from the ones before.
+DIFFERENCES = 8
+
+#: In the place of a segment's name, or of a signal file's: there is none.
+GAP = "~"
 
 _BAD_HEADER = "bad header"
 
-_RECORD_NAME = re.compile(r"(?P<name>[^\s/]+)(?:/(?P<segments>\d+))?")
+# Numbers of so many digits that Python refuses them must not come as far as int().
+_RECORD_NAME = re.compile(r"(?P<name>[^\s/]+)(?:/(?P<segments>\d{1,9}))?", re.ASCII)
 _RATE = re.compile(r"(?P<rate>[^/(]+)(?:/[^(]*)?(?:\([^)]*\))?")
 _FORMAT = re.compile(
-    r"(?P<format>\d+)(?:x(?P<frame>\d+))?(?::(?P<skew>\d+))?(?:\+(?P<offset>\d+))?"
+    r"(?P<format>\d{1,9})(?:x(?P<frame>\d{1,9}))?(?::(?P<skew>\d{1,9}))?"
+    r"(?:\+(?P<offset>\d{1,18}))?",
+    re.ASCII,
 )
-_GAIN = re.compile(r"(?P<gain>[^(/]+)(?:\((?P<baseline>[-+]?\d+)\))?(?:/(?P<units>\S+))?")
+_GAIN = re.compile(
+    r"(?P<gain>[^(/]+)(?:\((?P<baseline>[-+]?\d{1,18})\))?(?:/(?P<units>\S+))?", re.ASCII
+)
+#: Characters of a refused text that its message shows.
+_SHOWN = 60
 
 
 @dataclass(frozen=True)
@@ -49,6 +64,8 @@ class SignalLine:
         Digital steps in one unit; ``calibrated`` tells whether the header gave it.
     baseline
         Digital value of zero.
+    initial
+        Digital value before the first sample, for formats of differences.
     units
         Unit as written, a micro sign as "u".
     name
@@ -65,6 +82,7 @@ class SignalLine:
     baseline: int
     units: str
     name: str
+    initial: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,7 +96,7 @@ class Header:
     rate
         Frames a second.
     frames
-        Number of frames, None if the header does not say.
+        Number of frames, None if the header does not say: the signal files tell.
     signals
         Signals, empty for a multi-segment record.
     segments
@@ -110,9 +128,9 @@ def read_header(path: Path) -> Header:
     if not 1 <= n_signals <= MOST_SIGNALS:
         raise _bad(path, f"{n_signals} signals; expected 1 to {MOST_SIGNALS}")
     rate = _rate(path, fields[2]) if len(fields) > 2 else DEFAULT_RATE
-    frames = _whole(path, "number of samples", fields[3]) if len(fields) > 3 else None
-    if frames == 0:
-        raise _bad(path, "gives a length of 0 samples")
+    # Zero is how a recorder that does not know the length yet leaves it out. What follows, time
+    # and date in whichever form, is not needed.
+    frames = (_whole(path, "number of samples", fields[3]) if len(fields) > 3 else 0) or None
     if name["segments"] is not None:
         count = int(name["segments"])
         if not 1 <= count <= len(lines) - 1:
@@ -121,7 +139,11 @@ def read_header(path: Path) -> Header:
         return Header(path, rate, frames, (), segments)
     if len(lines) - 1 < n_signals:
         raise _bad(path, f"{n_signals} signals announced, {len(lines) - 1} listed")
-    signals = tuple(_signal(path, line) for line in lines[1 : n_signals + 1])
+    lines = lines[1 : n_signals + 1]
+    # One of format 0 is announced and never there.
+    signals = tuple(line for line in (_signal(path, line) for line in lines) if line.format)
+    if not signals:
+        raise _bad(path, "none of its signals has samples (all are of format 0)")
     _check_files(path, rate, signals)
     return Header(path, rate, frames, signals, ())
 
@@ -132,20 +154,37 @@ def segment_names(path: Path) -> list[str]:
     Empty for an ordinary record, and for a file that is no header.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             # Few headers are multi-segment ones; the others should cost one short read.
             start = file.read(512).decode("latin-1")
         first = next((line for line in start.splitlines() if _counts(line)), "")
         if not re.match(r"\s*[^\s/]+/\d+\s", first + " "):
             return []
-        return [name for name, _ in read_header(path).segments if name != "~"]
+        return [name for name, _ in read_header(path).segments if name != GAP]
     except (OSError, RecordError):
         return []
 
 
+def open_file(path: str | Path) -> BinaryIO:
+    """Open a file to read; never wait for a pipe or a device of that name.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened.
+    RecordError
+        If it is no file.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise RecordError("unreadable file", f"{os.path.basename(path)}: is not a file")
+    return os.fdopen(handle, "rb", buffering=0)
+
+
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(LARGEST_HEADER + 1)
     except FileNotFoundError:
         raise RecordError("missing header", f"{path.name}: no such file") from None
@@ -171,19 +210,22 @@ def _counts(line: str) -> bool:
 def _rate(path: Path, text: str) -> float:
     found = _RATE.fullmatch(text)
     rate = _number(path, "sampling rate", found["rate"] if found else text)
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        raise _bad(
-            path, f"sampling rate {rate:g} Hz is not between {LOWEST_RATE:g} and {HIGHEST_RATE:g}"
-        )
+    if not 0 < rate <= HIGHEST_RATE:
+        raise _bad_rate(path, rate)
     return rate
+
+
+def _bad_rate(path: Path, rate: float) -> RecordError:
+    return _bad(
+        path, f"sampling rate {rate:g} Hz is not between {LOWEST_RATE:g} and {HIGHEST_RATE:g}"
+    )
 
 
 def _segment(path: Path, line: str) -> tuple[str, int]:
     fields = line.split()
     if len(fields) < 2:
         raise _bad(path, f"not a segment line: {line[:60]!r}")
-    if fields[0] != "~":
-        _check_name(path, "segment", fields[0])
+    _check_name(path, "segment", fields[0])
     return fields[0], _whole(path, "length of a segment", fields[1])
 
 
@@ -195,7 +237,7 @@ def _signal(path: Path, line: str) -> SignalLine:
     _check_name(path, "signal", fields[0])
     layout = _FORMAT.fullmatch(fields[1])
     if layout is None:
-        raise _bad(path, f"format {fields[1]!r} is not understood")
+        raise _bad(path, f"format {fields[1][:_SHOWN]!r} is not understood")
     frame = int(layout["frame"] or 1)
     if frame < 1:
         raise _bad(path, f"{frame} samples per frame")
@@ -203,7 +245,7 @@ def _signal(path: Path, line: str) -> SignalLine:
     if len(fields) > 2:
         found = _GAIN.fullmatch(fields[2])
         if found is None:
-            raise _bad(path, f"gain {fields[2]!r} is not understood")
+            raise _bad(path, f"gain {fields[2][:_SHOWN]!r} is not understood")
         gain = _number(path, "gain", found["gain"])
         baseline = None if found["baseline"] is None else int(found["baseline"])
         units = found["units"] or DEFAULT_UNITS
@@ -220,6 +262,10 @@ def _signal(path: Path, line: str) -> SignalLine:
         # Both characters that look like a mu.
         units=units.replace("\u00b5", "u").replace("\u03bc", "u"),
         name=fields[8].strip() if len(fields) > 8 else "",
+        # Only that format needs it, and not everybody writes it.
+        initial=_integer(path, "first value", fields[5])
+        if len(fields) > 5 and int(layout["format"]) == DIFFERENCES
+        else zero,
     )
 
 
@@ -231,6 +277,10 @@ def _check_files(path: Path, rate: float, signals: tuple[SignalLine, ...]) -> No
             raise _bad(path, f"gives two formats or offsets for the one file {signal.file!r}")
         if rate * signal.samples_per_frame > HIGHEST_RATE:
             raise _bad(path, f"{signal.samples_per_frame} samples per frame at {rate:g} Hz")
+    # A frame may hold a second of samples: what counts is how often a signal is sampled.
+    highest = rate * max(signal.samples_per_frame for signal in signals)
+    if highest < LOWEST_RATE:
+        raise _bad_rate(path, highest)
 
 
 def _check_name(path: Path, what: str, name: str) -> None:
@@ -238,7 +288,8 @@ def _check_name(path: Path, what: str, name: str) -> None:
     if name in {".", ".."} or any(sign in name for sign in "/\\:\0"):
         raise RecordError(
             "file outside folder",
-            f"{path.name}: names the {what} file {name!r}, which is not a plain name in its folder",
+            f"{path.name}: names the {what} file {name[:_SHOWN]!r}, which is not a plain name in "
+            "its folder",
         )
 
 
@@ -246,15 +297,15 @@ def _number(path: Path, what: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise _bad(path, f"{what} {text!r} is not a number") from None
+        raise _bad(path, f"{what} {text[:_SHOWN]!r} is not a number") from None
     if not math.isfinite(value):
-        raise _bad(path, f"{what} {text!r} is not finite")
+        raise _bad(path, f"{what} {text[:_SHOWN]!r} is not finite")
     return value
 
 
 def _integer(path: Path, what: str, text: str) -> int:
     if not re.fullmatch(r"[-+]?\d{1,18}", text, re.ASCII):
-        raise _bad(path, f"{what} {text!r} is not a whole number")
+        raise _bad(path, f"{what} {text[:_SHOWN]!r} is not a whole number")
     return int(text)
 
 

@@ -1,9 +1,10 @@
 """Machine code for the processor at hand, compiled where it is first needed.
 
 What is compiled is kept in the user's cache folder (``$XDG_CACHE_HOME/selfmis``, else
-``~/.cache/selfmis``), where files of earlier versions stay and may be deleted.  Where there is no
-compiler, or the processor is another, nothing is lost but speed: PyTorch's own operators do the
-same.  ``SELFMIS_NATIVE=0`` keeps to them.
+``~/.cache/selfmis``), where files of earlier versions stay and may be deleted.  Only its user can
+enter that folder; one that others could write to is replaced.  Where there is no compiler, or the
+processor is another, nothing is lost but speed: PyTorch's own operators do the same.
+``SELFMIS_NATIVE=0`` keeps to them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import subprocess
 from pathlib import Path
 
 from selfmis_plugin.utils.files import sync, whole_file
+from selfmis_plugin.utils.private import cache_folder, is_private
 
 __all__ = ["library"]
 
@@ -71,10 +73,10 @@ def _compiled(processor: str) -> Path:
     texts = [source.read_text(encoding="utf-8") for source in (*_SOURCES, *_HEADERS)]
     parts = (*texts, version.stdout, processor, *compiler, *_FLAGS)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selfmis"
-    target = folder / f"native-{digest}.so"
-    if not target.exists():
-        with whole_file(target) as temporary:
+    target = cache_folder() / f"native-{digest}.so"
+    # What others could have written is written anew, and never loaded.
+    if not is_private(target):
+        with whole_file(target, mode=0o600) as temporary:
             subprocess.run(
                 [*command, "-o", str(temporary)], capture_output=True, text=True, check=True
             )

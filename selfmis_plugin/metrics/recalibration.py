@@ -1,0 +1,191 @@
+"""Probabilities that come true: a classifier's logits set against what it saw on validation.
+
+Platt, "Probabilistic outputs for support vector machines" (1999): a logistic regression of the
+label on the logit, with targets that are smoothed by one record of either kind. Labels of few
+records share its slope, the temperature of Guo et al., "On calibration of modern neural networks"
+(ICML 2017), and keep an intercept of their own, since how common they are differs most. Neither
+changes the order of a label's records, so no AUC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from sklearn.linear_model import LogisticRegression
+
+from selfmis_plugin.metrics.calibration import calibrate, probabilities
+from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.utils.fields import Fields
+
+__all__ = [
+    "FEWEST",
+    "Recalibration",
+    "calibrated_probabilities",
+    "calibration_errors",
+    "fit_recalibration",
+    "recalibrated",
+]
+
+#: Positives, and negatives, of a label that its own line is fitted to. With fewer the two numbers
+#: of the line follow single records.
+FEWEST = 10
+PLATT, SHARED = "platt", "shared slope"
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """How one label's logits become log odds that come true.
+
+    Attributes
+    ----------
+    method
+        ``"platt"``, a line of the label's own; ``"shared slope"``, the intercept its own, the
+        slope of all labels.
+    slope, intercept
+        Log odds = slope * logit + intercept. The slope is above zero.
+    positives
+        Records of the validation split with the label.
+    """
+
+    method: str
+    slope: float
+    intercept: float
+    positives: int
+
+    def log_odds(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+        """Return log odds of logits of any shape."""
+        return self.slope * logits.astype(np.float64) + self.intercept
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON can hold it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Fields) -> Recalibration:
+        """Read what :meth:`to_dict` wrote.
+
+        Raises
+        ------
+        FieldError
+            If it is something else.
+        """
+        return cls(
+            values.text("method"),
+            values.number("slope", above=0),
+            values.number("intercept"),
+            values.whole("positives"),
+        )
+
+
+def fit_recalibration(
+    predictions: Predictions, left_out: Collection[str] = ()
+) -> dict[str, Recalibration]:
+    """Fit every label that the records allow.
+
+    Parameters
+    ----------
+    predictions
+        Of a split that nothing was trained on and no figure comes from: validation.
+    left_out
+        Labels of which nothing was learnt.
+
+    Returns
+    -------
+    dict
+        By label: a line of its own with :data:`FEWEST` positives and negatives or more, where it
+        rises; for others that have one of either, the slope that they and all labels share, where
+        there are :data:`FEWEST` positives of all labels together.
+    """
+    labels = [label for label in predictions.labels if label not in left_out]
+    columns = [predictions.labels.index(label) for label in labels]
+    shared = _shared_slope(predictions, columns)
+    fitted = {}
+    for label, column in zip(labels, columns, strict=True):
+        own = _platt(predictions.logits[:, column], predictions.targets[:, column])
+        chosen = own or shared.get(label)
+        if chosen:
+            fitted[label] = chosen
+    return fitted
+
+
+def calibrated_probabilities(
+    label: str, logits: npt.NDArray[np.floating], lines: Mapping[str, Recalibration]
+) -> npt.NDArray[np.float64]:
+    """Return probabilities of a label's logits, of any shape: the sigmoid where it has no line."""
+    line = lines.get(label)
+    return probabilities(logits if line is None else line.log_odds(logits))
+
+
+def recalibrated(predictions: Predictions, fitted: Mapping[str, Recalibration]) -> Predictions:
+    """Return the same predictions with log odds in place of logits, where there is a line."""
+    logits = predictions.logits.copy()
+    for column, label in enumerate(predictions.labels):
+        if label in fitted:
+            logits[:, column] = fitted[label].log_odds(logits[:, column])
+    return replace(predictions, logits=logits)
+
+
+def calibration_errors(predictions: Predictions) -> dict[str, float]:
+    """Return the expected calibration error of each label that some record has."""
+    return {
+        label: calibrate(
+            predictions.targets[:, column], probabilities(predictions.logits[:, column])
+        ).error
+        for column, label in enumerate(predictions.labels)
+        if predictions.targets[:, column].any()
+    }
+
+
+def _platt(logits: npt.NDArray[np.floating], target: npt.NDArray[np.bool_]) -> Recalibration | None:
+    positives = int(target.sum())
+    if min(positives, len(target) - positives) < FEWEST:
+        return None
+    slope, (intercept,) = _lines(logits[:, None], target[:, None])
+    if not slope > 0:
+        return None  # on validation the logits do not rise with the label
+    return Recalibration(PLATT, slope, intercept, positives)
+
+
+def _shared_slope(predictions: Predictions, columns: list[int]) -> dict[str, Recalibration]:
+    targets = predictions.targets[:, columns]
+    positives = targets.sum(0)
+    there = np.flatnonzero((positives > 0) & (positives < len(targets)))
+    if positives[there].sum() < FEWEST:
+        return {}
+    chosen = [columns[k] for k in there]
+    slope, intercepts = _lines(predictions.logits[:, chosen], predictions.targets[:, chosen])
+    if not slope > 0:
+        return {}
+    return {
+        predictions.labels[column]: Recalibration(SHARED, slope, intercept, int(positives[k]))
+        for k, column, intercept in zip(there, chosen, intercepts, strict=True)
+    }
+
+
+def _lines(
+    logits: npt.NDArray[np.floating], target: npt.NDArray[np.bool_]
+) -> tuple[float, list[float]]:
+    """Return the slope of the logistic regression of all columns together, and each one's own
+    intercept, for (records, labels)."""
+    records, labels = target.shape
+    positives = target.sum(0)
+    smoothed = np.where(target, (positives + 1) / (positives + 2), 1 / (records - positives + 2))
+    values = logits.astype(np.float64)
+    scale = float(values.std()) or 1.0
+    # A column a label's intercept beside the one of the logits.
+    which = sparse.kron(np.ones((records, 1)), sparse.eye(labels), format="csr")
+    rows = sparse.hstack([sparse.csr_matrix(values.reshape(-1, 1) / scale), which], format="csr")
+    # A share of a record counts as that much of a positive one, and the rest of a negative one.
+    share = smoothed.reshape(-1)
+    model = LogisticRegression(C=1e6, fit_intercept=False, max_iter=1000)
+    model.fit(
+        sparse.vstack([rows, rows], format="csr"),
+        np.repeat([1, 0], len(share)),
+        sample_weight=np.concatenate([share, 1 - share]),
+    )
+    return float(model.coef_[0, 0]) / scale, model.coef_[0, 1:].tolist()
