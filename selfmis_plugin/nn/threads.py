@@ -14,7 +14,7 @@ __all__ = ["ONE_THREAD_BELOW", "suit_threads", "suitable_threads"]
 #: Net1D in turns on 2 cores of a shared machine (load 5): 0.55 times the speed at 0.1 million
 #: parameters, 0.69 at 0.7, 0.85 at 1.1 and at 3.9, the best of 12 turns 0.8, 1.3, 1.2 and 1.4. So
 #: on an idle machine a second thread begins to pay at about a million, and on a busy one later.
-#: Where threads spin while they wait, two are 0.1 to 0.2 times as fast as one at any size there.
+#: Where threads spin while they wait, two are 0.1 to 0.4 times as fast as one at these sizes there.
 ONE_THREAD_BELOW = 2_000_000
 
 
