@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.data.store import Store
-from selfmis_plugin.training import origin
+from selfmis_plugin.training import beginning
 from selfmis_plugin.training import plan as training_plan
 from selfmis_plugin.training.entry import train_main
 from selfmis_plugin.training.split_criterion import SplitCriterion
@@ -81,7 +81,7 @@ def last_checkpoint(folder: Path) -> dict[str, Any]:
 def _forget() -> None:
     """Forget what the host keeps in its modules between two runs."""
     training_plan.set_batches_per_epoch(None)
-    origin.remember(origin.FRESH)
+    beginning.remember(beginning.FRESH)
     toolkit.go_on_at(None)
     toolkit.restore_early_stopping({})
     toolkit.metrics.reset()

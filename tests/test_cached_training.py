@@ -17,7 +17,11 @@ from tests.support import TINY, UNTRAINED, train, write_store
 from tests.test_training import train_two_processes
 
 PRETRAIN = ["--config-name", "selfmis_pretrain_small", *TINY, UNTRAINED, "dataset.batch_size=16"]
-PROBE = ["--config-name", "selfmis_linear_probe_small", *TINY, "dataset.batch_size=16"]
+# A head that begins at the prevalence has smaller losses, of which float16 is a larger share.
+PROBE = [
+    *("--config-name", "selfmis_linear_probe_small", *TINY, "dataset.batch_size=16"),
+    "model.bias_from_prevalence=false",
+]
 PLAIN = {"task.cache_frozen_embeddings": False}
 
 
@@ -98,7 +102,7 @@ def test_losses_agree_where_batches_are_of_two_sizes(runs: Runs, tmp_path: Path)
             checkpoint, folder / "half", **options, **{"task.embedding_cache_dtype": "float16"}
         )
         assert [loss for _, loss in half.losses] != losses[1]
-        assert [loss for _, loss in half.losses] == pytest.approx(losses[1], rel=1e-2)
+        assert [loss for _, loss in half.losses] == pytest.approx(losses[1], rel=5e-3)
 
 
 def test_other_weights_have_other_embeddings(runs: Runs, tmp_path: Path) -> None:

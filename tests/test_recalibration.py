@@ -24,6 +24,7 @@ from selfmis_plugin.metrics.recalibration import (
 )
 from selfmis_plugin.utils.fields import Fields
 from tests.checkpoint_files import write_classifier
+from tests.support import write_store
 
 
 def drawn(
@@ -148,3 +149,9 @@ def test_evaluate_says_what_was_done_and_why_not(
     assert figures["fitted_on"] is None and "the figures are of valid itself" in said
     figures, said = evaluated(manifests, "test")
     assert figures["fitted_on"] is None and "no validation split to fit it to" in said
+    # One that the classifier cannot read costs the figures of the other split nothing.
+    other = write_store(tmp_path / "other", {"valid": 4}, lead_mask=0)
+    listed = (other / "valid.tsv").read_text().split("\n", 1)[1]
+    (manifests / "valid.tsv").write_text(f"{other}\n{listed}")
+    figures, said = evaluated(manifests, "test")
+    assert figures["fitted_on"] is None and "lack one of the leads I" in said

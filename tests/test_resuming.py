@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ import torch.distributed as dist
 from selfmis_plugin import compat
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.training import plan
-from selfmis_plugin.training.origin import FRESH, Origin, remember
+from selfmis_plugin.training.beginning import FRESH, Beginning, remember
 from selfmis_plugin.training.resuming import ResumeError
 from tests.host_in_process import Training, last_checkpoint, same_weights
 from tests.processes import run_processes
@@ -157,13 +158,13 @@ def test_the_learning_rate_still_ends_at_the_end(pair: Path) -> None:
     ("begun", "expected"),
     [
         (FRESH, 5 * 10),
-        (Origin(epoch=3, updates=20), 50),
-        (Origin(epoch=3, batches=4, updates=24), 50),
-        (Origin(epoch=2, batches=3, updates=100), 100 + 7 + 3 * 10),
-        (Origin(epoch=9, updates=90), 90),
+        (Beginning(epoch=3, updates=20), 50),
+        (Beginning(epoch=3, batches=4, updates=24), 50),
+        (Beginning(epoch=2, batches=3, updates=100), 100 + 7 + 3 * 10),
+        (Beginning(epoch=9, updates=90), 90),
     ],
 )
-def test_the_plan_is_counted_from_where_the_run_began(begun: Origin, expected: int) -> None:
+def test_the_plan_is_counted_from_where_the_run_began(begun: Beginning, expected: int) -> None:
     plan.set_batches_per_epoch(10)
     remember(begun)
     try:
@@ -194,13 +195,20 @@ def test_one_process_goes_on_where_two_have_read(
     assert all(group["lr"] == pytest.approx(0, abs=1e-12) for group in groups)
 
 
-def test_what_the_first_process_sends_is_read() -> None:
+def test_what_the_first_process_sends_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     several = SimpleNamespace(
         criterion=SimpleNamespace(_name="siglip"),
         distributed_training=SimpleNamespace(distributed_world_size=2),
     )
-    compat.mend_for_run("fairseq", several)
-    take_over_a_checkpoint("fairseq")
+    # What is mended here must not stay so for the tests after it.
+    utils = importlib.import_module("fairseq.distributed.utils")
+    monkeypatch.setattr(utils, "torch", utils.torch)
+    before = list(compat.APPLIED)
+    try:
+        compat.mend_for_run("fairseq", several)
+        take_over_a_checkpoint("fairseq")
+    finally:
+        compat.APPLIED[:] = before
 
 
 # -- files that are named ------------------------------------------------------------------------

@@ -82,9 +82,10 @@ def test_biosppys_head_gives_rate_and_name(model: Path, tmp_path: Path) -> None:
     "text",
     [
         "I\n" + "9" * 300_000 + "\n", "(" * 60_000 + "\n1\n2\n", "_" * 60_000 + "\n1\n2\n",
-        ",".join("1" * 300_000) + "\n", ("1" * 1_000_000 + " ") * 100,
+        ",".join("1" * 300_000) + "\n",
+        ("\n" + "9" * 20_000 + ":=") * 103, ("1" * 1_000_000 + " ") * 100,
     ],
-    ids=["digits", "brackets", "underscores", "columns", "a line of 100 MB"],
+    ids=["digits", "brackets", "underscores", "columns", "digits and a word", "a line of 100 MB"],
 )  # fmt: skip
 def test_what_is_no_table_is_refused_within_a_second(text: str, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"

@@ -18,7 +18,7 @@ from selfmis_plugin.export.model_card import model_card
 from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.predict.model_folder import SavedModel, refuse_existing, write_model
-from selfmis_plugin.utils.arguments import LABELS_HELP, labels
+from selfmis_plugin.utils.arguments import LABELS_HELP, labels, said
 from selfmis_plugin.utils.files import folder_beside
 
 FORMATS = ("safetensors", "onnx")
@@ -63,6 +63,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--licence",
         "--license",
+        type=said,
         metavar="ID",
         default="unknown",
         help="of the weights, as the hub names licences, such as cc-by-4.0; it depends on the "

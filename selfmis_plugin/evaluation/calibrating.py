@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.facts import read_facts
-from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.evaluate import predict_split
 from selfmis_plugin.metrics.predictions import Predictions
@@ -56,19 +56,22 @@ def fit_on_validation(
 ) -> Fitted:
     """Fit a classifier's calibration to the validation split, for figures of another split.
 
+    A validation split that is not there, or that the classifier cannot read, is no error but a
+    reason for there being none.
+
     Raises
     ------
     CheckpointError
-        As :func:`~selfmis_plugin.evaluation.evaluate.predict_split`.
+        If the checkpoint cannot be read.
     """
     unlearned = read_facts(checkpoint).unlearned
     if split == VALID:
         return Fitted({}, f"the figures are of {VALID} itself", unlearned)
     try:
-        open_split(data, VALID)
-    except StoreError as error:
+        predictions = predict_split(checkpoint, data, VALID, batch_size, labels)
+    except (CheckpointError, StoreError) as error:
+        # The figures of the other split do not need it.
         return Fitted({}, f"no validation split to fit it to ({error})", unlearned)
-    predictions = predict_split(checkpoint, data, VALID, batch_size, labels)
     return fitted_to(predictions, unlearned)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from selfmis_plugin.training import origin
+from selfmis_plugin.training import beginning
 
 _batches_per_epoch: int | None = None
 
@@ -38,7 +38,7 @@ def total_updates(max_epoch: int, update_freq: Sequence[int], max_update: int = 
     """
     if _batches_per_epoch is None:
         return None
-    begun = origin.current()
+    begun = beginning.current()
     per_epoch = (
         math.ceil(
             (_batches_per_epoch - (begun.batches if epoch == begun.epoch else 0))

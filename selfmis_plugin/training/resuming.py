@@ -14,9 +14,9 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.training import history, origin
+from selfmis_plugin.training import beginning, history
+from selfmis_plugin.training.beginning import FRESH, Beginning
 from selfmis_plugin.training.given_files import OWN_LAST, own_last_checkpoint
-from selfmis_plugin.training.origin import FRESH, Origin
 
 __all__ = ["ResumeError", "go_on", "go_on_with_host_task"]
 
@@ -97,7 +97,7 @@ def _goes_back(start: tuple[str, Path] | None, last: Path) -> bool:
 
 def _resume(cfg: Any, last: Path, start: tuple[str, Path] | None) -> bool:
     checkpoint = _refuse_other_data(last, cfg)
-    begun = _origin_of(checkpoint)
+    begun = _beginning_of(checkpoint)
     if start is not None and start[0] == "restore_file":
         if begun.restored_from != str(start[1]):
             raise ResumeError(
@@ -218,32 +218,32 @@ def _batches_an_update(cfg: Any) -> list[int]:
     return [_processes(cfg) * int(freq) for freq in cfg["optimization"]["update_freq"]]
 
 
-def _origin_of(checkpoint: Mapping[str, Any]) -> Origin:
+def _beginning_of(checkpoint: Mapping[str, Any]) -> Beginning:
     """Return where the run of a checkpoint began; 0.1 wrote it into the config alone."""
-    begun = Origin.from_dict(mapping(checkpoint.get("task_state")).get("origin"))
+    begun = Beginning.from_dict(mapping(checkpoint.get("task_state")).get("beginning"))
     named = mapping(mapping(checkpoint.get("cfg")).get("checkpoint")).get("restore_file", OWN_LAST)
     return begun if named == OWN_LAST else replace(begun, restored_from=named)
 
 
-def _begin(place: Origin, batches: int | None = None) -> None:
+def _begin(place: Beginning, batches: int | None = None) -> None:
     """Let the run be counted from *place*, and the epoch of its checkpoint go on after *batches*;
     None: where the checkpoint says."""
-    origin.remember(place)
+    beginning.remember(place)
     toolkit.go_on_at(batches)
 
 
-def _place(path: Path, checkpoint: Mapping[str, Any], cfg: Any) -> Origin:
+def _place(path: Path, checkpoint: Mapping[str, Any], cfg: Any) -> Beginning:
     """Return where a checkpoint's training goes on with the present number of processes."""
     history, saved = checkpoint["optimizer_history"], checkpoint["extra_state"]["train_iterator"]
     forgets = cfg.checkpoint.reset_optimizer or checkpoint.get("last_optimizer_state") is None
     updates = 0 if forgets else int(history[-1]["num_updates"])
     if cfg.checkpoint.reset_dataloader:
-        return Origin(updates=updates)
+        return Beginning(updates=updates)
     epoch, batches = int(saved["epoch"]), int(saved["iterations_in_epoch"])
     before, now = _processes(checkpoint["cfg"]), _processes(cfg)
     if before == now:
-        return Origin(epoch=epoch, batches=batches, updates=updates)
-    place = Origin(
+        return Beginning(epoch=epoch, batches=batches, updates=updates)
+    place = Beginning(
         epoch=epoch,
         batches=_shared_anew(batches, before, now, _of_epoch(cfg.optimization.update_freq, epoch)),
         updates=updates,
@@ -267,7 +267,7 @@ def _shared_anew(batches: int, before: int, now: int, update_freq: int) -> int:
     return batches * before // (now * update_freq) * update_freq
 
 
-def _where(place: Origin, read: int, counted: int) -> str:
+def _where(place: Beginning, read: int, counted: int) -> str:
     """Say where a run goes on whose epoch had *read* batches, of which *counted* are left out."""
     again = f", of which {read - counted} are read again" if read > counted else ""
     begun = f"after {read} of its batches{again}" if read else "with its first batch"

@@ -20,7 +20,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError
-from selfmis_plugin.training import origin
+from selfmis_plugin.training import beginning
 from selfmis_plugin.training import plan as training_plan
 from selfmis_plugin.training.contract import EmbedsForLoss, FollowsEpochs, frozen_encoder_of
 from selfmis_plugin.training.embedding_cache import CACHE_DTYPES
@@ -310,7 +310,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
             "validation": dict(self._figures),
             **self._facts,
             # Where the plan is counted from, for who goes on.
-            "origin": origin.current().to_dict(),
+            "beginning": beginning.current().to_dict(),
             **self.extra_state(),
         }
 

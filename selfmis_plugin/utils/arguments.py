@@ -21,6 +21,7 @@ __all__ = [
     "picture",
     "positive",
     "probability",
+    "said",
     "share",
     "told",
     "whole",
@@ -48,7 +49,7 @@ def add_origin(parser: argparse.ArgumentParser) -> None:
     """Declare ``--origin``, of commands that make a store."""
     parser.add_argument(
         "--origin",
-        type=_text,
+        type=said,
         metavar="TEXT",
         help="where the records come from, such as 'PTB-XL 1.0.3 of PhysioNet': every model that "
         "is trained on them says it; a synthetic cohort's is known, others' not recorded unless "
@@ -56,7 +57,8 @@ def add_origin(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _text(text: str) -> str:
+def said(text: str) -> str:
+    """Read a text that is not empty."""
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty")
     return text

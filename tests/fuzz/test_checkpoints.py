@@ -24,7 +24,8 @@ from tests.checkpoint_files import (
     write_towers,
 )
 from tests.fuzz import FUZZ, for_a_while
-from tests.fuzz.files import bounded, changed_bytes, changed_values, payload_values
+from tests.fuzz.bounds import bounded
+from tests.fuzz.files import OF_A_NETWORK, changed_bytes, changed_values, payload_values
 
 pytestmark = [*FUZZ, pytest.mark.filterwarnings("ignore")]
 
@@ -72,7 +73,7 @@ def networks(path: Path) -> None:
 def test_bytes(name: str, files: dict[str, Path], data: st.DataObject, tmp_path: Path) -> None:
     path = tmp_path / f"changed{files[name].suffix}"
     path.write_bytes(data.draw(changed_bytes(files[name].read_bytes())))
-    with bounded():
+    with bounded(*OF_A_NETWORK):
         use(path)
 
 
@@ -83,5 +84,5 @@ def test_values(name: str, files: dict[str, Path], data: st.DataObject, tmp_path
     path = tmp_path / "changed.pt"
     whole = torch.load(files[name])
     torch.save(data.draw(changed_values(whole, payload_values)), path)
-    with bounded():
+    with bounded(*OF_A_NETWORK):
         use(path)

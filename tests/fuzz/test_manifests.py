@@ -14,7 +14,8 @@ from selfmis_plugin.data.overview import overview_lines, summarise
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreError, read_manifest
 from tests.fuzz import FUZZ, for_a_while
-from tests.fuzz.files import bounded, changed_bytes, changed_values, json_values
+from tests.fuzz.bounds import bounded
+from tests.fuzz.files import OF_A_NETWORK, changed_bytes, changed_values, json_values
 from tests.support import write_store
 
 pytestmark = FUZZ
@@ -49,7 +50,7 @@ def test_bytes(whole: Path, name: str, data: st.DataObject, tmp_path: Path) -> N
     folder = tmp_path / "store"
     shutil.copytree(whole, folder, dirs_exist_ok=True)
     (folder / name).write_bytes(data.draw(changed_bytes((whole / name).read_bytes())))
-    with bounded():
+    with bounded(*OF_A_NETWORK):
         use(folder)
 
 
@@ -61,7 +62,7 @@ def test_values(whole: Path, data: st.DataObject, tmp_path: Path) -> None:
     described = json.loads((whole / "store.json").read_text())
     new = data.draw(changed_values(described, json_values))
     (folder / "store.json").write_text(json.dumps(new))
-    with bounded():
+    with bounded(*OF_A_NETWORK):
         use(folder)
 
 

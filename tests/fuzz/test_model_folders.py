@@ -16,7 +16,8 @@ from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.cli.main import main
 from tests.checkpoint_files import write_classifier
 from tests.fuzz import FUZZ, for_a_while
-from tests.fuzz.files import bounded, changed_bytes, changed_values, json_values
+from tests.fuzz.bounds import bounded
+from tests.fuzz.files import OF_A_NETWORK, changed_bytes, changed_values, json_values
 
 pytestmark = [*FUZZ, pytest.mark.filterwarnings("ignore")]
 
@@ -59,7 +60,7 @@ def test_values(whole: Path, data: st.DataObject, tmp_path: Path) -> None:
     del described["provenance"]["test"]  # not read, and most of the text
     new = data.draw(changed_values(described, json_values))
     (folder / "config.json").write_text(json.dumps(new))
-    with bounded():
+    with bounded(*OF_A_NETWORK):
         use(folder)
 
 
@@ -70,5 +71,5 @@ def test_bytes(whole: Path, name: str, data: st.DataObject, tmp_path: Path) -> N
     folder = tmp_path / "m"
     shutil.copytree(whole, folder, dirs_exist_ok=True)
     (folder / name).write_bytes(data.draw(changed_bytes((whole / name).read_bytes())))
-    with bounded():
+    with bounded(*OF_A_NETWORK):
         use(folder)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import resource
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,15 +22,13 @@ from selfmis_plugin.preparation.wfdb.fast_reader import read_record
 from selfmis_plugin.preparation.wfdb.header import segment_names
 from selfmis_plugin.preparation.wfdb.reader import read_recording
 from tests.fuzz import FUZZ, for_a_while
+from tests.fuzz.bounds import bounded
 from tests.wfdb_drawn import Drawn, DrawnSegments, records, segmented
 from tests.wfdb_files import random_record, write_record
 
 pytestmark = FUZZ
 
 T = TypeVar("T")
-
-#: Of one reading, on a machine that has other work too.
-_SECONDS, _MEBIBYTES = 1.0, 300.0
 
 _TOKENS = st.one_of(
     st.sampled_from([
@@ -72,19 +68,6 @@ def changed_header(draw: st.DrawFn, text: str) -> bytes:
         place = draw(st.integers(0, len(content)))
         content = content[:place] + draw(st.binary(max_size=4)) + content[place:]
     return content
-
-
-@contextmanager
-def bounded() -> Iterator[None]:
-    """Fail where what is done in the block takes too long, or too much memory."""
-    memory, start = _peak(), time.process_time()
-    yield
-    assert time.process_time() - start < _SECONDS
-    assert _peak() - memory < _MEBIBYTES
-
-
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def outcome(path: Path, use: Callable[[], T]) -> T | RecordError:

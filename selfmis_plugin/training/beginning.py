@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["FRESH", "Origin", "current", "remember"]
+__all__ = ["FRESH", "Beginning", "current", "remember"]
 
 
 @dataclass(frozen=True)
-class Origin:
+class Beginning:
     """A place in a training from which the plan is counted.
 
     Attributes
@@ -36,21 +36,21 @@ class Origin:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any] | None) -> Origin:
+    def from_dict(cls, values: Mapping[str, Any] | None) -> Beginning:
         """Return what :meth:`to_dict` gave; a checkpoint without it is of a run of its own."""
         return cls(**values) if values else FRESH
 
 
-FRESH = Origin()
-_origin = FRESH
+FRESH = Beginning()
+_beginning = FRESH
 
 
-def remember(origin: Origin) -> None:
+def remember(beginning: Beginning) -> None:
     """Keep where the run of this process began."""
-    global _origin
-    _origin = origin
+    global _beginning
+    _beginning = beginning
 
 
-def current() -> Origin:
+def current() -> Beginning:
     """Return where the run of this process began."""
-    return _origin
+    return _beginning
