@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["PatchMask", "random_masks"]
+__all__ = ["PatchMask", "random_masks", "record_noise"]
 
 
 @dataclass(frozen=True)
@@ -58,29 +58,47 @@ class PatchMask:
 def random_masks(
     records: Sequence[int], patches: int, ratio: float, seed: int, draw: int = 0
 ) -> PatchMask:
-    """Draw a mask for each record, which depends on nothing but what is given here.
-
-    So it is the same whatever batch or process the record is in, and after a resume.
+    """Draw a mask for each record.
 
     Parameters
     ----------
-    records
-        Numbers of the records, not negative.
+    records, seed, draw
+        See :func:`record_noise`.
     patches
         Patches of a record.
     ratio
         Share of the patches that are masked, in [0, 1).
-    seed
-        Seed of the run.
-    draw
-        Which draw: another one gives other masks.
 
     Returns
     -------
     PatchMask
         On the CPU.
     """
-    noise = np.empty((len(records), patches))
+    return PatchMask.from_noise(record_noise(records, patches, seed, draw), ratio)
+
+
+def record_noise(records: Sequence[int], count: int, seed: int, draw: int = 0) -> Tensor:
+    """Draw numbers in [0, 1) for each record, which depend on nothing but what is given here.
+
+    So they are the same whatever batch or process the record is in, and after a resume.
+
+    Parameters
+    ----------
+    records
+        Numbers of the records, not negative.
+    count
+        Numbers of a record.
+    seed
+        Seed of the run.
+    draw
+        Which draw: another one gives other numbers.
+
+    Returns
+    -------
+    Tensor
+        float64 ``(records, count)``, on the CPU.
+    """
+    noise = np.empty((len(records), count))
     for row, record in zip(noise, records, strict=True):
         np.random.default_rng((seed, draw, record)).random(out=row)
-    return PatchMask.from_noise(torch.from_numpy(noise), ratio)
+    return torch.from_numpy(noise)

@@ -3,7 +3,6 @@ Learners", 2022) in one dimension, one a lead, all leads computed at once."""
 
 from __future__ import annotations
 
-import math
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -17,8 +16,10 @@ from selfmis_plugin.methods.modally_reduced.lead_layers import (
 )
 from selfmis_plugin.methods.modally_reduced.shape import ModallyReducedConfig
 from selfmis_plugin.nn.patch_masks import PatchMask
+from selfmis_plugin.nn.patches import as_patches
+from selfmis_plugin.nn.positions import sine_positions
 
-__all__ = ["LeadDecoders", "LeadEncoders", "as_patches"]
+__all__ = ["LeadDecoders", "LeadEncoders"]
 
 
 class LeadEncoders(nn.Module):
@@ -67,7 +68,7 @@ class LeadEncoders(nn.Module):
             # Only visible patches are embedded: the others cost nothing.
             if mask is not None:
                 patches = _take(patches, mask.visible.to(patches.device))
-            positions = _positions(
+            positions = sine_positions(
                 prepared.shape[-1] // self.config.patch_size, self.config.width, prepared.device
             )
             place = positions if mask is None else positions[mask.visible.to(prepared.device)]
@@ -113,43 +114,16 @@ class LeadDecoders(nn.Module):
             filled = hidden.to(tokens.dtype)[:, None, None].expand(count, batch, patches, width)
             where = mask.visible.to(tokens.device)[None, :, :, None]
             tokens = filled.scatter(2, where.expand(count, -1, -1, width), tokens)
-            tokens = tokens + _positions(patches, width, tokens.device).to(tokens.dtype)
+            tokens = tokens + sine_positions(patches, width, tokens.device).to(tokens.dtype)
             for block in self.blocks:
                 tokens = block(tokens, leads)
             return self.patch_out(self.norm(tokens, leads), leads).transpose(0, 1)
-
-
-def as_patches(prepared: Tensor, size: int) -> Tensor:
-    """Cut prepared signals ``(batch, leads, samples)`` into ``(batch, leads, patches, size)``.
-
-    Raises
-    ------
-    ValueError
-        If the samples are no whole number of patches.
-    """
-    samples = prepared.shape[-1]
-    if samples % size:
-        raise ValueError(
-            f"{samples} samples are no whole number of patches of {size}: choose a patch_size "
-            f"that divides {samples}"
-        )
-    return prepared.unflatten(-1, (samples // size, size))
 
 
 def _take(rows: Tensor, chosen: Tensor) -> Tensor:
     """Return the chosen patches, (batch, chosen), of rows (leads, batch, patches, size)."""
     where = chosen[None, :, :, None].expand(rows.shape[0], -1, -1, rows.shape[-1])
     return rows.gather(2, where)
-
-
-def _positions(count: int, width: int, device: torch.device) -> Tensor:
-    """Sines and cosines of each position, float32 (count, width) (Vaswani et al., 2017)."""
-    half = width // 2
-    rates = torch.exp(torch.arange(half, device=device) * (-math.log(10_000) / max(1, half - 1)))
-    angles = torch.arange(count, device=device)[:, None] * rates
-    places = torch.zeros(count, width, device=device)
-    places[:, :half], places[:, half : 2 * half] = angles.sin(), angles.cos()
-    return places
 
 
 def _computing(precision: torch.dtype | None, device: torch.device) -> AbstractContextManager[None]:

@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from selfmis_plugin.methods.modally_reduced.lead_autoencoders import (
     LeadDecoders,
     LeadEncoders,
-    as_patches,
 )
 from selfmis_plugin.methods.modally_reduced.lead_layers import Leads
 from selfmis_plugin.methods.modally_reduced.shape import ModallyReducedConfig
 from selfmis_plugin.nn.inputs import Preparation, resampled_samples
 from selfmis_plugin.nn.patch_masks import PatchMask
+from selfmis_plugin.nn.patches import as_patches
 
 __all__ = ["ModallyReduced", "ModallyReducedConfig", "ModallyReducedOutput"]
 
