@@ -17,7 +17,12 @@ from hypothesis.extra import numpy as arrays
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.cli import prepare
 from selfmis_plugin.data.filter_kernels import compiled, minus_running_median
-from selfmis_plugin.data.filters import ecgfounder_filter, ecgfounder_filter_reference
+from selfmis_plugin.data.filters import (
+    FILTERS,
+    bandpass_filter,
+    ecgfounder_filter,
+    ecgfounder_filter_reference,
+)
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing, PreprocessingError
 from selfmis_plugin.data.recording import RecordError, Recording
@@ -68,6 +73,35 @@ def test_filter_is_what_the_authors_describe(rate: float) -> None:
     # is ill conditioned: rounding alone, here of millivolts, shows in the third decimal.
     assert np.abs(ecgfounder_filter(signal, rate) - expected).max() < TOLERANCE
     assert np.abs(ecgfounder_filter_reference(signal, rate) - expected).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("rate", [100, 250, 360.5, 500])
+def test_the_band_pass_is_a_high_pass_and_a_low_pass_both_ways(rate: float) -> None:
+    signal = ecg(rate=rate)
+    expected = signal
+    for edge, kind in ((0.67, "highpass"), (40, "lowpass")):
+        sections = scipy.signal.butter(5, edge, kind, fs=rate, output="sos")
+        expected = scipy.signal.sosfiltfilt(sections, expected)
+    assert np.array_equal(bandpass_filter(signal, rate), expected)
+    # As one band-pass, a transfer function at 100 Hz, it is the same but for the ends.
+    if rate == 100:
+        band = scipy.signal.butter(5, [0.67, 40], btype="bandpass", fs=rate)
+        other = scipy.signal.filtfilt(*band, signal)
+        middle = slice(200, -200)
+        assert np.abs(expected - other)[:, middle].max() < 0.05 * np.abs(expected).max()
+
+
+def test_the_band_pass_says_what_it_cannot_filter() -> None:
+    assert bandpass_filter(np.ones((1, 19)), 500).shape == (1, 19)
+    for signal, rate, words in (
+        (np.ones((1, 18)), 500, "at least 19 samples, not 18"),
+        (np.ones((1, 500)), 80, "needs more than 80 samples a second, not 80"),
+        (np.full((1, 500), np.nan), 500, "NaN or infinite"),
+        (np.ones(500), 500, "must be"),
+    ):
+        with pytest.raises(PreprocessingError, match=words):
+            bandpass_filter(signal, rate)
+    assert FILTERS["bandpass"] is bandpass_filter
 
 
 def test_real_records(real_data: Path) -> None:

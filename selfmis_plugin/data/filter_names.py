@@ -4,4 +4,5 @@ from __future__ import annotations
 
 NO_FILTER = "none"
 ECGFOUNDER = "ecgfounder"
-FILTER_NAMES = (NO_FILTER, ECGFOUNDER)
+BANDPASS = "bandpass"
+FILTER_NAMES = (NO_FILTER, ECGFOUNDER, BANDPASS)
