@@ -18,6 +18,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -34,6 +35,7 @@ __all__ = [
     "build_encoder",
     "build_input",
     "describe_shape",
+    "in_precision",
     "is_portable",
     "plain_encoder",
     "register_shape",
@@ -91,12 +93,20 @@ class EncoderModule(nn.Module, ABC):
 
     def forward(self, prepared: Tensor) -> Tensor:
         """Embed prepared signals, in :attr:`precision` where one is set."""
-        if self.precision is None:
+        with in_precision(self.precision, prepared.device):
             return self.embed(prepared)
-        # Autocast to float32 is none: then the host's own is left out.
-        reduced = self.precision != torch.float32
-        with torch.autocast(prepared.device.type, self.precision if reduced else None, reduced):
-            return self.embed(prepared)
+
+
+def in_precision(
+    precision: torch.dtype | None, device: torch.device
+) -> AbstractContextManager[None]:
+    """Return the context in which a module computes in *precision* as under autocast; None leaves
+    it to the host."""
+    if precision is None:
+        return nullcontext()
+    # Autocast to float32 is none: then the host's own is left out.
+    reduced = precision != torch.float32
+    return torch.autocast(device.type, precision if reduced else None, reduced)
 
 
 def register_shape(name: str, portable: bool = True) -> Callable[[_Shape], _Shape]:

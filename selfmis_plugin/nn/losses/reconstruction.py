@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-__all__ = ["reconstruction_loss"]
+__all__ = ["normalised_patches", "reconstruction_loss"]
 
 
 def reconstruction_loss(
@@ -18,7 +18,8 @@ def reconstruction_loss(
     reconstruction, target
         ``(batch, leads, patches, samples of a patch)``.
     masked
-        bool ``(batch, patches)``, True where the encoder did not see the patch.
+        bool ``(batch, patches)`` or, where each lead has its own, ``(batch, leads, patches)``:
+        True where the encoder did not see the patch.
     visible_weight
         Weight of a visible patch beside a masked one's 1. Decoders that are later to be fed with
         whole latents have to learn what to do with a patch that was seen.
@@ -30,5 +31,25 @@ def reconstruction_loss(
     """
     error = (reconstruction.float() - target.float()).square().mean(-1)
     weight = masked.float() + visible_weight * (~masked).float()
-    total = (error * weight[:, None]).sum(-1)
-    return total / weight.sum(-1).clamp_min(1e-12)[:, None]
+    if weight.dim() == 2:
+        weight = weight[:, None]
+    return (error * weight).sum(-1) / weight.sum(-1).clamp_min(1e-12)
+
+
+def normalised_patches(patches: Tensor) -> Tensor:
+    """Bring each patch to mean 0 and deviation 1, as the target of a masked autoencoder (He et al.,
+    2022, section 4.2; the variance here is the unbiased one).
+
+    Parameters
+    ----------
+    patches
+        ``(..., samples of a patch)``, at least two samples.
+
+    Returns
+    -------
+    Tensor
+        float32, of the same shape; a constant patch becomes zeros.
+    """
+    patches = patches.float()
+    variance = patches.var(-1, keepdim=True)
+    return (patches - patches.mean(-1, keepdim=True)) / (variance + 1e-6).sqrt()
