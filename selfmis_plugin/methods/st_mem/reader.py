@@ -226,7 +226,8 @@ def _read_model(file: Path, payload: Mapping[str, Any]) -> LoadedStMem:
 def _read_classifier(file: Path, payload: Mapping[str, Any]) -> LoadedClassifier:
     try:
         task, model, preprocessing = _described(payload)
-        leads, given = preprocessing.leads, ()
+        leads = preprocessing.leads
+        given: tuple[str, ...] = ()
         if model.flag("zero_masked"):
             leads, given = StMemShape().leads, preprocessing.leads
         return LoadedClassifier(
