@@ -9,6 +9,7 @@ from torch import nn
 
 from selfmis_plugin.nn.positions import sine_positions
 from selfmis_plugin.nn.transformer import TransformerBlock
+from selfmis_plugin.profiling.macs import forward_macs
 
 
 def same_as(block: TransformerBlock, width: int, heads: int, hidden: int) -> nn.Module:
@@ -64,6 +65,12 @@ def test_heads_may_be_narrower_than_their_share() -> None:
     assert block(torch.randn(1, 3, 24)).shape == (1, 3, 24)
     with pytest.raises(ValueError, match="24 cannot be divided among 5 heads"):
         TransformerBlock(24, heads=5, hidden=8)
+
+
+def test_attention_is_counted_too() -> None:
+    block, tokens = TransformerBlock(64, heads=4, hidden=256), torch.randn(1, 30, 64)
+    linear = 30 * (64 * 192 + 64 * 64 + 2 * 64 * 256)
+    assert forward_macs(lambda: block(tokens)) == linear + 2 * 30 * 30 * 64
 
 
 def test_dropout_is_for_training_alone() -> None:

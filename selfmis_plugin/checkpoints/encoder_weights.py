@@ -34,7 +34,7 @@ from selfmis_plugin.data.provenance import Provenance
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.utils.files import whole_file
 
-__all__ = ["load_encoder_weights", "save_encoder_weights"]
+__all__ = ["encoder_of", "load_encoder_weights", "save_encoder_weights"]
 
 
 def load_encoder_weights(
@@ -85,13 +85,24 @@ def load_encoder_weights(
         one_view(path, ("encoder",), wanted)
         weights = read_own_file(path)
     else:
-        weights = _from_payload(path, read_checkpoint(path), wanted)
+        weights = encoder_of(path, read_checkpoint(path), wanted)
     if tower is not None:
         _check_leads(path, weights, tower)
     return weights
 
 
-def _from_payload(path: Path, payload: Mapping[str, Any], wanted: Wanted) -> EncoderWeights:
+def encoder_of(path: Path, payload: Mapping[str, Any], wanted: Wanted) -> EncoderWeights:
+    """Return one encoder of what a file holds; see :func:`load_encoder_weights`.
+
+    Parameters
+    ----------
+    path
+        What messages call the file.
+    payload
+        What it holds.
+    wanted
+        Which encoder.
+    """
     foreign = foreign_file(path, payload)
     if foreign is not None:
         return foreign.encoder(wanted)

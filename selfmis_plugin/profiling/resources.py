@@ -12,6 +12,7 @@ from selfmis_plugin.nn.net1d.config import count_parameters
 from selfmis_plugin.profiling.macs import forward_macs, with_plain_encoders
 from selfmis_plugin.profiling.memory import peak_device_memory
 from selfmis_plugin.profiling.training_memory import counted_training_memory, take_steps
+from selfmis_plugin.profiling.trainings.inference import lead_i_macs
 from selfmis_plugin.profiling.trainings.models import Recipe, Trained
 
 __all__ = ["Resources", "measure"]
@@ -29,7 +30,12 @@ class Resources:
     parameters, trained
         Parameters of the model, and those that are trained.
     macs
-        Multiply-accumulate operations of a forward pass of one record of 10 s.
+        Multiply-accumulate operations of the model's forward pass of one whole record of 10 s.
+    step_macs
+        Those of a training step's forward pass, a record: of what is masked only the rest. None
+        where the host's own code fails.
+    lead_macs
+        Those of the encoder that embeds lead I alone of such a record; None where it has none.
     memory
         Bytes of a training step by precision; None where it could not be had.
     reasons
@@ -39,6 +45,8 @@ class Resources:
     parameters: int
     trained: int
     macs: int
+    step_macs: int | None
+    lead_macs: int | None
     memory: dict[str, int | None]
     reasons: dict[str, str]
 
@@ -48,6 +56,8 @@ class Resources:
             "parameters": self.parameters,
             "trained_parameters": self.trained,
             "gmac": self.macs / 1e9,
+            "gmac_step": None if self.step_macs is None else self.step_macs / 1e9,
+            "gmac_lead_i": None if self.lead_macs is None else self.lead_macs / 1e9,
             **{
                 f"memory_{name}_mib": None if value is None else value / MIB
                 for name, value in self.memory.items()
@@ -70,6 +80,7 @@ def measure(recipe: Recipe, batch: int, device: str) -> Resources:
         (:func:`~selfmis_plugin.profiling.training_memory.counted_training_memory`).
     """
     trained = recipe.build()
+    lead_macs = lead_i_macs(trained)
     parameters = count_parameters(trained.model)
     learned = count_parameters(trained.model, trainable_only=True)
     memory: dict[str, int | None] = {}
@@ -89,7 +100,18 @@ def measure(recipe: Recipe, batch: int, device: str) -> Resources:
             memory[precision], reasons[precision] = None, f"the host's own code fails: {error}"
     plain = with_plain_encoders(trained.model).eval()
     macs = forward_macs(lambda: plain(**trained.record))
-    return Resources(parameters, learned, macs, memory, reasons)
+    step_macs = _step_macs(trained, recipe.is_hosts)
+    return Resources(parameters, learned, macs, step_macs, lead_macs, memory, reasons)
+
+
+def _step_macs(trained: Trained, is_hosts: bool) -> int | None:
+    # Of two records, since some criteria compare them.
+    try:
+        return forward_macs(lambda: trained.loss(trained.batch(2))) // 2
+    except RuntimeError:
+        if not is_hosts:
+            raise
+        return None
 
 
 def _counted_memory(trained: Trained, batch: int, precision: str) -> int:

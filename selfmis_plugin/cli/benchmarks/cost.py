@@ -1,4 +1,4 @@
-"""``selfmis benchmark cost``: SelfMIS's training step beside those of the host's own methods."""
+"""``selfmis benchmark cost``: SelfMIS's training step beside those of other pre-trainings."""
 
 from __future__ import annotations
 
@@ -42,16 +42,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compared() -> tuple[Method, dict[str, str]]:
-    """Return the method that it is about, and the configs of the host's own pre-trainings."""
+    """Return the method that it is about, and the configs of the others' pre-trainings."""
     methods = known_methods()
     subject = next(method for method in methods.values() if method.subject)
-    return subject, {
-        name: method.encoder.config
-        for name, method in methods.items()
-        if method.encoder is not None
-        and method.encoder.data == UNLABELLED
-        and method.encoder.export
-    }
+    # Rows that leave out a part train by their method's config.
+    seen = {subject.encoder.config} if subject.encoder is not None else set()
+    others: dict[str, str] = {}
+    for name, method in methods.items():
+        stage = method.encoder
+        if stage is not None and stage.data == UNLABELLED and stage.config not in seen:
+            others[name] = stage.config
+            seen.add(stage.config)
+    return subject, others
 
 
 def run(options: argparse.Namespace) -> int:
@@ -119,7 +121,7 @@ def _print(
 
 BENCHMARK = Benchmark(
     name="cost",
-    title="a pre-training step of SelfMIS beside those of fairseq-signals' own methods",
+    title="a pre-training step of SelfMIS beside those of the other methods",
     add_arguments=add_arguments,
     run=run,
 )

@@ -75,7 +75,9 @@ def _print(
         print(f"{name:12}{text}")
     papers = paper.table_4_by_config(known_methods().values())
     width = max(map(len, [*found, *papers]))
-    columns = f"{'parameters':>12} {'GMac':>7} {'float32':>10} {'bfloat16':>10}"
+    columns = (
+        f"{'parameters':>12} {'GMac':>7} {'step':>7} {'lead I':>7} {'float32':>10} {'bfloat16':>10}"
+    )
     beside = f"{'parameters':>10} {'GMac':>6} {'MiB':>6} {'AMP':>6}"
     print(f"\n{'':{width}}  {'here':{len(columns)}} | the paper's table 4")
     print(f"{'':{width}}  {columns} | {beside}")
@@ -88,7 +90,9 @@ def _print(
         "pass keeps for backward, scaled from 4 records"
     )
     print(
-        "\nGMac: forward pass of one 10 s record, attention's products included.\n"
+        "\nGMac: forward pass of one whole 10 s record, attention's products included. Step: as a "
+        "training\nstep computes it, which leaves out what is masked. Lead I: what the encoder "
+        "takes, when training\nis over, to embed lead I alone of a record, as it is probed.\n"
         f"Memory: a training step of {batch} records; {how}.\n"
         f"The paper counts {paper.UNUSED_NORM_PARAMETERS:,} parameters more for each encoder: "
         "batch norms that ECGFounder's code builds and never uses."
@@ -100,14 +104,16 @@ def _print(
 
 def _ours(resources: Resources | None) -> str:
     if resources is None:
-        return f"{'-':>12} {'-':>7} {'-':>10} {'-':>10}"
+        return f"{'-':>12} {'-':>7} {'-':>7} {'-':>7} {'-':>10} {'-':>10}"
     memory = [
         "fails" if value is None else f"{value / _MIB:,.0f} MiB"
         for value in resources.memory.values()
     ]
-    return f"{resources.parameters:>12,} {resources.macs / 1e9:>7.3f} " + " ".join(
-        f"{text:>10}" for text in memory
+    operations = " ".join(
+        f"{'-' if macs is None else f'{macs / 1e9:.3f}':>7}"
+        for macs in (resources.macs, resources.step_macs, resources.lead_macs)
     )
+    return f"{resources.parameters:>12,} {operations} " + " ".join(f"{text:>10}" for text in memory)
 
 
 def _papers(row: paper.Resources | None) -> str:

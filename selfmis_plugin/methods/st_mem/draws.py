@@ -32,6 +32,12 @@ class Draw:
     starts: Tensor
     visible: Tensor
 
+    @classmethod
+    def whole(cls, records: int, leads: int, patches: int, start: int) -> Draw:
+        """Return the draw of which everything is seen, from one first sample on."""
+        visible = torch.arange(patches).expand(records, leads, patches)
+        return cls(torch.full((records,), start), visible)
+
     def to(self, device: torch.device) -> Draw:
         """Return it on *device*."""
         return Draw(self.starts.to(device), self.visible.to(device))

@@ -11,7 +11,7 @@ import torch
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.leads import lead_rows, reference_leads
 from selfmis_plugin.methods.st_mem.autoencoder import StMem, StMemOutput
-from selfmis_plugin.methods.st_mem.draws import draw_patches
+from selfmis_plugin.methods.st_mem.draws import Draw, draw_patches
 from selfmis_plugin.methods.st_mem.shape import StMemDecoderShape, StMemShape
 from selfmis_plugin.training.contract import RecordTask
 from selfmis_plugin.training.precision import own_precision
@@ -98,7 +98,7 @@ class StMemModel(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         super().set_num_updates(num_updates)
         self._draw = num_updates + 1
 
-    def forward(self, signal: torch.Tensor, records: torch.Tensor) -> StMemOutput:
+    def forward(self, signal: torch.Tensor, records: torch.Tensor | None = None) -> StMemOutput:
         """Encode what is seen of each record, and make all of it.
 
         In training each update has crops and masks of its own, in evaluation a record always has
@@ -109,19 +109,23 @@ class StMemModel(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         signal
             Integer or float microvolts, (batch, leads, samples).
         records
-            Numbers of the records, int64 (batch,): crops and masks are drawn for them.
+            Numbers of the records, int64 (batch,): crops and masks are drawn for them. None: the
+            middle of each is read, and nothing is masked.
         """
         network = self.network
-        shape = network.encoder.config
-        draw = draw_patches(
-            records.tolist(),
-            len(shape.leads),
-            shape.patches,
-            self.mask_ratio,
-            network.surplus(signal.shape[-1]),
-            self.seed,
-            self._draw if self.training else 0,
-        )
+        shape, surplus = network.encoder.config, network.surplus(signal.shape[-1])
+        if records is None:
+            draw = Draw.whole(signal.shape[0], len(shape.leads), shape.patches, surplus // 2)
+        else:
+            draw = draw_patches(
+                records.tolist(),
+                len(shape.leads),
+                shape.patches,
+                self.mask_ratio,
+                surplus,
+                self.seed,
+                self._draw if self.training else 0,
+            )
         output: StMemOutput = network(signal[:, self.rows], draw.to(signal.device))
         return output
 

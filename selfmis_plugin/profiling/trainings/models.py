@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ class Trained:
         What the model takes for one whole record.
     leads
         Leads of a batch's signals, where the task is one over a store.
+    described
+        What a checkpoint of it holds beside the weights: ``cfg`` and ``task_state``.
     """
 
     model: nn.Module
@@ -43,6 +45,11 @@ class Trained:
     batch: Callable[[int], dict[str, Any]]
     record: dict[str, Any]
     leads: tuple[str, ...] = ()
+    described: Mapping[str, Any] = field(default_factory=dict)
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Return what a checkpoint of it holds, as far as readers ask."""
+        return {**self.described, "model": self.model.state_dict()}
 
     def loss(self, batch: dict[str, Any]) -> Tensor:
         """Return the criterion's loss of a batch, as the host trains on it."""
@@ -159,7 +166,7 @@ def _build_host(values: Any, export: Export, folder: Path) -> Trained:
     def batch(records: int) -> dict[str, Any]:
         return of_different_patients(trained.batch(records))
 
-    return Trained(trained.model, trained.criterion, batch, whole_record(signal))
+    return replace(trained, batch=batch, record=whole_record(signal))
 
 
 def _set_up(values: Any, data: Path) -> Trained:
@@ -180,4 +187,9 @@ def _set_up(values: Any, data: Path) -> Trained:
     torch.manual_seed(0)
     model = task.build_model(cfg.model)
     leads = tuple(task.read_leads()) if isinstance(task, StoreTask) else ()
-    return Trained(model, task.build_criterion(cfg.criterion), batch, {}, leads)
+    criterion = task.build_criterion(cfg.criterion)
+    described = {
+        "cfg": OmegaConf.to_container(cfg),
+        "task_state": task.state_dict() if isinstance(task, StoreTask) else {},
+    }
+    return Trained(model, criterion, batch, {}, leads, described)
