@@ -266,3 +266,20 @@ def test_modally_reduced_representations_train(tmp_path: Path, store: Path) -> N
     probe = ["--config-name", "modally_reduced_linear_probe_small", *settings, "task.leads=[V1]"]
     probe += [f"model.encoder_checkpoint={best}", "optimization.max_epoch=1"]
     assert math.isfinite(*logged(train(probe, tmp_path, command=COMMAND), "macro_auc", "valid"))
+
+
+def test_st_mem_trains(tmp_path: Path, store: Path) -> None:
+    encoder = ("model.patch_size=100", "model.width=16", "model.depth=1", "model.heads=2")
+    settings = [f"task.data={store}", *encoder, "lr_scheduler.warmup_updates=0"]
+    pretrain = ["--config-name", "st_mem_small", *settings, "dataset.batch_size=16"]
+    pretrain += ["model.decoder_width=16", "model.decoder_heads=2", "optimization.max_epoch=2"]
+    output = train(pretrain, tmp_path, command=COMMAND)
+    errors, explained = (logged(output, n, "valid") for n in ("masked_error", "explained"))
+    assert [1 - error / 0.99 for error in errors] == pytest.approx(explained, abs=2e-3)
+    longer = [a.replace("max_epoch=2", "max_epoch=3") for a in pretrain]
+    again = train(longer, tmp_path, command=COMMAND)
+    assert len(logged(again, "loss")) == 1 and "Loaded checkpoint" in again
+    best = tmp_path / "outputs/st_mem_small/checkpoints/checkpoint_best.pt"
+    probe = ["--config-name", "st_mem_linear_probe_small", *settings, "model.zero_masked=true"]
+    probe += [f"model.encoder_checkpoint={best}", "optimization.max_epoch=1"]
+    assert math.isfinite(*logged(train(probe, tmp_path, command=COMMAND), "macro_auc", "valid"))
