@@ -10,6 +10,7 @@ import pytest
 import scipy.io
 import scipy.signal
 import torch
+import wfdb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -298,3 +299,67 @@ def test_an_encoder_of_the_other_filter_is_refused(tmp_path: Path, trained: str,
     load_tower(Net1D(SMALL), str(path), SMALL, "multi", seen_by_tower(trained))
     with pytest.raises(CheckpointError, match=f"filter: {here} here, {trained} there.*--filter"):
         load_tower(Net1D(SMALL), str(path), SMALL, "multi", seen_by_tower(here))
+
+
+# Against what published weights have seen ---------------------------------------------------------
+
+
+def as_st_mem(signal: np.ndarray) -> list[np.ndarray]:
+    """The crops that ST-MEM's authors make of 10 s at 500 Hz, filtered crop by crop."""
+    whole = scipy.signal.resample(signal, 2500, axis=1)
+    crops = []
+    for start in (0, 125, 250):
+        crop = whole[:, start : start + 2250]
+        for edge, kind in ((0.67, "highpass"), (40, "lowpass")):
+            sections = scipy.signal.butter(5, edge, kind, fs=250, output="sos")
+            crop = scipy.signal.sosfiltfilt(sections, crop)
+        crops.append((crop - crop.mean()) / crop.std())
+    return crops
+
+
+def as_heartlang(signal: np.ndarray) -> np.ndarray:
+    """What HeartLang's authors make of 10 s at 500 Hz."""
+    band = scipy.signal.butter(5, [0.67, 40], btype="bandpass", fs=100)
+    return scipy.signal.filtfilt(*band, scipy.signal.resample(signal, 1000, axis=1))
+
+
+def distances(signal: np.ndarray, name: str) -> dict[str, float]:
+    """Root mean square from each, in deviations of theirs: whole, and a second from the ends."""
+    stored = np.rint(FILTERS[name](signal, RATE))
+    ours = scipy.signal.resample_poly(stored, 1, 2, axis=1)
+    far: dict[str, list[np.ndarray]] = {"st_mem": [], "heartlang": []}
+    for start, theirs in zip((0, 125, 250), as_st_mem(signal), strict=True):
+        crop = ours[:, start : start + 2250]
+        far["st_mem"].append(((crop - crop.mean()) / crop.std() - theirs) ** 2)
+    slow = scipy.signal.resample_poly(stored, 1, 5, axis=1)
+    theirs = as_heartlang(signal)
+    far["heartlang"].append(((slow - theirs) / theirs.std()) ** 2)
+    found = {}
+    for who, ends in (("st_mem", 250), ("heartlang", 100)):
+        found[who] = float(np.sqrt(np.mean([part.mean() for part in far[who]])))
+        middle = [part[:, ends:-ends].mean() for part in far[who]]
+        found[f"{who}, middle"] = float(np.sqrt(np.mean(middle)))
+    return found
+
+
+@pytest.mark.slow
+def test_the_band_pass_is_near_what_published_weights_saw(
+    real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in FILTERS}
+    for header in sorted((real_data / "ludb").rglob("*.hea")):
+        signal = wfdb.rdrecord(str(header.with_suffix(""))).p_signal.T * 1000
+        for name, found in rows.items():
+            found.append(distances(signal[:, :5000], name))
+    medians = {
+        name: {who: float(np.median([row[who] for row in found])) for who in found[0]}
+        for name, found in rows.items()
+    }
+    with capsys.disabled():
+        for name, found in medians.items():
+            print(f"\n{name} {len(rows[name])}", *(f"{who} {v:.3f}" for who, v in found.items()))
+    for who, most in (("st_mem", 0.15), ("heartlang", 0.2)):
+        assert medians["bandpass"][who] < most
+        assert medians["bandpass"][f"{who}, middle"] < most / 3
+        others = [medians[name][who] for name in ("none", "ecgfounder")]
+        assert medians["bandpass"][who] < 0.7 * min(others)
