@@ -15,7 +15,7 @@ from selfmis_plugin.checkpoints.weights import fill
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.methods.st_mem.model import StMemShapeConfig, shape_keys
-from selfmis_plugin.methods.st_mem.reader import encoder_for
+from selfmis_plugin.methods.st_mem.reader import PUBLISHED, encoder_for
 from selfmis_plugin.methods.st_mem.shape import ENCODER_KEYS, StMemShape
 from selfmis_plugin.probe.model import ClassifierConfig, SelfMISClassifier
 from selfmis_plugin.training.encoder_config import refuse_other_preprocessing
@@ -59,6 +59,8 @@ class StMemClassifier(SelfMISClassifier):
             path, Preprocessing.from_dict(weights.preprocessing), preprocessing
         )
         fill(encoder, weights.state_dict, Path(path))
+        if weights.kind == PUBLISHED:
+            logger.warning("%s: these weights are for non-commercial use (CC BY-NC 4.0)", path)
         logger.info("%s: encoder of lead %s loaded", path, ", ".join(preprocessing.leads))
 
     @staticmethod

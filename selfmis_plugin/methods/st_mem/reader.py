@@ -29,9 +29,11 @@ from selfmis_plugin.nn.embedder import Embedder
 from selfmis_plugin.nn.encoder import build_input
 from selfmis_plugin.utils.fields import Fields
 
-__all__ = ["LoadedStMem", "encoder_for"]
+__all__ = ["PUBLISHED", "LoadedStMem", "encoder_for"]
 
 MODEL, CLASSIFIER = "st_mem", "st_mem_classifier"
+#: What a file of the authors' is called in reports.
+PUBLISHED = "st_mem published"
 #: Name of the embedding of all leads together; the others are called by the lead that is alone.
 ALL = "all"
 _LEAD_EMBEDDINGS = "lead_embeddings"
@@ -54,7 +56,7 @@ class LoadedStMem:
     validation
         What its training measured last, by name.
     kind
-        ``"st_mem"``, and of the authors' files ``"st_mem published"``.
+        ``"st_mem"``, or of the authors' files :data:`PUBLISHED`.
     """
 
     path: Path
@@ -253,7 +255,7 @@ def _read_file(path: Path, payload: Mapping[str, Any]) -> StMemFile | None:
     if found is None:
         return None
     shape, preprocessing, weights = found
-    return StMemFile(LoadedStMem(path, shape, preprocessing, weights, kind="st_mem published"))
+    return StMemFile(LoadedStMem(path, shape, preprocessing, weights, kind=PUBLISHED))
 
 
 READERS = {MODEL: _read_model, CLASSIFIER: _read_classifier}

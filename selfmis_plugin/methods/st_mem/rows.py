@@ -21,7 +21,10 @@ METHODS = (
         Stage("st_mem", "st_mem", UNLABELLED, given_by="st_mem_checkpoint"),
         {
             PROBE: Classifier(
-                "st_mem_linear_probe", LEAD_I, about="a linear head on lead I's tokens alone"
+                "st_mem_linear_probe",
+                LEAD_I,
+                about="a linear head on lead I's tokens alone (its authors' weights, where given, "
+                "are for non-commercial use)",
             ),
             FINETUNE: Classifier(
                 "st_mem_finetune", LEAD_I, about="encoder and head, on lead I's tokens alone"
