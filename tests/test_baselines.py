@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import scipy.io
 import torch
+from omegaconf import OmegaConf
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.benchmark import infarction
@@ -30,10 +31,11 @@ from selfmis_plugin.methods.host.shape import HostShape
 from selfmis_plugin.methods.method import PROBE, UNLABELLED
 from selfmis_plugin.nn.net1d import Net1DConfig
 from selfmis_plugin.nn.zero_masked import ZeroMaskedInput
+from selfmis_plugin.training.configs import configs_folder
 from selfmis_plugin.training.launch import config_name
 from tests.checkpoint_files import write_classifier
 
-NAMES = ("simclr", "wav2vec2", "3kg", "clocs", "w2v_cmsc")
+NAMES = ("simclr", "wav2vec2", "3kg", "clocs", "w2v_cmsc_rlm", "w2v_cmsc")
 in_embedded_host = pytest.mark.skipif(toolkit.HOST != "fairseq", reason="it has the methods")
 
 
@@ -47,7 +49,8 @@ def test_what_the_host_lacks_has_a_row_that_says_what_brings_it(
     text = (tmp_path / "mi/report.md").read_text(encoding="utf-8")
     rows = [line for line in text.splitlines() if line.startswith("| ") and "lacks" in line]
     assert [row.split(" | ")[0] for row in rows] == [
-        "| SimCLR", "| wav2vec 2.0", "| 3KG", "| CLOCS (CMSC)", "| W2V-CMSC",
+        "| SimCLR", "| wav2vec 2.0", "| 3KG", "| CLOCS (CMSC)", "| W2V-CMSC, leads masked",
+        "| W2V-CMSC",
     ]  # fmt: skip
     for name, row in zip(NAMES, rows, strict=True):
         assert "criterion" in row and "pip install --no-build-isolation '.[signals]'" in row
@@ -56,6 +59,25 @@ def test_what_the_host_lacks_has_a_row_that_says_what_brings_it(
     assert "--config-name" not in capsys.readouterr().out
     report = json.loads((tmp_path / "mi/report.json").read_text(encoding="utf-8"))
     assert set(report["lacking"]) == set(NAMES) and report["cells"] == report["stages"] == []
+
+
+@pytest.mark.parametrize("size", ["", "_small"])
+def test_random_lead_masking_is_all_that_the_papers_row_has_more(size: str) -> None:
+    plain, masked = (
+        OmegaConf.to_container(OmegaConf.load(configs_folder() / f"baselines/{name}{size}.yaml"))
+        for name in ("w2v_cmsc", "w2v_cmsc_rlm")
+    )
+    assert isinstance(plain, dict) and isinstance(masked, dict)
+    more = {key: masked["task"].pop(key) for key in masked["task"].keys() - plain["task"].keys()}
+    assert more == {
+        "perturbation_mode": ["random_leads_masking"],
+        "p": [1.0],
+        "mask_leads_selection": "random",
+        "mask_leads_prob": 0.5,
+    }
+    assert masked == plain
+    papers = {name: known_methods()[name].paper for name in NAMES[-2:]}
+    assert papers == {"w2v_cmsc_rlm": "W2V-CMSC", "w2v_cmsc": None}
 
 
 def fake_pretraining(path: Path, model: str = "wav2vec2", criterion: str = "wav2vec2") -> Path:
@@ -89,15 +111,15 @@ def test_trainings_share_the_files_that_are_exported_for_them(
 
     monkeypatch.setattr(infarction_training, "train", train)
     monkeypatch.setattr(infarction, "lacking", lambda *_: {})
-    methods = [known_methods()[name] for name in ("3kg", "clocs", "w2v_cmsc")]
+    methods = [known_methods()[name] for name in NAMES[2:]]
     settings = infarction.Settings(
         tmp_path / "mi", methods, {"labelled": store, UNLABELLED: store}, modes=(PROBE,),
         size="small",
     )  # fmt: skip
     report = infarction.run_infarction(settings)
-    assert report["failed"] == {} and len(report["cells"]) == 3
+    assert report["failed"] == {} and len(report["cells"]) == 4
     folders = {name: calls[f"baselines/{name}_small"]["task.data"] for name in NAMES[2:]}
-    assert folders["clocs"] == folders["w2v_cmsc"] != folders["3kg"]
+    assert folders["clocs"] == folders["w2v_cmsc"] == folders["w2v_cmsc_rlm"] != folders["3kg"]
     for name, kind, scale in (("clocs", "cmsc", "zscore"), ("3kg", "plain", "mV")):
         made = json.loads((folders[name] / "export.json").read_text(encoding="utf-8"))
         assert made["complete"] and made["plan"]["kind"] == kind
@@ -114,7 +136,7 @@ def test_trainings_share_the_files_that_are_exported_for_them(
     counted = {"kept_mib": 1.5, "parameters": 7000, "trained_parameters": 6000, "gmac": 0.25}
     report["costs"] = {"3kg": counted}
     points = {point.stage: point for point in cost_points(Measured(report, methods), report)}
-    assert list(points) == ["3kg", "clocs", "w2v_cmsc"]
+    assert list(points) == list(NAMES[2:])
     expected = 1000 * stages["3kg"]["seconds"] / 364
     assert points["3kg"].milliseconds == pytest.approx(expected)
     assert points["3kg"].peak_mib == 3 and points["clocs"].gmac is None

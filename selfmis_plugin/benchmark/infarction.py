@@ -52,9 +52,9 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
     -------
     dict
         JSON-ready: ``cells`` (figures of each finished one), ``stages`` (seconds, retrieval),
-        ``failed`` (what went wrong, by step), ``left_out`` (why a mode of a method cannot be
-        judged, by cell or by method and mode), ``lacking`` (why the host cannot train a method and
-        what would bring it), and what the figures were measured on.
+        ``failed`` (what went wrong, by step), ``left_out`` (why a method, or a mode of it, cannot
+        be judged, by method, cell or method and mode), ``lacking`` (why the host cannot train a
+        method and what would bring it), and what the figures were measured on.
 
     Raises
     ------
@@ -63,9 +63,10 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
         starts from something that there is not.
     """
     lacks, modes_lack = _lacking(settings)
+    fileless = _without_their_file(settings, lacks)
     settings = dataclasses.replace(
         settings,
-        methods=[method for method in settings.methods if method.name not in lacks],
+        methods=[m for m in settings.methods if m.name not in lacks.keys() | fileless.keys()],
         others=(*settings.others, *settings.methods),
     )
     cells, left_out = _cells(settings, modes_lack)
@@ -96,7 +97,7 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
             if path.exists()
         ],
         "failed": {name: str(error) for name, error in failed.items()},
-        "left_out": modes_lack | left_out,
+        "left_out": fileless | modes_lack | left_out,
         "lacking": lacks,
     }
 
@@ -129,6 +130,22 @@ def _lacking(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
         else:
             modes_lack |= of_modes
     return lacks, modes_lack
+
+
+def _without_their_file(settings: Settings, lacks: Mapping[str, str]) -> dict[str, str]:
+    """Say which methods only a file of the user's can bring that is not given."""
+    return {
+        method.name: f"its weights are the user's to give: {_option(stage)} FILE"
+        for method in settings.methods
+        if (stage := method.encoder) is not None
+        and stage.needs_file
+        and not given_file(settings, stage)
+        and method.name not in lacks
+    }
+
+
+def _option(stage: Stage) -> str:
+    return f"--{(stage.given_by or '').replace('_', '-')}"
 
 
 def _asked(settings: Settings, method: Method) -> list[str]:
@@ -208,10 +225,14 @@ def _problem_of_head(file: Path, data: Path) -> str | None:
 
 def _check(settings: Settings, stages: Mapping[str, Stage]) -> None:
     for stage in stages.values():
-        if not given_file(settings, stage) and stage.data not in settings.data:
-            instead = (
-                f", or a file with --{stage.given_by.replace('_', '-')}" if stage.given_by else ""
+        if given_file(settings, stage):
+            continue
+        if stage.needs_file:
+            raise InfarctionError(
+                f"nothing here trains {stage.name}: give it, {_option(stage)} FILE"
             )
+        if stage.data not in settings.data:
+            instead = f", or a file with {_option(stage)}" if stage.given_by else ""
             raise InfarctionError(
                 f"{stage.name} is trained on {stage.data} records: give them with "
                 f"--{stage.data}{instead}"

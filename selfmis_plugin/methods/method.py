@@ -46,6 +46,9 @@ class Stage:
         Further config keys.
     given_by
         Name of the user's option that takes its place by a file, such as ECGFounder's weights.
+    needs_file
+        Whether only that file can be it, as nobody here trains it: the config says then what the
+        host must have for the network.
     export
         The files that it reads, if they are not the store itself.
     checkpoint
@@ -60,6 +63,11 @@ class Stage:
     given_by: str | None = None
     export: Export | None = None
     checkpoint: str = BEST
+    needs_file: bool = False
+
+    def __post_init__(self) -> None:
+        if self.needs_file and self.given_by is None:
+            raise ValueError(f"the stage {self.name!r} needs a file, and no option gives it")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from selfmis_plugin.methods.method import (
     UNLABELLED,
     ZERO_SHOT,
     Method,
+    Stage,
 )
 from selfmis_plugin.profiling.benchmark import SIZES, Benchmark, BenchmarkError
 from selfmis_plugin.utils.arguments import known_names, share, workers
@@ -50,7 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             type=Path,
-            help=f"a file that takes the place of training {stage}",
+            help=f"the published weights of {stage.name}, which nothing here trains"
+            if stage.needs_file
+            else f"a file that takes the place of training {stage.name}",
         )
     parser.add_argument(
         "--methods",
@@ -201,10 +204,10 @@ def chosen_modes(text: str | None, methods: Sequence[Method]) -> tuple[str, ...]
         raise BenchmarkError(f"--modes: {error}") from error
 
 
-def _replaceable(methods: Iterable[Method]) -> dict[str, str]:
+def _replaceable(methods: Iterable[Method]) -> dict[str, Stage]:
     """Return the stages that a file can take the place of, by the option that names it."""
     stages = [stage for method in methods for stage in method.stages()]
-    return {stage.given_by: stage.name for stage in stages if stage.given_by}
+    return {stage.given_by: stage for stage in stages if stage.given_by}
 
 
 def _fractions(text: str) -> tuple[float, ...]:

@@ -1,0 +1,1 @@
+"""CLEF's published single-lead encoders (arXiv 2512.02180)."""
