@@ -1,4 +1,4 @@
-"""The five methods of fairseq-signals inside it: pre-trained, probed, fine-tuned and compared."""
+"""The methods of fairseq-signals inside it: pre-trained, probed, fine-tuned and compared."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ EXAMPLES = {
     "3kg": "3kg/config/pretraining/ecg_transformer/3kg.yaml",
     "clocs": "cmsc/config/pretraining/ecg_transformer/cmsc.yaml",
     "w2v_cmsc": "w2v_cmsc/config/pretraining/w2v_cmsc.yaml",
+    "w2v_cmsc_rlm": "w2v_cmsc/config/pretraining/w2v_cmsc_rlm.yaml",
 }
 TINY = {
     "model.encoder_layers": 1,
