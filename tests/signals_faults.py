@@ -14,8 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from omegaconf import OmegaConf
+from scipy.io import savemat
 
 from selfmis_plugin.compat import patching
 
@@ -142,11 +144,36 @@ def compute_loss(name: str) -> Callable[[Any], None]:
     return compute
 
 
+def mask_the_same_leads_again(cfg: Any) -> None:
+    """Read the first record of an epoch after others were read, and at once."""
+    raw = importlib.import_module(f"{HOST}.data.ecg.raw_ecg_dataset")
+    pretraining = importlib.import_module(f"{HOST}.tasks").Task
+    with tempfile.TemporaryDirectory() as folder:
+        contents = {"feats": np.ones((12, 8)), "curr_sample_rate": 100, "curr_sample_size": 8}
+        for number in range(3):
+            savemat(f"{folder}/{number}.mat", contents)
+        rows = "".join(f"{number}.mat\t8\n" for number in range(3))
+        Path(folder, "train.tsv").write_text(f"{folder}\n{rows}", encoding="utf-8")
+        masking = {"perturbation_mode": ["random_leads_masking"], "p": [1.0]}
+        dataset = raw.FileECGDataset(f"{folder}/train.tsv", 100, pad=True, **masking)
+        task = pretraining(OmegaConf.create({}))
+
+        def read(epoch: int) -> list[Any]:
+            options = {"max_signals": 1, "seed": 4, "epoch": epoch, "disable_iterator_cache": True}
+            batches = task.get_batch_iterator(dataset, **options).next_epoch_itr(shuffle=False)
+            return [batch["net_input"]["source"].amax(-1) for batch in batches]
+
+        first, second, third = read(1), read(2), read(2)
+    assert all(torch.equal(one, other) for one, other in zip(second, third, strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
 ATTEMPTS: dict[str, Callable[[Any], None]] = {
     "omegaconf._utils.is_primitive_type restored": load_a_checkpoint,
     "gradient clipping without CUDA": clip_gradients,
     "resuming in the middle of an epoch": resume_in_an_epoch,
     "criterion clocs called cmsc": build_clocs,
+    "random lead masking drawn by seed, update and record": mask_the_same_leads_again,
     "checkpoints taken over by every process": lambda _: take_over_a_checkpoint(HOST),
     **{f"criterion {name} mended": compute_loss(name) for name in ("simclr", "3kg", "cmsc")},
 }

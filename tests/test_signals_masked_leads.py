@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,17 @@ from omegaconf import OmegaConf, open_dict
 from torch import Tensor
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.cli import prepare
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.training.configs import config_file
 from selfmis_plugin.training.entry import train_main
 from selfmis_plugin.training.registration import register_all
-from tests.support import write_store
+from tests.support import train, write_store
 
 pytestmark = pytest.mark.signals
 
+COMMAND = [str(Path(sys.executable).with_name("selfmis")), "train"]
 RECORDS = 48
 
 
@@ -88,3 +91,22 @@ def test_without_it_no_lead_is_zero(
 ) -> None:
     found = seen("w2v_cmsc", export, tmp_path, monkeypatch)
     assert not absent(found[True]).any() and not absent(found[False]).any()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_that_goes_on_is_the_one_that_was_not_stopped(
+    export: Path, tmp_path: Path, workers: int
+) -> None:
+    def run(name: str, epochs: int) -> dict[str, Tensor]:
+        arguments = ["--config-name", "baselines/w2v_cmsc_rlm_small", f"task.data={export}"]
+        arguments += [f"hydra.run.dir={tmp_path / name}", f"optimization.max_epoch={epochs}"]
+        arguments += ["dataset.batch_size=16", "model.encoder_layers=1"]
+        train([*arguments, f"dataset.num_workers={workers}"], tmp_path, command=COMMAND)
+        last = tmp_path / name / "checkpoints/checkpoint_last.pt"
+        found: dict[str, Tensor] = read_checkpoint(last)["model"]
+        return found
+
+    whole, first = run("whole", 2), run("parts", 1)
+    resumed = run("parts", 2)
+    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    assert not all(torch.equal(value, first[name]) for name, value in whole.items())

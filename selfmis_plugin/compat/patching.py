@@ -11,6 +11,7 @@ from typing import Any
 from selfmis_plugin.compat.at_start import AT_THE_START, HASHABLE, hashable_dataclass_defaults
 from selfmis_plugin.compat.broadcast import BROADCASTS
 from selfmis_plugin.compat.for_runs import FOR_A_RUN
+from selfmis_plugin.compat.masked_leads import MASKED_LEADS
 from selfmis_plugin.compat.patch import PATCHED_HOST, Patch
 
 __all__ = [
@@ -23,7 +24,7 @@ __all__ = [
 ]
 
 #: What runs may need.
-IN_RUNS = (*FOR_A_RUN, *BROADCASTS)
+IN_RUNS = (*FOR_A_RUN, MASKED_LEADS, *BROADCASTS)
 
 #: Set by ``selfmis train``, so found only in the processes that it starts.
 WORKER_HOST = "SELFMIS_WORKER_HOST"
