@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.signal
 import torch
+import wfdb
 from torch import Tensor
 
 import selfmis_plugin
@@ -22,6 +24,7 @@ from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights, to
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsRecords
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.clef.reader import PREPROCESSING
@@ -206,3 +209,32 @@ def test_a_method_that_starts_from_it_asks_for_the_file(tmp_path: Path, store: P
         infarction.run_infarction(settings)
     with pytest.raises(ValueError, match="no option gives it"):
         Stage("x", "selfmis_pretrain", UNLABELLED, needs_file=True)
+
+
+def as_clef(lead: np.ndarray) -> np.ndarray:
+    """A lead at 500 Hz as CLEF's authors filter it: one transfer function, run both ways."""
+    b, a = scipy.signal.butter(5, [0.67 / 250, 40 / 250], btype="band")
+    filtered = scipy.signal.filtfilt(b, a, lead)
+    return np.asarray((filtered - filtered.mean()) / filtered.std())
+
+
+@pytest.mark.slow
+def test_the_band_pass_is_near_what_the_weights_saw(
+    real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found: dict[str, list[float]] = {}
+    for header in sorted((real_data / "ludb").rglob("*.hea")):
+        record = wfdb.rdrecord(str(header.with_suffix("")))
+        lead = record.p_signal[:5000, record.sig_name.index("i")] * 1000
+        theirs = as_clef(lead)
+        for name, apply in FILTERS.items():
+            ours = apply(lead[None], 500.0)[0]
+            square = ((ours - ours.mean()) / ours.std() - theirs) ** 2
+            found.setdefault(name, []).append(float(np.sqrt(square.mean())))
+            middle = float(np.sqrt(square[500:-500].mean()))
+            found.setdefault(f"{name}, middle", []).append(middle)
+    medians = {name: float(np.median(values)) for name, values in found.items()}
+    with capsys.disabled():
+        print(f"\n{len(found['none'])}", *(f"{name} {v:.3f}" for name, v in medians.items()))
+    assert medians["bandpass"] < 0.05 and medians["bandpass, middle"] < 0.02
+    assert medians["bandpass"] < 0.5 * min(medians["none"], medians["ecgfounder"])
