@@ -152,7 +152,8 @@ def test_the_cost_of_a_step_beside_them(tmp_path: Path) -> None:
     arguments = ["--size", "small", "--batch", "4", "--rounds", "1", "--json", str(file)]
     assert main(["benchmark", "cost", *arguments]) == 0
     figures = json.loads(file.read_text(encoding="utf-8"))
-    assert set(figures["methods"]) == {"selfmis", *EXAMPLES}
+    # Others that read unlabelled records are there too.
+    assert set(figures["methods"]) > {"selfmis", *EXAMPLES}
     for name, times in figures["selfmis_times_as_fast"].items():
         speeds = [figures["methods"][one]["ecg_per_s"] for one in ("selfmis", name)]
         assert times == pytest.approx(speeds[0] / speeds[1])

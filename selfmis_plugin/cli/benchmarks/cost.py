@@ -101,14 +101,15 @@ def _print(
         f"{options.rounds} turns (slowest to fastest)\n"
     )
     header = f"{'ECG/s':>24} {'s/ECG':>9} {'MiB/ECG':>9} {'parameters':>12} {'GMac':>7}"
-    print(f"{'':10}{header} {f'{title} is':>12}")
+    width = max(10, *(len(name) + 1 for name in found.speeds))
+    print(f"{'':{width}}{header} {f'{title} is':>12}")
     for name, speed in found.speeds.items():
         slowest, fastest = speed.spread
         shown = f"{speed.median:.2f} ({slowest:.2f} to {fastest:.2f})"
         cost = found.counted[name]
         faster = f"{found.times[name]:.1f} times" if name in found.times else ""
         print(
-            f"{name:10}{shown:>24} {1 / speed.median:>9.4f} {cost.kept_mib:>9.1f} "
+            f"{name:{width}}{shown:>24} {1 / speed.median:>9.4f} {cost.kept_mib:>9.1f} "
             f"{cost.parameters:>12,} {cost.gmac:>7.3f} {faster:>12}".rstrip()
         )
     print(
