@@ -141,9 +141,16 @@ def test_reduced_precision_on_the_demo_cohort(
     area, r1, r10 = figures()
     assert 0.55 < area < 0.99 and 0.02 < r10 < 0.99  # otherwise equality would say nothing
     for dtype in (torch.bfloat16, torch.float16):
-        monkeypatch.setattr(Net1D, "_compute_type", lambda _, device, dtype=dtype: dtype)
+        used = []
+
+        def reduce(_: Net1D, device: str, dtype: torch.dtype = dtype, used: list = used):
+            used.append(dtype)
+            return dtype
+
+        monkeypatch.setattr(Net1D, "_compute_type", reduce)
         reduced = figures()
-        assert reduced != (area, r1, r10)
+        # Figures may be equal: what float16 changes need not change the order of so few records.
+        assert used
         assert reduced[0] == pytest.approx(area, abs=0.01)
         assert reduced[1:] == pytest.approx((r1, r10), abs=0.03)
 
