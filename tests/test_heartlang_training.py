@@ -1,0 +1,293 @@
+"""HeartLang through the embedded host: tokenizer, masked sentences, resume, probe."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import math
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.store import Store, StoreWriter
+from selfmis_plugin.evaluation.embeddings import embed_split
+from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.export.onnx_export import write_onnx
+from selfmis_plugin.methods.heartlang.keys import HeartLangModelConfig
+from selfmis_plugin.methods.heartlang.model import HeartLangModel
+from selfmis_plugin.predict.model import load_model
+from selfmis_plugin.predict.model_folder import read_model, write_model
+from tests.host_in_process import Training, last_checkpoint, same_weights
+from tests.support import LABELS, logged, train
+from tests.test_training import train_two_processes
+
+SIZE = (
+    *("model.words=64", "model.width=16", "model.depth=1", "model.heads=2", "model.head_width=8"),
+    *("model.hidden=32", "lr_scheduler.warmup_updates=0", "task.leads=[I,V1]"),
+)
+TOKENIZER = ("--config-name", "heartlang_tokenizer_small", *SIZE, "model.code_size=8")
+CONFIGS = Path(__file__).parents[1] / "configs"
+_SIZES = {
+    **{"model.words": 64, "model.width": 16, "model.depth": 1, "model.heads": 2},
+    **{"model.head_width": 8, "model.hidden": 32, "task.leads": ["I", "V1"]},
+}
+
+
+def write_hearts(path: Path, sizes: dict[str, int], seed: int = 0) -> Path:
+    """Write a store of hearts that beat: higher in lead I where there is an infarction, and none
+    in the last record."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(5000) / 500
+    sets = {"diagnostic": LABELS, "infarction": LABELS[1:]}
+    with StoreWriter(path, database="ptbxl", label_sets=sets) as writer:
+        for split, count in sizes.items():
+            for k in range(count):
+                number, ill = len(writer), bool(rng.random() < 0.4)
+                beats = np.arange(rng.uniform(0.1, 0.6), 9.9, rng.uniform(0.6, 1.1))
+                wave = np.exp(-0.5 * ((time[:, None] - beats) / 0.015) ** 2).sum(1)
+                gains = rng.normal(700, 50, size=12) * (1 + ill) * (k + 1 < count)
+                signal = gains[:, None] * wave + rng.normal(0, 5, (12, 5000)) * (k + 1 < count)
+                writer.append(
+                    signal.round().astype(np.int16),
+                    {
+                        "record_id": f"{number:05d}",
+                        "patient_id": str(number),
+                        "source": f"r{number}",
+                        "split": split,
+                        "repaired": "",
+                        "lead_mask": 2**12 - 1,
+                        "labels": ["AMI" if ill else "NORM"],
+                        "strat_fold": number % 10 + 1,
+                    },
+                )
+    return path
+
+
+class Runs:
+    """A tokenizer of three epochs of six updates, sentences of four on it, and a probe on these."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.store = write_hearts(folder / "store", {"train": 96, "valid": 32, "test": 16})
+        often = ["checkpoint.save_interval_updates=4", "checkpoint.no_save_optimizer_state=false"]
+        self.tokenizer_output = train(
+            [*TOKENIZER, "task.data=store", "hydra.run.dir=tokenizer", "model.codes=32"]
+            + ["optimization.max_epoch=3", "dataset.batch_size=16", *often],
+            folder,
+        )
+        self.tokenizer = folder / "tokenizer/checkpoints/checkpoint_last.pt"
+        self.last, self.output = self._in_process(
+            "heartlang_pretrain_small",
+            "sentences",
+            {**_SIZES, "model.tokenizer_checkpoint": str(self.tokenizer)},
+            {"optimization.max_epoch": 4},
+        )
+        probe, self.probe_output = self._in_process(
+            "heartlang_linear_probe_small",
+            "probe",
+            {"model.encoder_checkpoint": str(self.last)},
+            {
+                **{"optimization.max_epoch": 2, "checkpoint.maximize_best_checkpoint_metric": True},
+                "checkpoint.best_checkpoint_metric": "macro_auc",
+            },
+        )
+        self.probe = probe.with_name("checkpoint_best.pt")
+
+    def _in_process(
+        self, config: str, name: str, keys: dict[str, object], changes: dict[str, object]
+    ) -> tuple[Path, str]:
+        """Train as *config* says; a start of the command line takes longer than that. Return the
+        last checkpoint, and what was logged."""
+        cfg = OmegaConf.create(read_checkpoint(self.tokenizer)["cfg"])
+        asked = OmegaConf.load(CONFIGS / f"{config}.yaml")
+        for key, value in {**keys, "task.data": str(self.store)}.items():
+            OmegaConf.update(asked, key, value)
+        for part in ("task", "model", "criterion"):
+            cfg[part] = asked[part]
+        whole = OmegaConf.to_container(cfg)
+        torch.save({"cfg": whole}, self.folder / f"{name}.pt")
+        lines = io.StringIO()
+        handler = logging.StreamHandler(lines)
+        handler.setFormatter(logging.Formatter("[%(name)s][%(levelname)s] - %(message)s"))
+        root = logging.getLogger()
+        level = root.level
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        try:
+            Training(self.folder / f"{name}.pt", self.folder / name, **changes)
+        finally:
+            root.removeHandler(handler)
+            root.setLevel(level)
+        return self.folder / name / "checkpoints/checkpoint_last.pt", lines.getvalue()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    return Runs(tmp_path_factory.mktemp("heartlang"))
+
+
+def test_validation_says_how_the_codes_are_used(runs: Runs) -> None:
+    errors = logged(runs.tokenizer_output, "reconstruction_error", "valid")
+    assert errors[-1] < errors[0]
+    perplexity, used = (
+        logged(runs.tokenizer_output, name, "valid")[-1] for name in ("perplexity", "used_codes")
+    )
+    assert 1 <= perplexity <= used <= 32
+    last = {
+        name: logged(runs.output, name, "valid")[-1]
+        for name in ("masked_loss", "masked_accuracy", "unigram_loss", "perplexity")
+    }
+    assert last["perplexity"] == pytest.approx(math.exp(last["unigram_loss"]), rel=1e-3)
+    assert 0 <= last["masked_accuracy"] <= 1
+    trained = load_trained(runs.tokenizer)
+    assert trained.validation["used_codes"] == used
+
+
+def test_beats_are_found_once_and_kept(runs: Runs) -> None:
+    kept = list((runs.store / "beats/I-500Hz-xqrs-1").glob("*/*.emb"))
+    assert kept and "computing beats of 144 records" in runs.tokenizer_output
+    assert "computing beats" not in runs.output and "read from what was kept" in runs.output
+    for output in (runs.tokenizer_output, runs.output):
+        assert output.count("no beat is found in 1 of 96 records") == 1
+        assert output.count("no beat is found in 1 of 32 records") == 1
+
+
+def test_resumed_in_the_middle_of_an_epoch(runs: Runs, tmp_path: Path) -> None:
+    for name, whole in (("tokenizer", runs.tokenizer), ("sentences", runs.last)):
+        folder = tmp_path / name
+        (folder / "checkpoints").mkdir(parents=True)
+        # As a run that was killed after the eighth update, in the second epoch, leaves it.
+        shutil.copy(whole.parent / "checkpoint_2_8.pt", folder / "checkpoints/checkpoint_last.pt")
+        resumed = Training(whole, folder)
+        assert same_weights(resumed.last, read_checkpoint(whole)), name
+    # The tokenizer is in the checkpoint, as it was.
+    model, tokens = (read_checkpoint(path)["model"] for path in (runs.last, runs.tokenizer))
+    for name, value in tokens.items():
+        assert torch.equal(model[name.replace("network.", "tokenizer.")], value)
+
+
+def test_what_the_authors_do_trains_too(runs: Runs, tmp_path: Path) -> None:
+    theirs = {"model.attend_padding": True, "model.loss_on_padding": True, "model.beats_at": "100"}
+    one = {"optimization.max_epoch": 1}
+    first = Training(runs.tokenizer, tmp_path / "1", **theirs, **one)
+    assert first.last["model"]["network.codebook.weight"].isfinite().all()
+    tokenizer = str(tmp_path / "1/checkpoints/checkpoint_last.pt")
+    theirs |= {"model.tokenizer_indices": False, "model.mask_before_convolution": False}
+    second = Training(
+        runs.last, tmp_path / "2", **theirs, **one, **{"model.tokenizer_checkpoint": tokenizer}
+    )
+    assert all(math.isfinite(loss) for _, loss in second.losses)
+    with pytest.raises(ValueError, match=r"tokenizer of other words.*model\.beats_at=100"):
+        Training(runs.last, tmp_path / "3", **{"model.tokenizer_checkpoint": tokenizer})
+
+
+def test_bfloat16_is_close(runs: Runs, tmp_path: Path) -> None:
+    for whole in (runs.tokenizer, runs.last):
+        changes = {"optimization.max_epoch": 1}
+        pairs = [
+            [
+                loss
+                for _, loss in Training(
+                    whole,
+                    tmp_path / f"{whole.parts[-3]}-{name}",
+                    **changes,
+                    **{"model.precision": name},
+                ).losses
+            ]
+            for name in ("float32", "bfloat16")
+        ]
+        assert pairs[0] != pairs[1] and pairs[0] == pytest.approx(pairs[1], rel=0.1)
+
+
+def test_embeddings_of_any_lead(runs: Runs) -> None:
+    trained = load_trained(runs.last)
+    assert trained.kind == "heartlang" and trained.required_leads == ("I", "V1")
+    written = embed_split(runs.last, runs.store, "train", views=["encoder"])["encoder"].values
+    assert written.shape == (96, 16) and np.isfinite(written).all()
+    figures = evaluate(runs.probe, runs.store, "valid", draws=0)
+    assert figures["macro_auc"] == pytest.approx(
+        max(logged(runs.probe_output, "macro_auc", "valid")), abs=1e-4
+    )
+    encoder = {
+        name: value
+        for name, value in load_trained(runs.probe).weights.items()
+        if name.startswith("encoder.")
+    }
+    for name, value in encoder.items():
+        assert torch.equal(value, trained.weights[name.removeprefix("encoder.")])
+    assert "AMI" in load_model(runs.probe).labels
+    with pytest.raises(CheckpointError, match="not been trained on lead V2"):
+        Training(runs.probe, runs.folder / "other", **{"task.leads": ["V2"]})
+
+
+def test_a_probe_is_kept_as_a_folder_and_onnx_is_refused(runs: Runs, tmp_path: Path) -> None:
+    model = prepare_export(runs.probe)
+    write_model(model, tmp_path / "model", "card")
+    signal = torch.from_numpy(Store.open(runs.store).read(np.arange(4), ["I"]))
+    with torch.no_grad():
+        expected = load_trained(runs.probe).network(500).eval()(signal)
+        again = read_model(tmp_path / "model").classifier.network(500).eval()(signal)
+    torch.testing.assert_close(again, expected)
+    with pytest.raises(CheckpointError, match=r"ONNX: HeartLang's words.*--format safetensors"):
+        write_onnx(model, tmp_path / "model.onnx")
+
+
+def test_dropout_of_the_authors_probe(runs: Runs, tmp_path: Path) -> None:
+    asked = {"model.dropout_in_probe": True, "optimization.max_epoch": 1}
+    with pytest.raises(ValueError, match=r"cache_frozen_embeddings=false"):
+        Training(runs.probe, tmp_path / "kept", **asked)
+    Training(runs.probe, tmp_path / "on", **asked, **{"task.cache_frozen_embeddings": False})
+    model = last_checkpoint(tmp_path / "on")["model"]
+    first = load_trained(runs.last).weights
+    assert all(torch.equal(model[f"network.encoder.{k}"], value) for k, value in first.items())
+
+
+def test_keys_that_do_not_fit_are_refused() -> None:
+    task = SimpleNamespace(preprocessing=None)
+    for keys, message in (
+        ({}, r"model\.tokenizer_checkpoint=FILE"),
+        ({"loss_on_padding": True}, r"model\.attend_padding=true"),
+        ({"mask_ratio": 0.0}, r"mask_ratio=0\.0 must be above 0"),
+    ):
+        cfg = OmegaConf.structured(HeartLangModelConfig(**keys))
+        with pytest.raises(ValueError, match=message):
+            HeartLangModel.build_model(cfg, task)
+
+
+@pytest.mark.slow
+def test_two_processes_keep_one_codebook(runs: Runs, tmp_path: Path) -> None:
+    # 21 batches of one process are 11 and 10 of two: the last one is a host's dummy batch.
+    data = write_hearts(tmp_path / "store", {"train": 84, "valid": 16})
+    arguments = [*TOKENIZER, f"task.data={data}", "model.codes=32", "optimization.max_epoch=2"]
+    arguments += ["dataset.batch_size=4", "hydra.run.dir=two"]
+    train_two_processes(
+        [*arguments, "checkpoint.save_interval_updates=0"],
+        tmp_path,
+    )
+    model = last_checkpoint(tmp_path / "two")["model"]
+    assert model["network.codebook.started"].all()
+    norms = model["network.codebook.weight"].norm(dim=1)
+    torch.testing.assert_close(norms, torch.ones(32))
+
+
+@pytest.mark.slow
+def test_the_benchmark_has_a_row(runs: Runs, tmp_path: Path) -> None:
+    arguments = ["benchmark", "mi", "--dest", str(tmp_path / "mi"), "--size", "small"]
+    arguments += ["--data", str(runs.store), "--unlabelled", str(runs.store)]
+    for override in ("heartlang_tokenizer:model.codes=32", "optimization.max_epoch=1"):
+        arguments += ["--set", override]
+    arguments += ["--methods", "heartlang", "--modes", "probe,finetune", "--fractions", "1"]
+    assert main(arguments) == 0
+    report = json.loads((tmp_path / "mi/report.json").read_text(encoding="utf-8"))
+    assert report["failed"] == {} and len(report["cells"]) == 2
+    assert all(0 <= cell["mi_auc"] <= 1 for cell in report["cells"])
