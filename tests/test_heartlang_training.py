@@ -7,6 +7,8 @@ import json
 import logging
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,8 +30,8 @@ from selfmis_plugin.methods.heartlang.model import HeartLangModel
 from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.predict.model_folder import read_model, write_model
 from tests.host_in_process import Training, last_checkpoint, same_weights
-from tests.support import LABELS, logged, train
-from tests.test_training import train_two_processes
+from tests.support import LABELS, environment, logged, train
+from tests.test_training import free_port
 
 SIZE = (
     *("model.words=64", "model.width=16", "model.depth=1", "model.heads=2", "model.head_width=8"),
@@ -264,20 +266,63 @@ def test_keys_that_do_not_fit_are_refused() -> None:
             HeartLangModel.build_model(cfg, task)
 
 
+RANK = """
+import sys
+import torch
+from omegaconf import OmegaConf
+from selfmis_plugin import compat, toolkit
+from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.methods.heartlang.model import HeartLangTokenizerModel
+from selfmis_plugin.training.entry import train_main
+from fairseq.distributed.utils import call_main
+
+checkpoint, data, port, rank = sys.argv[1:]
+cfg = OmegaConf.create(read_checkpoint(checkpoint)["cfg"])
+cfg.task.data = data
+cfg.optimization.max_epoch = 2
+cfg.dataset.batch_size = cfg.dataset.batch_size_valid = 4
+cfg.common.cpu = True
+cfg.checkpoint.save_dir = "checkpoints"
+cfg.checkpoint.save_interval_updates = 0
+cfg.distributed_training.update(
+    distributed_init_method=f"tcp://127.0.0.1:{port}", distributed_world_size=2,
+    distributed_rank=int(rank), device_id=0, distributed_no_spawn=True,
+    distributed_backend="gloo", ddp_backend="legacy_ddp",
+)
+built = []
+build = HeartLangTokenizerModel.build_model.__func__
+HeartLangTokenizerModel.build_model = classmethod(
+    lambda cls, *arguments: built.append(build(cls, *arguments)) or built[-1]
+)
+call_main(cfg, train_main)
+torch.save(built[-1].state_dict(), f"rank{rank}.pt")
+"""
+
+
 @pytest.mark.slow
 def test_two_processes_keep_one_codebook(runs: Runs, tmp_path: Path) -> None:
-    # 21 batches of one process are 11 and 10 of two: the last one is a host's dummy batch.
+    # 21 batches are 11 of one process and 10 of the other, whose last is the host's repeated one.
     data = write_hearts(tmp_path / "store", {"train": 84, "valid": 16})
-    arguments = [*TOKENIZER, f"task.data={data}", "model.codes=32", "optimization.max_epoch=2"]
-    arguments += ["dataset.batch_size=4", "hydra.run.dir=two"]
-    train_two_processes(
-        [*arguments, "checkpoint.save_interval_updates=0"],
-        tmp_path,
-    )
-    model = last_checkpoint(tmp_path / "two")["model"]
-    assert model["network.codebook.started"].all()
-    norms = model["network.codebook.weight"].norm(dim=1)
-    torch.testing.assert_close(norms, torch.ones(32))
+    (tmp_path / "rank.py").write_text(RANK, encoding="utf-8")
+    command = [sys.executable, "rank.py", str(runs.tokenizer), str(data), str(free_port())]
+    processes = [
+        subprocess.Popen(
+            [*command, str(rank)],
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in processes]
+    assert all(process.returncode == 0 for process in processes), "\n".join(outputs)[-6000:]
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert first["network.codebook.started"].all() and first["network.codebook.usage"].any()
+    saved = last_checkpoint(tmp_path)["model"]
+    assert all(torch.equal(value, saved[name]) for name, value in first.items())
 
 
 @pytest.mark.slow

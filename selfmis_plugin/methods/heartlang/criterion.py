@@ -66,7 +66,7 @@ class TokenizerCriterion(SplitCriterion):
             "missed": missed.sum((1, 2))[:, None],
             "sums": (words.double() * counted).sum(1),
             "squares": (words.double().square() * counted).sum(1),
-            "codes": _padded(output.codes.masked_fill(~real, _NONE), model),
+            "codes": _padded(output.codes.masked_fill(~real, _NONE), output.longest),
         }
 
     def figures(self, collected: dict[str, Tensor]) -> dict[str, float]:
@@ -122,7 +122,7 @@ class MaskedCriterion(SplitCriterion):
             "words": judged.sum(1, keepdim=True),
             "losses": (losses * judged).sum(1, keepdim=True),
             "right": (right * judged).sum(1, keepdim=True),
-            "codes": _padded(output.codes.masked_fill(~judged, _NONE), model),
+            "codes": _padded(output.codes.masked_fill(~judged, _NONE), output.longest),
         }
 
     def figures(self, collected: dict[str, Tensor]) -> dict[str, float]:
@@ -137,10 +137,9 @@ class MaskedCriterion(SplitCriterion):
         }
 
 
-def _padded(codes: Tensor, model: Any) -> Tensor:
+def _padded(codes: Tensor, longest: int) -> Tensor:
     """Return codes of every batch in one width."""
-    network = getattr(model, "module", model)
-    return F.pad(codes, (0, network.input.config.words - codes.shape[1]), value=_NONE)
+    return F.pad(codes, (0, longest - codes.shape[1]), value=_NONE)
 
 
 def _real(codes: Tensor) -> Tensor:

@@ -117,12 +117,15 @@ class MaskedOutput:
         The words' codes, int64 ``(batch, words)``.
     masked, real
         Which words are masked, and which no padding, bool ``(batch, words)``.
+    longest
+        Words of the longest sentence there can be.
     """
 
     logits: Tensor
     codes: Tensor
     masked: Tensor
     real: Tensor
+    longest: int
 
 
 @toolkit.register_model("heartlang", dataclass=HeartLangModelConfig)
@@ -235,7 +238,8 @@ class HeartLangModel(_SentenceModel):
                 self.cfg.loss_on_padding,
             )
             codes = self._codes(sentences)
-            return MaskedOutput(self.network(sentences, masked), codes, masked, sentences.real)
+            logits = self.network(sentences, masked)
+        return MaskedOutput(logits, codes, masked, sentences.real, config.words)
 
     @torch.no_grad()
     def _codes(self, sentences: Sentences) -> Tensor:

@@ -34,6 +34,8 @@ class Reconstruction:
         Numbers of the codes, int64 ``(batch, words)``.
     counted
         Which words are to be learnt from, bool ``(batch, words)``.
+    longest
+        Words of the longest sentence there can be.
     """
 
     sentences: Sentences
@@ -42,6 +44,7 @@ class Reconstruction:
     fixed: Tensor
     codes: Tensor
     counted: Tensor
+    longest: int
 
 
 class HeartbeatTokenizer(nn.Module):
@@ -122,4 +125,5 @@ class HeartbeatTokenizer(nn.Module):
             quantised.fixed,
             quantised.numbers,
             counted,
+            self.config.encoder.words,
         )
