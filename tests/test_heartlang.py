@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.methods.heartlang.code_use import code_entropy, codes_in_use
@@ -363,3 +366,40 @@ def test_half_precision_is_close() -> None:
         reduced = encoder(packed)
     torch.testing.assert_close(half.float(), whole, atol=0.02, rtol=0.02)
     torch.testing.assert_close(reduced.float(), whole, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("filled", "words", "encoder", "step", "tokenizer"),
+    [
+        (True, 256, 10.57, 11.37, 6.31),
+        (False, 10, 0.42, 0.45, 0.26),
+        (False, 120, 4.77, 5.15, 2.94),
+    ],
+)
+def test_what_a_record_costs(
+    filled: bool, words: int, encoder: float, step: float, tokenizer: float
+) -> None:
+    """Multiply-accumulate operations of the published sizes, in thousands of millions: as the
+    authors compute them, of a record of ten beats on lead I alone, and on all twelve leads."""
+    with torch.device("meta"):
+        network = MaskedSentences(HeartLangConfig(attend_padding=filled), 8192).eval()
+        shape = replace(TokenizerConfig().encoder, attend_padding=filled)
+        words_to_codes = HeartbeatTokenizer(replace(TokenizerConfig(), encoder=shape)).eval()
+    words_to_codes.to_empty(device="cpu")
+    numbers = torch.ones(1, words, dtype=torch.int64)
+    real = Sentences(torch.zeros(1, words, 96), numbers, numbers)
+    record = Sentences(*(part.to("meta") for part in real))
+
+    def guess_half() -> None:
+        tokens = network.encoder.transformer(record.words, record)
+        network.head(tokens[:, 1 : 1 + words // 2])
+
+    for compute, expected in (
+        (lambda: network.encoder(record.packed()), encoder),
+        (guess_half, step),
+        (lambda: words_to_codes(real), tokenizer),
+    ):
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), counter, sdpa_kernel(SDPBackend.MATH):
+            compute()
+        assert counter.get_total_flops() / 2e9 == pytest.approx(expected, abs=0.006)

@@ -17,6 +17,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from selfmis_plugin.benchmark.cohort import UNLABELLED, make_cohort
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
@@ -302,3 +303,29 @@ def test_the_benchmark_has_a_row(runs: Runs, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "mi/report.json").read_text(encoding="utf-8"))
     assert report["failed"] == {} and len(report["cells"]) == 2
     assert all(0 <= cell["mi_auc"] <= 1 for cell in report["cells"])
+
+
+@pytest.mark.slow
+def test_small_models_learn(tmp_path: Path) -> None:
+    """Words are made again better than by their mean, several codes are used, and masked words are
+    guessed better than from how common codes are."""
+    stores = make_cohort(tmp_path, 40, 1200, 200, 40, workers=2)
+    data = f"task.data={stores[UNLABELLED]}"
+    output = train(
+        ["--config-name", "heartlang_tokenizer_small", data, "optimization.max_epoch=4"], tmp_path
+    )
+    error, mean, perplexity = (
+        logged(output, name, "valid")[-1]
+        for name in ("reconstruction_error", "mean_word_error", "perplexity")
+    )
+    assert error < 0.6 * mean and perplexity > 10
+    best = "outputs/heartlang_tokenizer_small/checkpoints/checkpoint_best.pt"
+    output = train(
+        ["--config-name", "heartlang_pretrain_small", data, "optimization.max_epoch=4"]
+        + [f"model.tokenizer_checkpoint={best}"],
+        tmp_path,
+    )
+    guessed, unigram = (
+        logged(output, name, "valid")[-1] for name in ("masked_loss", "unigram_loss")
+    )
+    assert guessed < unigram - 0.5
