@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from selfmis_plugin.training import frozen_embeddings
+from selfmis_plugin.training import kept_records
 from selfmis_plugin.training.embedding_cache import EmbeddingCache, EmbeddingCacheError
 from tests.host_in_process import Training, last_checkpoint, same_weights
 from tests.support import TINY, UNTRAINED, train, write_store
@@ -190,9 +190,7 @@ def test_where_embeddings_are_kept(runs: Runs, tmp_path: Path, caplog, monkeypat
     nowhere = {"task.embedding_cache_dir": str(data / "store.json")}
     with pytest.raises(EmbeddingCacheError, match=r"embedding_cache_dir=DIR.*embeddings=false"):
         Training(runs.probe, tmp_path / "nowhere", **one_epoch, **nowhere)
-    monkeypatch.setattr(
-        frozen_embeddings.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000)
-    )
+    monkeypatch.setattr(kept_records.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     kept = {"task.embedding_cache_dir": str(tmp_path / "kept")}
     with pytest.raises(EmbeddingCacheError, match=r"dtype=float16.*embeddings=false"):
         Training(runs.probe, tmp_path / "full", **one_epoch, **kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 import zipfile
@@ -43,11 +44,12 @@ class CheckpointError(ValueError):
     """A file of weights that cannot be used; the message names it and says what to do."""
 
 
-# Toolkits keep numbers of numpy's in the state of their progress metrics.  Building one runs no
-# code of the file.
+# Toolkits keep numbers of numpy's in the state of their progress metrics, and authors' scripts the
+# arguments of their command line beside the weights.  Building one runs no code of the file.
 _NUMPY_SCALAR = np.float64(0).__reduce__()[0]
 _TORCH = tuple(int(part) for part in torch.__version__.split(".")[:2])
-_NUMPY_GLOBALS: list[Any] = [
+_PLAIN_GLOBALS: list[Any] = [
+    argparse.Namespace,
     np.dtype,
     _NUMPY_SCALAR,
     # numpy 2 moved it; files of either version are read by either, where torch takes a name.
@@ -63,11 +65,11 @@ _NUMPY_GLOBALS: list[Any] = [
 ]
 
 
-def _numpy_allowed() -> AbstractContextManager[Any]:
-    """Let torch build numpy's numbers; torch 2.4 can only be told for good."""
+def _plain_allowed() -> AbstractContextManager[Any]:
+    """Let torch build what is plain; torch 2.4 can only be told for good."""
     if _TORCH >= (2, 5):
-        return torch.serialization.safe_globals(_NUMPY_GLOBALS)
-    torch.serialization.add_safe_globals(_NUMPY_GLOBALS)
+        return torch.serialization.safe_globals(_PLAIN_GLOBALS)
+    torch.serialization.add_safe_globals(_PLAIN_GLOBALS)
     return nullcontext()
 
 
@@ -120,7 +122,7 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
     refuse_absent(path)
     _refuse_packed(path)
     try:
-        with _numpy_allowed():
+        with _plain_allowed():
             payload = torch.load(
                 path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path) or None
             )

@@ -22,6 +22,7 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.export.onnx_runtime import DESCRIPTION, INPUT, OUTPUT, OnnxClassifier
 from selfmis_plugin.nn.encoder import plain_encoder
@@ -37,8 +38,19 @@ def write_onnx(model: SavedModel, path: Path) -> None:
     Decimation and z-score are part of the graph. The encoder goes through
     :func:`~selfmis_plugin.nn.encoder.plain_encoder`, the same function in operations that ONNX
     has.
+
+    Raises
+    ------
+    CheckpointError
+        If what prepares its input cannot be part of a graph.
     """
-    network = portable_classifier(model).network(model.input_rate)
+    classifier = portable_classifier(model)
+    network = classifier.network(model.input_rate)
+    if reason := getattr(network.input, "not_traceable", ""):
+        raise CheckpointError(
+            f"{classifier.path}: cannot be written as ONNX: {reason}. Export it as a folder: "
+            "--format safetensors"
+        )
     network.encoder = plain_encoder(network.encoder)
     network.eval().requires_grad_(False)
     example = torch.randn(2, *_shape(model))

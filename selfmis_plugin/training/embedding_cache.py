@@ -45,6 +45,8 @@ CACHE_DTYPES: Mapping[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
     "float16": np.dtype("<f2"),
 }
+#: Types of whatever may be kept of records: embeddings, and counted things such as samples.
+_KEPT_DTYPES: Mapping[str, np.dtype[Any]] = {**CACHE_DTYPES, "int16": np.dtype("<i2")}
 #: A page: the embeddings behind it start aligned.
 HEADER_BYTES = 4096
 #: Records of a file at most: 32 MB of float32 at 1,024 values. A killed run loses as many.
@@ -128,7 +130,7 @@ class EmbeddingCache:
     dim
         Values of an embedding.
     dtype
-        ``float32`` or ``float16``.
+        ``float32`` or ``float16``; ``int16`` for whole numbers in place of embeddings.
     batch_size
         Records that are embedded at once: a file holds a whole number of batches.
 
@@ -156,7 +158,7 @@ class EmbeddingCache:
     batch_size: int = 1
 
     def __post_init__(self) -> None:
-        if self.dtype not in CACHE_DTYPES:
+        if self.dtype not in _KEPT_DTYPES:
             raise ValueError(
                 f"embeddings are kept in {' or '.join(CACHE_DTYPES)}, not in {self.dtype!r}"
             )
@@ -186,7 +188,7 @@ class EmbeddingCache:
     @property
     def nbytes(self) -> int:
         """Size of the embeddings of all records."""
-        return self.records * self.dim * CACHE_DTYPES[self.dtype].itemsize
+        return self.records * self.dim * _KEPT_DTYPES[self.dtype].itemsize
 
     def bounds(self, number: int) -> tuple[int, int]:
         """Return the first record of file *number*, and the one after its last."""
@@ -208,7 +210,7 @@ class EmbeddingCache:
                     logger.warning("%s: %s; it is made again", self._file(number), fault)
         return wanted
 
-    def write(self, number: int, embeddings: npt.NDArray[np.float32]) -> None:
+    def write(self, number: int, embeddings: npt.NDArray[Any]) -> None:
         """Write file *number*, whole or not at all.
 
         Parameters
@@ -221,7 +223,7 @@ class EmbeddingCache:
         Raises
         ------
         EmbeddingCacheError
-            If the file cannot be written, or a value is beyond float16.
+            If the file cannot be written, or a value is beyond what the type holds.
         ValueError
             If the embeddings have another shape.
         """
@@ -232,8 +234,11 @@ class EmbeddingCache:
                 f"{embeddings.shape}"
             )
         with np.errstate(over="ignore"):
-            kept = np.ascontiguousarray(embeddings, dtype=CACHE_DTYPES[self.dtype])
-        if not np.isfinite(kept[np.isfinite(embeddings)]).all():
+            kept = np.ascontiguousarray(embeddings, dtype=_KEPT_DTYPES[self.dtype])
+        whole = kept.dtype.kind == "i"
+        if whole and not np.array_equal(kept, embeddings):
+            raise EmbeddingCacheError(f"a value is no whole number that {self.dtype} holds")
+        if not whole and not np.isfinite(kept[np.isfinite(embeddings)]).all():
             raise EmbeddingCacheError(
                 f"an embedding holds {np.abs(embeddings).max():.0f}, and {self.dtype} ends before "
                 "that: keep embeddings in float32"
@@ -252,8 +257,8 @@ class EmbeddingCache:
                 f"{said}; all embeddings take {self.nbytes / 1e9:.2f} GB"
             ) from error
 
-    def read(self, records: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Return embeddings of records, float32 (records, dim).
+    def read(self, records: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return embeddings of records, float32 (records, dim); whole numbers in their own type.
 
         Raises
         ------
@@ -266,7 +271,8 @@ class EmbeddingCache:
         if index.size and not 0 <= int(index.min()) <= int(index.max()) < self.records:
             raise IndexError(f"records are numbered from 0 to {self.records - 1}")
         files, places = np.divmod(index, self.records_per_file)
-        found = np.empty((len(index), self.dim), dtype=np.float32)
+        whole = _KEPT_DTYPES[self.dtype].kind == "i"
+        found = np.empty((len(index), self.dim), dtype=np.int16 if whole else np.float32)
         for number in np.unique(files):
             of_file = files == number
             content, embeddings = self._maps[number]
@@ -295,7 +301,7 @@ class EmbeddingCache:
 
     def _file_bytes(self, number: int) -> int:
         start, stop = self.bounds(number)
-        return HEADER_BYTES + (stop - start) * self.dim * CACHE_DTYPES[self.dtype].itemsize
+        return HEADER_BYTES + (stop - start) * self.dim * _KEPT_DTYPES[self.dtype].itemsize
 
     def remove_leftovers(self) -> None:
         """Remove what runs that were killed while writing have left, once it is a day old."""
@@ -318,7 +324,7 @@ class EmbeddingCache:
                 )
             with self._file(number).open("rb") as file:
                 content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            values = np.frombuffer(content, CACHE_DTYPES[self.dtype], offset=HEADER_BYTES)
+            values = np.frombuffer(content, _KEPT_DTYPES[self.dtype], offset=HEADER_BYTES)
             maps.append((content, values.reshape(-1, self.dim)))
         return maps
 

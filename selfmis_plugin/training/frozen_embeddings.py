@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import itertools
 import logging
-import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -23,10 +20,10 @@ from selfmis_plugin.data.store.format import EMBEDDINGS_FOLDER
 from selfmis_plugin.training.contract import KeepsEmbeddings
 from selfmis_plugin.training.embedding_cache import (
     EmbeddingCache,
-    EmbeddingCacheError,
     cache_key,
     store_identity,
 )
+from selfmis_plugin.training.kept_records import Words, keep
 from selfmis_plugin.training.store_dataset import StoreDataset
 
 logger = logging.getLogger(__name__)
@@ -34,8 +31,13 @@ logger = logging.getLogger(__name__)
 
 TURN_OFF = "or train without a cache: task.cache_frozen_embeddings=false"
 
-_PROGRESS_SECONDS = 60.0
-_T = TypeVar("_T")
+_OTHER_FOLDER = "Choose another folder with task.embedding_cache_dir=DIR"
+_WORDS = Words(
+    "embeddings",
+    when_full=f"{_OTHER_FOLDER}, halve them with task.embedding_cache_dtype=float16, {TURN_OFF}",
+    when_refused=f"Choose one with task.embedding_cache_dir=DIR, {TURN_OFF}",
+    when_failed=f"{_OTHER_FOLDER}, another type with task.embedding_cache_dtype, {TURN_OFF}",
+)
 
 
 def describe_precision(encoder: nn.Module) -> str:
@@ -168,8 +170,10 @@ def frozen_embeddings(
     device = next(encoder.parameters()).device
     size = min(batch_size, len(dataset))
 
-    def prepared() -> tuple[EmbeddingCache, list[int]]:
-        key = cache_key(
+    # Of the first process alone, which asks for it.
+    @functools.cache
+    def key() -> str:
+        return cache_key(
             weights=weights_digest(encoder),
             encoder=f"{encoder.config} of {', '.join(model.frozen_leads())}",
             precision=describe_precision(encoder),
@@ -179,151 +183,27 @@ def frozen_embeddings(
             dtype=dtype,
             made_by=[__version__, torch.__version__],
         )
-        beside = [dataset.folder / EMBEDDINGS_FOLDER, Path.cwd() / EMBEDDINGS_FOLDER]
-        return _choose_folder(
-            [Path(folder)] if folder else beside,
-            lambda place: EmbeddingCache(
-                place, key, len(dataset), encoder.embedding_dim, dtype, size
-            ),
-        )
 
-    cache, missing = _on_first(prepared)
-    if missing:
-        _on_all(lambda: _compute(cache, missing, dataset, model, device, workers))
-    # Opened here and not by a loader's worker, so that what is wrong is said.
-    _on_all(lambda: cache.read([0]))
+    def cache_in(place: Path) -> EmbeddingCache:
+        return EmbeddingCache(place, key(), len(dataset), encoder.embedding_dim, dtype, size)
+
+    beside = [dataset.folder / EMBEDDINGS_FOLDER, Path.cwd() / EMBEDDINGS_FOLDER]
+    beside = [Path(folder)] if folder else beside
+
+    def compute(cache: EmbeddingCache, indices: np.ndarray) -> Iterator[np.ndarray]:
+        module: Any = model
+        module.eval()
+        for embeddings in embed_batches(
+            dataset, indices, model.embed_frozen, device, cache.batch_size, workers
+        ):
+            yield embeddings.cpu().numpy()
+
+    cache, computed = keep(beside, cache_in, compute, _WORDS)
     logger.info(
         "embeddings of %d records: %s (%.2f GB in %s)",
         len(dataset),
-        f"{len(missing)} of {cache.files} files computed" if missing else "read from the cache",
+        f"{computed} of {cache.files} files computed" if computed else "read from the cache",
         cache.nbytes / 1e9,
         cache.path,
     )
     return cache
-
-
-def _choose_folder(
-    places: list[Path], cache_in: Callable[[Path], EmbeddingCache]
-) -> tuple[EmbeddingCache, list[int]]:
-    """Return the first cache that is complete or can be written, and its missing files."""
-    reasons = []
-    for place in places:
-        cache = cache_in(place)
-        missing = cache.missing()
-        if not missing:
-            return cache, missing
-        try:
-            cache.path.mkdir(parents=True, exist_ok=True)
-            trial = cache.path / f".trial-{time.time_ns()}"
-            trial.touch()
-            trial.unlink()
-        except OSError as error:
-            reasons.append(f"{place} cannot be written ({error})")
-            continue
-        if reasons:
-            logger.warning("%s: embeddings are kept in %s", "; ".join(reasons), place)
-        cache.remove_leftovers()
-        needed = cache.nbytes * len(missing) // cache.files
-        free = shutil.disk_usage(cache.path).free
-        if needed > free:
-            raise EmbeddingCacheError(
-                f"{place}: embeddings of {cache.records} records take {needed / 1e9:.2f} GB, and "
-                f"{free / 1e9:.2f} GB are free. Choose another folder with "
-                f"task.embedding_cache_dir=DIR, halve them with task.embedding_cache_dtype=float16,"
-                f" {TURN_OFF}"
-            )
-        return cache, missing
-    raise EmbeddingCacheError(
-        f"no folder to keep embeddings in: {'; '.join(reasons)}. Choose one with "
-        f"task.embedding_cache_dir=DIR, {TURN_OFF}"
-    )
-
-
-def _compute(
-    cache: EmbeddingCache,
-    missing: list[int],
-    dataset: StoreDataset,
-    model: Any,
-    device: torch.device,
-    workers: int,
-) -> None:
-    """Write this process's share of the missing files."""
-    rank, processes = _world()
-    share = missing[rank::processes]
-    if not share:
-        return
-    indices = np.concatenate([np.arange(*cache.bounds(number)) for number in share])
-    logger.info(
-        "computing embeddings of %d records of %s (this process: %d), once; they are kept in %s",
-        sum(stop - start for start, stop in map(cache.bounds, missing)),
-        dataset.folder,
-        len(indices),
-        cache.path,
-    )
-    model.eval()
-    began = said = time.monotonic()
-    done = 0
-    size = cache.batch_size
-    # A file holds whole batches, but for the last one of all.
-    batches = embed_batches(dataset, indices, model.embed_frozen, device, size, workers)
-    for number in share:
-        start, stop = cache.bounds(number)
-        embeddings = torch.cat(list(itertools.islice(batches, -(-(stop - start) // size))))
-        try:
-            cache.write(number, embeddings.cpu().numpy())
-        except EmbeddingCacheError as error:
-            raise EmbeddingCacheError(
-                f"{error}. Choose another folder with task.embedding_cache_dir=DIR, another type "
-                f"with task.embedding_cache_dtype, {TURN_OFF}"
-            ) from error
-        done += stop - start
-        now = time.monotonic()
-        if now - said > _PROGRESS_SECONDS:
-            said = now
-            logger.info(
-                "embedded %d of %d records (%.0f/s)", done, len(indices), done / (now - began)
-            )
-
-
-def _world() -> tuple[int, int]:
-    """Return this process's rank and the number of processes."""
-    if dist.is_available() and dist.is_initialized():
-        return dist.get_rank(), dist.get_world_size()
-    return 0, 1
-
-
-def _on_first(compute: Callable[[], _T]) -> _T:
-    """Return on every process what *compute* returns on the first, or raise its error there."""
-    rank, processes = _world()
-    if processes == 1:
-        return compute()
-    box: list[Any] = [None]
-    error: EmbeddingCacheError | None = None
-    if rank == 0:
-        try:
-            box = [(compute(), "")]
-        except EmbeddingCacheError as raised:
-            error = raised
-            box = [(None, str(raised))]
-    dist.broadcast_object_list(box, src=0)
-    result, reason = box[0]
-    if reason:
-        raise EmbeddingCacheError(reason) from error
-    return result  # type: ignore[no-any-return]
-
-
-def _on_all(compute: Callable[[], object]) -> None:
-    """Run *compute* on every process; an error of one is raised on all, after all have ended."""
-    _, processes = _world()
-    if processes == 1:
-        compute()
-        return
-    reason = ""
-    try:
-        compute()
-    except EmbeddingCacheError as error:
-        reason = str(error)
-    reasons: list[Any] = [None] * processes
-    dist.all_gather_object(reasons, reason)
-    if any(reasons):
-        raise EmbeddingCacheError(next(reason for reason in reasons if reason))

@@ -61,6 +61,7 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         self.epoch = 1
         self.embeddings: EmbeddingCache | None = None
         self._embedding_name = ""
+        self._further: dict[str, EmbeddingCache] = {}
         self._leads_in_batch = self.leads
 
     def __getitem__(self, index: int) -> int:
@@ -89,6 +90,22 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         self._embedding_name = name
         self._leads_in_batch = tuple(leads)
 
+    def add_input(self, name: str, values: EmbeddingCache) -> None:
+        """Hand out what is kept of each record, such as where its beats are, beside its signal.
+
+        Parameters
+        ----------
+        name
+            What the model calls it: batches have it as ``net_input.NAME``.
+        values
+            Those of all records of the *store*, in its order, whichever of them are here.
+        """
+        self._further[name] = values
+
+    def has_input(self, name: str) -> bool:
+        """Whether :meth:`add_input` has been told of *name*."""
+        return name in self._further
+
     def check_length(self) -> None:
         """See whether all that is read is there still, which is looked at in every batch too.
 
@@ -100,6 +117,8 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         self.store.check_length()
         if self.embeddings is not None:
             self.embeddings.check_length()
+        for values in self._further.values():
+            values.check_length()
 
     def signal(self, indices: Sequence[int] | np.ndarray) -> torch.Tensor:
         """Return the signals of records with all leads, integer microvolts."""
@@ -116,7 +135,8 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         dict
             ``id``: int64 (batch,), the records' rows in the store; ``net_input.signal``: integer
             microvolts (batch, leads, samples); ``target``: float32 (batch, labels) where the
-            dataset has labels; ``net_input.NAME``: float32 (batch, dim) where it has embeddings.
+            dataset has labels; ``net_input.NAME``: float32 (batch, dim) where it has embeddings,
+            and whatever :meth:`add_input` added.
         """
         if len(indices) == 0:
             return {}
@@ -127,6 +147,8 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
             net_input["signal"] = self._read(rows, self._leads_in_batch)
         if self.embeddings is not None:
             net_input[self._embedding_name] = torch.from_numpy(self.embeddings.read(chosen))
+        for name, values in self._further.items():
+            net_input[name] = toolkit.hand_over(torch.from_numpy(values.read(rows)))
         batch: dict[str, Any] = {"id": torch.from_numpy(rows), "net_input": net_input}
         if self.targets is not None:
             batch["target"] = torch.from_numpy(self.targets[chosen])

@@ -30,10 +30,13 @@ MADE_FILE = "prepared.json"
 ALL_TRAINING = "train_all"
 #: Folder of embeddings kept of the store's records.
 EMBEDDINGS_FOLDER = "embeddings"
+#: Folder of the beats kept of them.
+BEATS_FOLDER = "beats"
 
 #: What belongs to a store itself; whatever else lies in its folder is the user's.
 OWN_FILES: frozenset[str] = frozenset(
-    {INFO_FILE, SIGNALS_FILE, RECORDS_FILE, REFUSED_FILE, MADE_FILE, EMBEDDINGS_FOLDER}
+    {INFO_FILE, SIGNALS_FILE, RECORDS_FILE, REFUSED_FILE, MADE_FILE}
+    | {EMBEDDINGS_FOLDER, BEATS_FOLDER}
     | {f"{split}.tsv" for split in (*SPLITS, ALL_TRAINING)}
 )
 
