@@ -173,7 +173,7 @@ def test_the_table_has_the_papers_figures(capsys: pytest.CaptureFixture[str]) ->
     for config, name in (
         ("baselines/simclr", "SimCLR"),
         ("baselines/w2v_cmsc_rlm", "W2V-CMSC"),
-        ("HeartLang", "HeartLang"),
+        ("heartlang_pretrain ", "HeartLang"),
     ):
         line = next(line for line in output.splitlines() if line.startswith(config))
         assert f"{TABLE_4[name].memory:,}" in line

@@ -286,6 +286,7 @@ def test_sizes_are_the_published_ones() -> None:
     trained = tokenizer + 2 * 768
     assert trained == 23_593_184
     assert trained + 2 * 8192 * 128 + 8192 == 25_698_528
+    assert TokenizerConfig.beside(HeartLangConfig()) == TokenizerConfig()
 
 
 @pytest.mark.parametrize("shape", [SMALL, FILLED])
@@ -386,6 +387,8 @@ def test_what_a_record_costs(
         shape = replace(TokenizerConfig().encoder, attend_padding=filled)
         words_to_codes = HeartbeatTokenizer(replace(TokenizerConfig(), encoder=shape)).eval()
     words_to_codes.to_empty(device="cpu")
+    for value in (*words_to_codes.parameters(), *words_to_codes.buffers()):
+        value.data.zero_()
     numbers = torch.ones(1, words, dtype=torch.int64)
     real = Sentences(torch.zeros(1, words, 96), numbers, numbers)
     record = Sentences(*(part.to("meta") for part in real))

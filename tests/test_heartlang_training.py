@@ -30,6 +30,8 @@ from selfmis_plugin.methods.heartlang.keys import HeartLangModelConfig
 from selfmis_plugin.methods.heartlang.model import HeartLangModel
 from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.predict.model_folder import read_model, write_model
+from selfmis_plugin.profiling.trainings.costs import counted_cost
+from selfmis_plugin.profiling.trainings.models import recipe_of_run
 from tests.hearts import TOKENIZER, write_hearts
 from tests.host_in_process import Training, last_checkpoint, same_weights
 from tests.support import environment, logged, train
@@ -224,13 +226,14 @@ def test_dropout_of_the_authors_probe(runs: Runs, tmp_path: Path) -> None:
 def test_keys_that_do_not_fit_are_refused() -> None:
     task = SimpleNamespace(preprocessing=None)
     for keys, message in (
-        ({}, r"model\.tokenizer_checkpoint=FILE"),
         ({"loss_on_padding": True}, r"model\.attend_padding=true"),
         ({"mask_ratio": 0.0}, r"mask_ratio=0\.0 must be above 0"),
     ):
         cfg = OmegaConf.structured(HeartLangModelConfig(**keys))
         with pytest.raises(ValueError, match=message):
             HeartLangModel.build_model(cfg, task)
+    with pytest.raises(ValueError, match=r"model\.tokenizer_checkpoint=FILE"):
+        HeartLangModel.check_start(OmegaConf.structured(HeartLangModelConfig()))
 
 
 RANK = """
@@ -264,6 +267,12 @@ HeartLangTokenizerModel.build_model = classmethod(
 call_main(cfg, train_main)
 torch.save(built[-1].state_dict(), f"rank{rank}.pt")
 """
+
+
+def test_what_a_step_takes_can_be_counted(runs: Runs, tmp_path: Path) -> None:
+    for checkpoint in (runs.tokenizer, runs.last):
+        recipe = recipe_of_run(read_checkpoint(checkpoint)["cfg"], None, tmp_path)
+        assert counted_cost(recipe.build()).to_dict()
 
 
 @pytest.mark.slow

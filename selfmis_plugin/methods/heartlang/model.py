@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,15 +13,12 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.methods.heartlang.keys import HeartLangModelConfig, TokenizerModelConfig
 from selfmis_plugin.methods.heartlang.masks import word_masks
 from selfmis_plugin.methods.heartlang.network import MaskedSentences, WordInput
-from selfmis_plugin.methods.heartlang.reader import read_tokenizer
 from selfmis_plugin.methods.heartlang.shape import HeartLangConfig, TokenizerConfig
 from selfmis_plugin.methods.heartlang.tokenizer import HeartbeatTokenizer, Reconstruction
+from selfmis_plugin.methods.heartlang.tokenizer_file import tokenizer_for
 from selfmis_plugin.methods.heartlang.words import Sentences
 from selfmis_plugin.training.contract import RecordTask
-from selfmis_plugin.training.encoder_config import refuse_other_preprocessing
 from selfmis_plugin.training.precision import own_precision
-
-logger = logging.getLogger(__name__)
 
 
 class _SentenceModel(toolkit.BaseModel):  # type: ignore[misc, name-defined]
@@ -176,6 +172,9 @@ class HeartLangModel(_SentenceModel):
     def build_model(cls, cfg: HeartLangModelConfig, task: RecordTask) -> HeartLangModel:
         """Build the model for a task's data, with the tokenizer that *cfg* names.
 
+        Without one it is one of random weights, in the published proportions: training refuses it
+        (:meth:`check_start`), and what a step takes can be counted.
+
         Raises
         ------
         ValueError
@@ -185,19 +184,9 @@ class HeartLangModel(_SentenceModel):
         _check_padding(cfg)
         if not 0 < cfg.mask_ratio <= 1:
             raise ValueError(f"model.mask_ratio={cfg.mask_ratio} must be above 0 and at most 1")
-        cls.check_start(cfg)
-        loaded = read_tokenizer(str(cfg.tokenizer_checkpoint), task.preprocessing)
-        refuse_other_preprocessing(loaded.path, loaded.preprocessing, task.preprocessing)
-        theirs = loaded.config.encoder
-        for key in ("words", "word_samples", "beats_at"):
-            if getattr(theirs, key) != getattr(config, key):
-                raise ValueError(
-                    f"{loaded.path} is a tokenizer of other words. Ask for its: "
-                    f"model.{key}={getattr(theirs, key)}"
-                )
-        network = MaskedSentences(config, loaded.config.codes, cfg.mask_before_convolution)
-        logger.info("%s: tokenizer of %d codes loaded", loaded.path, loaded.config.codes)
-        return cls(network, loaded.network(), _input_of(config, task), cfg, task.cfg.seed)
+        tokenizer = tokenizer_for(config, cfg.tokenizer_checkpoint, task.preprocessing)
+        network = MaskedSentences(config, tokenizer.config.codes, cfg.mask_before_convolution)
+        return cls(network, tokenizer, _input_of(config, task), cfg, task.cfg.seed)
 
     def train(self, mode: bool = True) -> HeartLangModel:
         """Switch the mode, but of the tokenizer, whose codes are to stay what they are."""
@@ -210,7 +199,9 @@ class HeartLangModel(_SentenceModel):
         super().set_num_updates(num_updates)
         self._draw = num_updates + 1
 
-    def forward(self, signal: Tensor, records: Tensor, peaks: Tensor | None = None) -> MaskedOutput:
+    def forward(
+        self, signal: Tensor, records: Tensor | None = None, peaks: Tensor | None = None
+    ) -> MaskedOutput:
         """Cut and mask the words, and guess their codes.
 
         In training each update has masks of its own, in evaluation a record always has the same.
@@ -220,17 +211,18 @@ class HeartLangModel(_SentenceModel):
         signal
             Microvolts, ``(batch, leads, samples)``.
         records
-            Numbers of the records, int64 ``(batch,)``: masks are drawn for them.
+            Numbers of the records, int64 ``(batch,)``: masks are drawn for them. None: from 0 on.
         peaks
             Beats of the records; None: they are found.
         """
         config = self.network.encoder.config
+        numbers = range(len(signal)) if records is None else records.tolist()
         fill = config.attend_padding or self.tokenizer.config.encoder.attend_padding
         sentences = self.input.sentences(signal, peaks, fill)
         with self._computing(signal):
             masked = word_masks(
                 sentences.real,
-                records.tolist(),
+                numbers,
                 config.words,
                 self.cfg.mask_ratio,
                 self.seed,

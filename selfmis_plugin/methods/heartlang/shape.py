@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from selfmis_plugin.nn.encoder import register_shape
@@ -70,6 +70,8 @@ class HeartLangConfig:
             raise ValueError(f"heartlang: dropout must be below 1, not {self.dropout:g}")
         number("heartlang: deviation", self.deviation, least=0)
         values.flag("attend_padding")
+        # A command line's 100 is a number.
+        object.__setattr__(self, "beats_at", str(self.beats_at))
         if self.beats_at not in BEATS_AT:
             raise ValueError(
                 f"heartlang: beats_at must be one of {', '.join(BEATS_AT)}, not "
@@ -122,6 +124,19 @@ class TokenizerConfig:
             value = whole(f"heartlang tokenizer: {name}", getattr(self, name), 1, _LARGEST)
             object.__setattr__(self, name, value)
         number("heartlang tokenizer: decay", self.decay, least=0, most=1)
+
+    @classmethod
+    def beside(cls, config: HeartLangConfig) -> TokenizerConfig:
+        """Return the shape of a tokenizer that is to *config* as the published two are."""
+        encoder = replace(
+            config,
+            depth=max(1, config.depth // 3),
+            heads=max(1, config.heads // 4),
+            hidden=2 * config.hidden,
+            dropout=0.0,
+        )
+        width = config.width
+        return cls(encoder, max(1, config.depth // 6), max(1, width * 32 // 3), max(1, width // 6))
 
     @classmethod
     def from_mapping(cls, values: Mapping[Any, Any]) -> TokenizerConfig:
