@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from selfmis_plugin.methods.heartlang.shape import HeartLangConfig, TokenizerCon
 from selfmis_plugin.methods.heartlang.tokenizer import HeartbeatTokenizer, Reconstruction
 from selfmis_plugin.methods.heartlang.tokenizer_file import tokenizer_for
 from selfmis_plugin.methods.heartlang.words import Sentences
+from selfmis_plugin.nn.encoder import in_precision
 from selfmis_plugin.training.contract import RecordTask
 from selfmis_plugin.training.precision import own_precision
 
@@ -26,11 +26,6 @@ class _SentenceModel(toolkit.BaseModel):  # type: ignore[misc, name-defined]
 
     input: WordInput
     precision: torch.dtype | None
-
-    def _computing(self, signal: Tensor) -> contextlib.AbstractContextManager[Any]:
-        if self.precision is None:
-            return contextlib.nullcontext()
-        return torch.autocast(signal.device.type, self.precision)
 
     def max_positions(self) -> None:
         """Records of up to fifteen seconds can be read."""
@@ -96,7 +91,7 @@ class HeartLangTokenizerModel(_SentenceModel):
             Whether the codebook may learn from this batch, which it does in training alone.
         """
         sentences = self.input.sentences(signal, peaks)
-        with self._computing(signal):
+        with in_precision(self.precision, signal.device):
             made: Reconstruction = self.network(sentences, self.on_padding, update)
         return made
 
@@ -219,7 +214,7 @@ class HeartLangModel(_SentenceModel):
         numbers = range(len(signal)) if records is None else records.tolist()
         fill = config.attend_padding or self.tokenizer.config.encoder.attend_padding
         sentences = self.input.sentences(signal, peaks, fill)
-        with self._computing(signal):
+        with in_precision(self.precision, signal.device):
             masked = word_masks(
                 sentences.real,
                 numbers,
