@@ -162,6 +162,7 @@ def test_what_the_authors_do_trains_too(runs: Runs, tmp_path: Path) -> None:
         Training(runs.last, tmp_path / "3", **{"model.tokenizer_checkpoint": tokenizer})
 
 
+@pytest.mark.slow
 def test_bfloat16_is_close(runs: Runs, tmp_path: Path) -> None:
     for whole in (runs.tokenizer, runs.last):
         changes = {"optimization.max_epoch": 1}
