@@ -12,7 +12,7 @@ from selfmis_plugin.checkpoints.encoder_weights import encoder_of
 from selfmis_plugin.nn.embedder import Embedder
 from selfmis_plugin.nn.encoder import build_encoder, build_input
 from selfmis_plugin.profiling.macs import forward_macs, with_plain_encoders
-from selfmis_plugin.profiling.trainings.data import SAMPLE_RATE, SECONDS
+from selfmis_plugin.profiling.trainings.data import SAMPLE_RATE, made_up_record
 from selfmis_plugin.profiling.trainings.models import Trained
 
 __all__ = ["lead_i_macs"]
@@ -43,5 +43,5 @@ def lead_i_macs(trained: Trained) -> int | None:
         build_encoder(weights.config, len(_LEAD_I)),
     )
     with_plain_encoders(network).eval()
-    signal = torch.zeros(1, 1, SAMPLE_RATE * SECONDS, dtype=torch.int16)
+    signal = torch.from_numpy(made_up_record()[None, :1])
     return forward_macs(lambda: network(signal))

@@ -16,7 +16,7 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.host.batches import of_different_patients, whole_record
 from selfmis_plugin.methods.method import Export
-from selfmis_plugin.profiling.trainings.data import noise, write_mat_records, write_store
+from selfmis_plugin.profiling.trainings.data import made_up_record, write_mat_records, write_store
 from selfmis_plugin.training.configs import config_folders, configs_folder
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.store_task import StoreTask
@@ -161,7 +161,7 @@ def _build_host(values: Any, export: Export, folder: Path) -> Trained:
     if not data.exists():
         write_mat_records(data, export.kind == "cmsc", rate)
     trained = _set_up(values, data)
-    signal = torch.from_numpy(noise(rate)).float().unsqueeze(0) / 1000
+    signal = torch.from_numpy(made_up_record(rate)).float().unsqueeze(0) / 1000
 
     def batch(records: int) -> dict[str, Any]:
         return of_different_patients(trained.batch(records))
