@@ -28,7 +28,7 @@ from selfmis_plugin.nn.embedder import Embedder
 from selfmis_plugin.nn.encoder import build_encoder, build_input, is_portable
 from selfmis_plugin.utils.fields import FieldError, Fields, shown
 
-__all__ = ["LoadedClassifier", "LoadedEncoder"]
+__all__ = ["LoadedClassifier", "LoadedEncoder", "described", "measured"]
 
 #: What the only encoder of a file is called.
 ENCODER = "encoder"
@@ -213,6 +213,20 @@ class LoadedEncoder(_OneEncoder):
         """
         self._refuse_others(wanted)
         return EncoderWeights(self.config, self.weights, self.preprocessing.to_dict(), self.kind)
+
+
+def described(payload: Mapping[str, Any]) -> tuple[Fields, Fields, Preprocessing]:
+    """Return what a checkpoint of a task over a store says: the model's config, the task's state,
+    and how records were prepared.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If it lacks one of them, or one is of another kind.
+    """
+    model = Fields(payload["cfg"], "cfg").part("model")
+    task = Fields(payload["task_state"], "task_state")
+    return model, task, Preprocessing.from_dict(task["preprocessing"])
 
 
 def measured(task_state: Fields) -> dict[str, float]:

@@ -251,6 +251,27 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         self._criterion = super().build_criterion(cfg, from_checkpoint)
         return self._criterion
 
+    def train_step(
+        self,
+        sample: dict[str, Any],
+        model: Any,
+        criterion: Any,
+        optimizer: Any,
+        update_num: int,
+        ignore_grad: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Train on a batch; mark it ``ignored`` where the host repeats it and drops its gradient.
+
+        The hosts do that on processes that are out of data while others are not. What learns
+        without a gradient, or from other processes' records, has to know.
+        """
+        if ignore_grad:
+            sample = {**sample, "ignored": True}
+        return super().train_step(
+            sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
+        )
+
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """See whether the data are all there still; tell the epoch to a criterion that asks."""
         for dataset in self.datasets.values():

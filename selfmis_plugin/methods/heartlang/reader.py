@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.checkpoints.classifier import LoadedClassifier, measured
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier, described, measured
 from selfmis_plugin.checkpoints.contract import Wanted
 from selfmis_plugin.checkpoints.reading import (
     CheckpointError,
@@ -29,7 +29,7 @@ from selfmis_plugin.methods.heartlang.shape import RATE, TokenizerConfig
 from selfmis_plugin.methods.heartlang.trained import LoadedSentences, LoadedTokenizer
 from selfmis_plugin.nn.encoder import shape_from
 from selfmis_plugin.probe.shape_state import shape_in_state
-from selfmis_plugin.utils.fields import FieldError, Fields
+from selfmis_plugin.utils.fields import FieldError
 
 __all__ = ["FILES", "READERS", "read_tokenizer"]
 
@@ -71,7 +71,7 @@ def read_tokenizer(path: str | Path, used: Preprocessing) -> LoadedTokenizer:
 
 def _read_tokenizer(file: Path, payload: Mapping[str, Any]) -> LoadedTokenizer:
     try:
-        model, task, preprocessing = _described(payload)
+        model, task, preprocessing = described(payload)
         config = TokenizerConfig.from_mapping(model)
         weights = part_of(payload["model"], "network.")
         figures = measured(task)
@@ -82,7 +82,7 @@ def _read_tokenizer(file: Path, payload: Mapping[str, Any]) -> LoadedTokenizer:
 
 def _read_sentences(file: Path, payload: Mapping[str, Any]) -> LoadedSentences:
     try:
-        model, _, _ = _described(payload)
+        model, _, _ = described(payload)
         config = HeartLangConfig.from_mapping(model)
     except (KeyError, TypeError, ValueError) as error:
         raise not_whole(file, error) from error
@@ -93,13 +93,13 @@ def _read_sentences(file: Path, payload: Mapping[str, Any]) -> LoadedSentences:
 
 def _read_classifier(file: Path, payload: Mapping[str, Any]) -> LoadedClassifier:
     try:
-        model, task, preprocessing = _described(payload)
-        described = shape_in_state(task)
-        if described is None:
+        model, task, preprocessing = described(payload)
+        values = shape_in_state(task)
+        if values is None:
             raise FieldError("task_state.encoder is missing")
         return LoadedClassifier(
             file,
-            shape_from(described),
+            shape_from(values),
             task.names("labels"),
             preprocessing,
             model.flag("standardize_embeddings"),
@@ -107,12 +107,6 @@ def _read_classifier(file: Path, payload: Mapping[str, Any]) -> LoadedClassifier
         )
     except (KeyError, TypeError, ValueError) as error:
         raise not_whole(file, error) from error
-
-
-def _described(payload: Mapping[str, Any]) -> tuple[Fields, Fields, Preprocessing]:
-    model = Fields(payload["cfg"], "cfg").part("model")
-    task = Fields(payload["task_state"], "task_state")
-    return model, task, Preprocessing.from_dict(task["preprocessing"])
 
 
 def _published_tokenizer(file: Path, payload: Mapping[str, Any]) -> LoadedTokenizer:

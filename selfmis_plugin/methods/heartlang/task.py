@@ -34,24 +34,3 @@ class HeartLangPretrainingTask(StoreTask):
             dataset.add_input(PEAKS, beats)
             count_without(beats, dataset.rows, str(dataset.folder))
         return super().get_batch_iterator(dataset, *args, **kwargs)
-
-    def train_step(
-        self,
-        sample: dict[str, Any],
-        model: Any,
-        criterion: Any,
-        optimizer: Any,
-        update_num: int,
-        ignore_grad: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Train on a batch.
-
-        On a process that is out of data while others are not, the hosts repeat a batch and drop
-        its gradient. A codebook, which learns without one, is told so.
-        """
-        if ignore_grad:
-            sample = {**sample, "ignored": True}
-        return super().train_step(
-            sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
-        )

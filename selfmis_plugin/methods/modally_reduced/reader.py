@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from selfmis_plugin.checkpoints.classifier import LoadedClassifier
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier, described
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
 from selfmis_plugin.checkpoints.reading import (
     CheckpointError,
@@ -223,7 +223,7 @@ def lead_encoder_weights(path: str | Path, leads: Sequence[str]) -> EncoderWeigh
 
 def _read_model(file: Path, state: Mapping[str, Any]) -> LoadedModallyReduced:
     try:
-        model, preprocessing = _described(state)
+        model, _, preprocessing = described(state)
         config = ModallyReducedConfig.from_mapping(
             model,
             reference_leads(
@@ -238,7 +238,7 @@ def _read_model(file: Path, state: Mapping[str, Any]) -> LoadedModallyReduced:
 
 def _read_classifier(file: Path, state: Mapping[str, Any]) -> LoadedClassifier:
     try:
-        model, preprocessing = _described(state)
+        model, _, preprocessing = described(state)
         return LoadedClassifier(
             file,
             ModallyReducedConfig.from_mapping(model, preprocessing.leads),
@@ -249,12 +249,6 @@ def _read_classifier(file: Path, state: Mapping[str, Any]) -> LoadedClassifier:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise not_whole(file, error) from error
-
-
-def _described(state: Mapping[str, Any]) -> tuple[Fields, Preprocessing]:
-    task = Fields(state["task_state"], "task_state")
-    model = Fields(state["cfg"], "cfg").part("model")
-    return model, Preprocessing.from_dict(task["preprocessing"])
 
 
 READERS = {MODEL: _read_model, CLASSIFIER: _read_classifier}

@@ -58,26 +58,6 @@ class SelfMISPretrainingTask(StoreTask):
             return (self._single_lead,)
         return super().required_leads()
 
-    def train_step(
-        self,
-        sample: dict[str, Any],
-        model: Any,
-        criterion: Any,
-        optimizer: Any,
-        update_num: int,
-        ignore_grad: bool = False,
-        **kwargs: Any,
-    ) -> Any:
-        """Train on a batch; tell the criterion if it is one that the host repeats and drops.
-
-        The hosts do that on processes that are out of data while others are not.
-        """
-        if ignore_grad:
-            sample = {**sample, "ignored": True}
-        return super().train_step(
-            sample, model, criterion, optimizer, update_num, ignore_grad, **kwargs
-        )
-
     def begin_epoch(self, epoch: int, model: Any) -> None:
         """Give the criterion the mean frozen embedding, if it centres and has none yet."""
         super().begin_epoch(epoch, model)

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from selfmis_plugin.checkpoints.classifier import LoadedClassifier, measured
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier, described, measured
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
 from selfmis_plugin.checkpoints.fitting import check_fit
 from selfmis_plugin.checkpoints.reading import (
@@ -27,7 +27,6 @@ from selfmis_plugin.methods.st_mem.published import published_encoder
 from selfmis_plugin.methods.st_mem.shape import StMemDecoderShape
 from selfmis_plugin.nn.embedder import Embedder
 from selfmis_plugin.nn.encoder import build_input
-from selfmis_plugin.utils.fields import Fields
 
 __all__ = ["PUBLISHED", "LoadedStMem", "encoder_for"]
 
@@ -212,7 +211,7 @@ def _loaded(file: Path, payload: Mapping[str, Any]) -> LoadedStMem:
 
 def _read_model(file: Path, payload: Mapping[str, Any]) -> LoadedStMem:
     try:
-        task, model, preprocessing = _described(payload)
+        model, task, preprocessing = described(payload)
         chosen = model.names("leads") if model.get("leads") else None
         shape = StMemShape.from_mapping(model, reference_leads(preprocessing.leads, chosen))
         decoder = StMemDecoderShape.from_mapping(model)
@@ -227,7 +226,7 @@ def _read_model(file: Path, payload: Mapping[str, Any]) -> LoadedStMem:
 
 def _read_classifier(file: Path, payload: Mapping[str, Any]) -> LoadedClassifier:
     try:
-        task, model, preprocessing = _described(payload)
+        model, task, preprocessing = described(payload)
         leads = preprocessing.leads
         given: tuple[str, ...] = ()
         if model.flag("zero_masked"):
@@ -242,12 +241,6 @@ def _read_classifier(file: Path, payload: Mapping[str, Any]) -> LoadedClassifier
         )
     except (KeyError, TypeError, ValueError) as error:
         raise not_whole(file, error) from error
-
-
-def _described(payload: Mapping[str, Any]) -> tuple[Fields, Fields, Preprocessing]:
-    task = Fields(payload["task_state"], "task_state")
-    model = Fields(payload["cfg"], "cfg").part("model")
-    return task, model, Preprocessing.from_dict(task["preprocessing"])
 
 
 def _read_file(path: Path, payload: Mapping[str, Any]) -> StMemFile | None:
