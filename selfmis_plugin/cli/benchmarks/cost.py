@@ -45,12 +45,14 @@ def _compared() -> tuple[Method, dict[str, str]]:
     """Return the method that it is about, and the configs of the others' pre-trainings."""
     methods = known_methods()
     subject = next(method for method in methods.values() if method.subject)
-    # Rows that leave out a part train by their method's config.
+    # Rows that leave out a part train by their method's config; what needs a file trains nothing.
     seen = {subject.encoder.config} if subject.encoder is not None else set()
     others: dict[str, str] = {}
     for name, method in methods.items():
         stage = method.encoder
-        if stage is not None and stage.data == UNLABELLED and stage.config not in seen:
+        if stage is None or stage.data != UNLABELLED or stage.needs_file:
+            continue
+        if stage.config not in seen:
             others[name] = stage.config
             seen.add(stage.config)
     return subject, others
