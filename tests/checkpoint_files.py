@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from selfmis_plugin.checkpoints import to_ecgfounder
+from selfmis_plugin.benchmark.commands import best_checkpoint, last_checkpoint
+from selfmis_plugin.checkpoints import read_checkpoint, to_ecgfounder
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
@@ -44,6 +45,21 @@ def write_towers(path: Path, seed: int = 0, center: torch.Tensor | None = None) 
     if center is not None:
         task["center"] = center
     return _save(path, "selfmis", towers, "towers.", task, {"lead": "I"})
+
+
+def write_run(run: Path, pairs: bool = False, seed: int = 0, seconds: float = 10.0) -> None:
+    """Leave what a training leaves: of two towers, or of a classifier, which embeds no pairs."""
+    best = best_checkpoint(run)
+    (write_towers if pairs else write_classifier)(best, seed)
+    state = read_checkpoint(best)
+    state["task_state"]["validation"] = {"error": 0.25}
+    state["task_state"]["preprocessing"]["seconds"] = seconds
+    state["cfg"]["distributed_training"] = {"distributed_world_size": 1}
+    state["cfg"]["dataset"] = {"batch_size": 10}
+    state["extra_state"]["train_iterator"] = {"epoch": 2, "iterations_in_epoch": 0}
+    best.unlink()  # its tensors are still read from it
+    for path in (best, last_checkpoint(run)):
+        torch.save(state, path)
 
 
 def write_modally_reduced(path: Path, seed: int = 0) -> Path:

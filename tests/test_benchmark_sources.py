@@ -7,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.benchmark import infarction, timed_training
-from selfmis_plugin.benchmark.commands import Spent, best_checkpoint, last_checkpoint
+from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
 from selfmis_plugin.benchmark.report import write_infarction_report
 from selfmis_plugin.benchmark.settings import Settings, stage_file
 from selfmis_plugin.benchmark.stages import run_stage
 from selfmis_plugin.benchmark.tables import Measured, table_3, table_5
-from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods import known_methods
@@ -32,24 +30,10 @@ from selfmis_plugin.methods.method import (
     Stage,
 )
 from selfmis_plugin.methods.ways import finetune, probe
-from tests.checkpoint_files import write_classifier, write_towers
+from tests.checkpoint_files import write_classifier, write_run
 
 LATE, EARLY = "late", "early"
 GENERATOR = Stage("generator", "modally_reduced", UNLABELLED)
-
-
-def write_run(run: Path, pairs: bool = False) -> None:
-    """Leave what a training leaves: of two towers, or of a classifier, which embeds no pairs."""
-    best = best_checkpoint(run)
-    (write_towers if pairs else write_classifier)(best)
-    state = read_checkpoint(best)
-    state["task_state"]["validation"] = {"error": 0.25}
-    state["cfg"]["distributed_training"] = {"distributed_world_size": 1}
-    state["cfg"]["dataset"] = {"batch_size": 10}
-    state["extra_state"]["train_iterator"] = {"epoch": 2, "iterations_in_epoch": 0}
-    best.unlink()
-    for path in (best, last_checkpoint(run)):
-        torch.save(state, path)
 
 
 Calls = dict[str, dict[str, Any]]

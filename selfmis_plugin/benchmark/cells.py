@@ -64,7 +64,7 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             "seed": cell.seed,
             "seconds": round(spent.seconds, 1),
             "train_records": records,
-            **figures_of(predictions),
+            **figures_of(predictions, settings.draws),
         },
     )
 

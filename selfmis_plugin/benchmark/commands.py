@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.benchmark.warm import ForkedTraining, can_fork
 from selfmis_plugin.methods.method import BEST, LAST
 from selfmis_plugin.utils.threads import environment_of
 
@@ -72,19 +74,38 @@ def train(
     arguments += [f"{key}={_as_override(value)}" for key, value in overrides.items()]
     # 'selfmis train' is the same, for a host that must be adapted to this Python first.
     command = toolkit.own_command()
-    if command is not None:
-        return run_logged([str(command), *arguments], log, threads)
-    return run_selfmis(["train", *arguments], log, threads)
+    words = _selfmis(["train"]) if command is None else [str(command)]
+    start = functools.partial(ForkedTraining, arguments, log, threads) if can_fork() else None
+    return run_logged([*words, *arguments], log, threads, start)
 
 
 def run_selfmis(arguments: Sequence[str], log: Path, threads: int = 1) -> Spent:
     """Run a ``selfmis`` command in a process of its own; see :func:`run_logged`."""
-    command = [sys.executable, "-m", "selfmis_plugin.cli.main", *arguments]
-    return run_logged(command, log, threads)
+    return run_logged(_selfmis(arguments), log, threads)
 
 
-def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> Spent:
+def _selfmis(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "selfmis_plugin.cli.main", *arguments]
+
+
+def run_logged(
+    command: Sequence[str],
+    log: Path,
+    threads: int = 1,
+    start: Callable[[], ForkedTraining] | None = None,
+) -> Spent:
     """Run a command with its output in *log*, and say on one line what it was and took.
+
+    Parameters
+    ----------
+    command
+        Its words.
+    log
+        File that its output is added to.
+    threads
+        Threads that it may take, at most.
+    start
+        Starts what does the same, sooner.
 
     Returns
     -------
@@ -99,14 +120,17 @@ def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> Spent:
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"$ {shlex.join(command)}", flush=True)
     began = time.monotonic()
-    with log.open("a", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=output,
-            env=environment_of(threads),
-        )
-        status, peak = _wait(process)
+    if start is not None:
+        status, peak = _wait(start())
+    else:
+        with log.open("a", encoding="utf-8") as output:
+            process = subprocess.Popen(
+                command,
+                stdout=output,
+                stderr=output,
+                env=environment_of(threads),
+            )
+            status, peak = _wait(process)
     seconds = time.monotonic() - began
     if status != 0:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
@@ -118,7 +142,7 @@ def run_logged(command: Sequence[str], log: Path, threads: int = 1) -> Spent:
     return Spent(seconds, peak)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[int, int | None]:
+def _wait(process: subprocess.Popen[bytes] | ForkedTraining) -> tuple[int, int | None]:
     """Wait for a process; return its exit status and the most memory that it has held.
 
     The figure that the system keeps for an ended process would do, if it did not count what the

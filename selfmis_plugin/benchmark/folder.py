@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS
 from selfmis_plugin.utils.files import write_json
 
-__all__ = ["about_run", "claim_folder", "read_json"]
+__all__ = ["about_run", "claim_folder", "claim_folds", "read_json"]
 
+#: What the folder of a cross-validation says of its folds.
+FOLDS_FILE = "folds.json"
 #: How new heads begin. Folders of version 0.1 do not say it: at random.
 _HEADS = "heads"
 
@@ -49,6 +52,11 @@ def claim_folder(settings: Settings) -> Settings:
     """
     path = settings.dest / "benchmark.json"
     about = about_run(settings)
+    if (settings.dest / FOLDS_FILE).is_file():
+        raise InfarctionError(
+            f"{settings.dest} holds a cross-validation: give its --folds, choose another folder "
+            "with --dest, or delete this one"
+        )
     if not path.is_file():
         settings.dest.mkdir(parents=True, exist_ok=True)
         write_json(path, about)
@@ -64,6 +72,38 @@ def claim_folder(settings: Settings) -> Settings:
             "another folder with --dest, or delete this one"
         )
     return settings
+
+
+def claim_folds(dest: Path, about: Mapping[str, Any]) -> None:
+    """Refuse a folder in which something else than this cross-validation lies.
+
+    Parameters
+    ----------
+    dest
+        The folder; its rotations have folders in it.
+    about
+        Which folds, JSON-ready.
+
+    Raises
+    ------
+    InfarctionError
+        If it holds another one, or a benchmark without folds.
+    """
+    path = dest / FOLDS_FILE
+    if path.is_file():
+        if read_json(path) != about:
+            raise InfarctionError(
+                f"{dest} holds a cross-validation over other folds ({path}). Choose another folder "
+                "with --dest, or delete this one"
+            )
+        return
+    if (dest / "benchmark.json").is_file():
+        raise InfarctionError(
+            f"{dest} holds a benchmark without folds: choose another folder with --dest, or delete "
+            "this one"
+        )
+    dest.mkdir(parents=True, exist_ok=True)
+    write_json(path, dict(about))
 
 
 def _describe_data(path: Path) -> dict[str, Any]:

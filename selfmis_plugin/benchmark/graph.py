@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+
+__all__ = ["Step", "run_steps"]
+
+#: A step that took less did nothing: it was done already, and says nothing of the others.
+_NOTHING = 0.2
 
 
 @dataclass(frozen=True)
@@ -17,13 +24,18 @@ class Step:
         Names of the steps that must be done before.
     work
         Does the step. It mostly waits for a process, so threads are enough.
+    kind
+        What it does; steps of a kind take about as long as each other.
     """
 
     needs: Sequence[str]
     work: Callable[[], None]
+    kind: str = ""
 
 
-def run_steps(steps: Mapping[str, Step], workers: int) -> dict[str, Exception]:
+def run_steps(
+    steps: Mapping[str, Step], workers: int, tell: Callable[[str], None] | None = None
+) -> dict[str, Exception]:
     """Run steps, each as soon as what it needs is done; earlier ones first.
 
     A step that fails does not stop those that do not need it.
@@ -34,6 +46,9 @@ def run_steps(steps: Mapping[str, Step], workers: int) -> dict[str, Exception]:
         The steps by name, in the order in which they are to be started.
     workers
         Steps that run at a time.
+    tell
+        Called with a line after each step that took time: how many are done, and about how long
+        the others will take.
 
     Returns
     -------
@@ -51,19 +66,45 @@ def run_steps(steps: Mapping[str, Step], workers: int) -> dict[str, Exception]:
     waiting = dict(steps)
     done: set[str] = set()
     failed: dict[str, Exception] = {}
-    running: dict[Future[None], str] = {}
+    running: dict[Future[float], str] = {}
+    took: dict[str, list[float]] = {}
     with ThreadPoolExecutor(max(1, workers)) as pool:
         while True:
             ready = [name for name, step in waiting.items() if done.issuperset(step.needs)]
             for name in ready[: workers - len(running)]:
-                running[pool.submit(waiting.pop(name).work)] = name
+                running[pool.submit(_timed, waiting.pop(name).work)] = name
             if not running:
                 return failed
             finished, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in finished:
                 name = running.pop(future)
                 try:
-                    future.result()
-                    done.add(name)
+                    seconds = future.result()
                 except Exception as error:  # the others go on, and the caller is told
                     failed[name] = error
+                    continue
+                done.add(name)
+                if seconds >= _NOTHING:
+                    took.setdefault(steps[name].kind, []).append(seconds)
+                    if tell is not None:
+                        left = [steps[other].kind for other in (*waiting, *running.values())]
+                        tell(_progress(len(done), len(steps), left, took, workers))
+
+
+def _timed(work: Callable[[], None]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def _progress(
+    done: int, steps: int, left: Sequence[str], took: Mapping[str, Sequence[float]], workers: int
+) -> str:
+    """Say how far it is; a kind of which none is done is taken for a mean one."""
+    means = {kind: statistics.mean(seconds) for kind, seconds in took.items()}
+    usual = statistics.mean(means.values())
+    seconds = sum(means.get(kind, usual) for kind in left) / max(1, workers)
+    if not left:
+        return f"[{done}/{steps}]"
+    rest = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return f"[{done}/{steps}] about {rest} left"

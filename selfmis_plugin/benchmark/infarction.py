@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +39,42 @@ __all__ = [
     "Cell",
     "CommandError",
     "InfarctionError",
+    "Plan",
     "Settings",
+    "finished_cells",
+    "finished_stages",
+    "plan_infarction",
     "run_infarction",
     "stage_checkpoint",
 ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a benchmark runs, and what it leaves out.
+
+    Attributes
+    ----------
+    settings
+        With the methods that can be judged here.
+    cells
+        Classifiers that are reported.
+    stages
+        Pre-trainings by name.
+    steps
+        What makes all of them, and what they start from, by name.
+    lacking
+        Why the host cannot train a method and what would bring it, by method.
+    left_out
+        Why a method, or a mode of it, cannot be judged, by method, cell or method and mode.
+    """
+
+    settings: Settings
+    cells: Sequence[Cell]
+    stages: Mapping[str, Stage]
+    steps: Mapping[str, Step]
+    lacking: Mapping[str, str]
+    left_out: Mapping[str, str]
 
 
 def run_infarction(settings: Settings) -> dict[str, Any]:
@@ -52,9 +84,8 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
     -------
     dict
         JSON-ready: ``cells`` (figures of each finished one), ``stages`` (seconds, retrieval),
-        ``failed`` (what went wrong, by step), ``left_out`` (why a method, or a mode of it, cannot
-        be judged, by method, cell or method and mode), ``lacking`` (why the host cannot train a
-        method and what would bring it), and what the figures were measured on.
+        ``failed`` (what went wrong, by step), ``left_out`` and ``lacking`` (:class:`Plan`), and
+        what the figures were measured on.
 
     Raises
     ------
@@ -62,6 +93,20 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
         If the folder holds a benchmark of other data or settings, data are missing, or a method
         starts from something that there is not.
     """
+    plan = plan_infarction(settings)
+    failed = run_steps(plan.steps, settings.workers, print)
+    return {
+        **about_run(plan.settings),
+        "cells": finished_cells(plan),
+        "stages": finished_stages(plan),
+        "failed": {name: str(error) for name, error in failed.items()},
+        "left_out": dict(plan.left_out),
+        "lacking": dict(plan.lacking),
+    }
+
+
+def plan_infarction(settings: Settings) -> Plan:
+    """Find out what to run, and claim the folder for it; raises as :func:`run_infarction`."""
     lacks, modes_lack = _lacking(settings)
     fileless = _without_their_file(settings, lacks)
     settings = dataclasses.replace(
@@ -81,25 +126,27 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
         cell.name: Step(
             _needs(settings, sources_of(settings, cell).values(), cell.seed),
             functools.partial(run_cell, settings, cell),
+            f"{cell.method.name}/{cell.mode}",
         )
         for cell in whole
     }
-    failed = run_steps(steps, settings.workers)
-    return {
-        **about_run(settings),
-        "cells": [
-            read_json(path) for path in (cell_file(settings, c) for c in cells) if path.exists()
-        ],
-        "stages": [
-            read_json(path)
-            for seed in settings.seeds
-            for path in (stage_file(settings, stage, seed) for stage in stages.values())
-            if path.exists()
-        ],
-        "failed": {name: str(error) for name, error in failed.items()},
-        "left_out": fileless | modes_lack | left_out,
-        "lacking": lacks,
-    }
+    return Plan(settings, cells, stages, steps, lacks, fileless | modes_lack | left_out)
+
+
+def finished_cells(plan: Plan) -> list[dict[str, Any]]:
+    """Return what each finished cell's file says."""
+    files = (cell_file(plan.settings, cell) for cell in plan.cells)
+    return [read_json(path) for path in files if path.exists()]
+
+
+def finished_stages(plan: Plan) -> list[dict[str, Any]]:
+    """Return what each finished pre-training's file says."""
+    files = (
+        stage_file(plan.settings, stage, seed)
+        for seed in plan.settings.seeds
+        for stage in plan.stages.values()
+    )
+    return [read_json(path) for path in files if path.exists()]
 
 
 def _lacking(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
@@ -173,10 +220,11 @@ def _stage_steps(settings: Settings, stages: Mapping[str, Stage]) -> dict[str, S
             needs = _needs(settings, stage.starts_from.values(), seed)
             if stage.export is not None:
                 files = export_folder(settings, stage)
-                steps[files.name] = Step([], functools.partial(write_stage_export, settings, stage))
+                write = functools.partial(write_stage_export, settings, stage)
+                steps[files.name] = Step([], write, "export")
                 needs.append(files.name)
             work = functools.partial(run_stage, settings, stage, seed)
-            steps[stage_name(stage, seed)] = Step(needs, work)
+            steps[stage_name(stage, seed)] = Step(needs, work, stage.name)
     return steps
 
 

@@ -75,7 +75,7 @@ def write_infarction_report(
 def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
     seeds = sorted({cell["seed"] for cell in measured.cells})
     parts = [
-        f"# Infarction benchmark\n\n{_measured_on(report)} {len(seeds)} seed"
+        f"# Infarction benchmark\n\n{measured_on(report)} {len(seeds)} seed"
         f"{'' if len(seeds) == 1 else 's'}; AUC in percent, mean ± standard deviation over seeds. "
         "**Best**, _second_."
     ]
@@ -98,19 +98,26 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
         parts[-1] += "".join(f"\n\n- {line}" for line in what_modes_are(measured))
     if costs := cost_table(measured, report):
         parts.append(f"## AUC and cost, side by side\n\n{costs}")
-    if measured.lacking:
-        lines = [f"- {name}: {reason}" for name, reason in measured.lacking.items()]
+    return "\n\n".join([*parts, *ending_sections(report)]) + "\n"
+
+
+def ending_sections(report: Mapping[str, Any]) -> list[str]:
+    """Return the sections on what this host lacks, what was left out and what failed."""
+    parts = []
+    if lacking := report.get("lacking"):
+        lines = [f"- {name}: {reason}" for name, reason in lacking.items()]
         parts.append("## Not in this host\n\n" + "\n".join(lines))
-    if report.get("left_out"):
-        lines = [f"- {name}: {reason}" for name, reason in report["left_out"].items()]
+    if left_out := report.get("left_out"):
+        lines = [f"- {name}: {reason}" for name, reason in left_out.items()]
         parts.append("## Left out\n\n" + "\n".join(lines))
     if report["failed"]:
         lines = [f"- {name}: {error.splitlines()[0]}" for name, error in report["failed"].items()]
         parts.append("## Failed\n\n" + "\n".join(lines))
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
-def _measured_on(report: Mapping[str, Any]) -> str:
+def measured_on(report: Mapping[str, Any]) -> str:
+    """Say on what data, at what size and in which host the figures were measured."""
     data = "; ".join(
         f"{role}: {about['database']} "
         f"({', '.join(f'{split} {count:,}' for split, count in about['records'].items())}; "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfmis_plugin.methods.method import LABELLED, Method, Stage
+from selfmis_plugin.metrics.statistics import DRAWS
 
 #: What a config's name ends with at each size.
 SIZES: Mapping[str, str] = {"full": "", "small": "_small"}
@@ -62,6 +63,8 @@ class Settings:
         Trainings at a time.
     others
         Methods that are no rows, and that rows may start from.
+    draws
+        Bootstrap draws of each cell's intervals; 0 leaves them out.
     former_heads
         Whether new heads begin as in version 0.1, in a folder that it began.
     """
@@ -77,6 +80,7 @@ class Settings:
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     workers: int = 1
     others: Sequence[Method] = ()
+    draws: int = DRAWS
     former_heads: bool = False
 
     def known(self, name: str) -> Method | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.fractions import label_fraction
+from selfmis_plugin.data.split_manifests import write_listed
 from selfmis_plugin.data.store import SPLITS, Store, StoreError, read_manifest, write_manifest
 from selfmis_plugin.data.store.format import ALL_TRAINING
 from selfmis_plugin.utils.files import folder_beside, whole_file, write_json
@@ -174,13 +174,13 @@ def write_fraction(
             )
     chosen = choose_fraction(data, fraction, seed)
     with folder_beside(target) as folder:
-        _write(folder / "train.tsv", chosen.record_ids, chosen.store, target)
+        write_listed(folder / "train.tsv", chosen.record_ids, chosen.store, target)
         for split in SPLITS[1:]:
             path = Path(data) / f"{split}.tsv"
             if path.is_file():
                 manifest = read_manifest(path)
                 store = Store.open(manifest.root)
-                _write(folder / path.name, manifest.record_ids, store, target)
+                write_listed(folder / path.name, manifest.record_ids, store, target)
         description = {
             "store": str(chosen.store.path),
             "fraction": fraction,
@@ -216,13 +216,6 @@ def apply_fraction(store: str | os.PathLike[str], fraction: float, seed: int = 0
         lengths = [chosen.store.info.samples] * len(chosen.record_ids)
         write_manifest(temporary, chosen.record_ids, lengths)
     return chosen
-
-
-def _write(path: Path, record_ids: Sequence[str], store: Store, target: Path) -> None:
-    # Beside or inside its store a folder may be moved along with it; further away it may not.
-    relative = os.path.relpath(store.path, target)
-    root = relative if relative.count(os.pardir) <= 1 else str(store.path)
-    write_manifest(path, record_ids, [store.info.samples] * len(record_ids), root)
 
 
 def _lost(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,6 +73,67 @@ class Predictions:
         np.logical_or.at(targets, index, self.targets)
         np.maximum.at(logits, index, self.logits)
         return Predictions(patients, patients, self.labels, targets, logits)
+
+    def select(self, labels: Sequence[str]) -> Predictions:
+        """Return the columns of *labels*, in their order; raises ValueError for one not there."""
+        columns = [self.labels.index(label) for label in labels]
+        return Predictions(
+            self.record_ids,
+            self.patient_ids,
+            tuple(labels),
+            self.targets[:, columns],
+            self.logits[:, columns],
+        )
+
+    def with_any(self, name: str, labels: Sequence[str]) -> Predictions:
+        """Return it with one more column: whether a record has any of *labels*.
+
+        Its probability is that of at least one if each came by itself, 1 - prod(1 - p); the labels
+        that it does not have are left out.
+
+        Raises
+        ------
+        PredictionsError
+            If it has none of them.
+        """
+        own = [label for label in labels if label in self.labels]
+        if not own:
+            raise PredictionsError(f"no column is one of {', '.join(labels)}")
+        chosen = self.select(own)
+        # -log(1 - p) of a logit is its softplus; the logit of 1 - exp(-s) is log(exp(s) - 1).
+        total = np.logaddexp(0, chosen.logits.astype(np.float64)).sum(axis=1)
+        logit = total + np.log(-np.expm1(-total))
+        return Predictions(
+            self.record_ids,
+            self.patient_ids,
+            (*self.labels, name),
+            np.column_stack([self.targets, chosen.targets.any(axis=1)]),
+            np.column_stack([self.logits, logit.astype(np.float32)]),
+        )
+
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Return the records of several, one after the other, with the labels that all have.
+
+        Raises
+        ------
+        PredictionsError
+            If a record is in two of them, or they share no label.
+        """
+        labels = [name for name in parts[0].labels if all(name in part.labels for part in parts)]
+        if not labels:
+            raise PredictionsError("they share no label, so they cannot be put together")
+        chosen = [part.select(labels) for part in parts]
+        ids = tuple(name for part in chosen for name in part.record_ids)
+        if len(set(ids)) != len(ids):
+            raise PredictionsError("a record is in two of them, so they cannot be put together")
+        return cls(
+            ids,
+            tuple(name for part in chosen for name in part.patient_ids),
+            tuple(labels),
+            np.concatenate([part.targets for part in chosen]),
+            np.concatenate([part.logits for part in chosen]),
+        )
 
     def patient_index(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         """Return each record's patient as a number, and the patients' names in that order."""

@@ -27,6 +27,7 @@ __all__ = [
     "go_on_at",
     "hand_over",
     "host_main",
+    "import_command_line",
     "own_command",
     "replace_worker_entry",
     "restore_early_stopping",
@@ -39,6 +40,13 @@ def own_command() -> Path | None:
     """Return the host's own training command; None where it cannot train with it as it is."""
     command = Path(sys.executable).with_name("fairseq-hydra-train")
     return command if command.is_file() and not ADAPTATIONS else None
+
+
+def import_command_line() -> None:
+    """Import what the host's training command imports, in a process that others are forked from."""
+    importlib.import_module("fairseq_cli.hydra_train")
+    # Hydra looks through all packages for plugins, once a process.
+    importlib.import_module("hydra.core.plugins").Plugins.instance()
 
 
 def run_command_line(argv: Sequence[str]) -> None:

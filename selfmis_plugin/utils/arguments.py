@@ -25,6 +25,7 @@ __all__ = [
     "share",
     "told",
     "whole",
+    "whole_numbers",
     "workers",
 ]
 
@@ -43,6 +44,20 @@ def whole(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+def whole_numbers(text: str) -> tuple[int, ...]:
+    """Read whole numbers of at least 1, apart by commas, and ranges of them: ``1-8,10``."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        ends = (first, last if dash else first)
+        if not all(end.isdecimal() for end in ends) or not 1 <= int(first) <= int(ends[1]) < 1000:
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is neither a whole number from 1 nor a range such as 1-8"
+            )
+        numbers += range(int(first), int(ends[1]) + 1)
+    return tuple(sorted(set(numbers)))
 
 
 def add_origin(parser: argparse.ArgumentParser) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from selfmis_plugin.methods import Rows, known_methods, known_rows
 from selfmis_plugin.methods.method import (
@@ -18,8 +19,11 @@ from selfmis_plugin.methods.method import (
     Stage,
 )
 from selfmis_plugin.profiling.benchmark import SIZES, Benchmark, BenchmarkError
-from selfmis_plugin.utils.arguments import known_names, share, workers
+from selfmis_plugin.utils.arguments import known_names, share, whole, whole_numbers, workers
 from selfmis_plugin.utils.parallel import usable_cores
+
+if TYPE_CHECKING:
+    from selfmis_plugin.benchmark.infarction import Settings
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
@@ -95,11 +99,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=workers, default=1, help="trainings at a time (default: %(default)s)"
     )
+    _add_fold_arguments(parser)
     parser.add_argument("--dest", type=Path, default=Path("outputs/benchmark-mi"))
+
+
+def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
+    folds = parser.add_mutually_exclusive_group()
+    folds.add_argument(
+        "--folds",
+        type=whole(3),
+        metavar="K",
+        help="cross-validate: every record is tested on once, in K rotations over strat_fold, or "
+        "over patients where the store has none; no patient of a test fold is in any training",
+    )
+    folds.add_argument(
+        "--held-out",
+        type=whole_numbers,
+        metavar="FOLDS",
+        help="test on these of the store's own folds, such as 9,10, and train on the others",
+    )
+    parser.add_argument(
+        "--strat-folds",
+        type=whole_numbers,
+        metavar="FOLDS",
+        help="with --folds: only records of these of the store's own folds, such as 1-8",
+    )
+    parser.add_argument(
+        "--min-positives",
+        type=whole(1),
+        default=20,
+        metavar="N",
+        help="with folds: positive records that a type needs to be in the mean (default: "
+        "%(default)s)",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="METHOD",
+        help="with folds: a row that the others are compared with, pair by pair",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Run what is not done yet, and write the report; return the exit status."""
+    _refuse_needless(options)
     rows = _rows(options.methods_from)
     methods = _chosen_methods(options.methods, rows)
     modes = chosen_modes(options.modes, methods)
@@ -133,18 +175,50 @@ def run(options: argparse.Namespace) -> int:
         others=list(rows.methods.values()),
     )
     try:
+        if options.folds or options.held_out:
+            return _run_folds(settings, options)
         report = run_infarction(settings)
     except (InfarctionError, CommandError) as error:
         raise BenchmarkError(str(error)) from error
     report["costs"] = costs_of_stages(dest, report["stages"], rows.methods.values())
     print(write_infarction_report(dest, report, methods, rows.claims))
     print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'cells.csv'}")
+    return _end(report)
+
+
+def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
+    """Cross-validate, or test on the folds that are held out; return the exit status."""
+    from selfmis_plugin.benchmark.cross_validation import Folds, run_folds
+    from selfmis_plugin.benchmark.folds_report import write_folds_report
+
+    folds = Folds(
+        options.folds or 1,
+        options.strat_folds,
+        options.held_out,
+        options.min_positives,
+        options.against,
+    )
+    report, dest = run_folds(settings, folds), settings.dest
+    print(write_folds_report(dest, report, settings.methods))
+    print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'rows.csv'}")
+    return _end(report)
+
+
+def _end(report: Mapping[str, Any]) -> int:
     if report["failed"]:
         raise BenchmarkError(
             "\n\n".join(report["failed"].values())
             + "\n\nWhat is done stays done: the same command goes on"
         )
     return 0
+
+
+def _refuse_needless(options: argparse.Namespace) -> None:
+    """Refuse what only folds use where there are none: it would be ignored."""
+    if options.strat_folds and not options.folds:
+        raise BenchmarkError("--strat-folds says which records --folds deals: give --folds too")
+    if options.against and not (options.folds or options.held_out):
+        raise BenchmarkError("--against compares rows over folds: give --folds or --held-out too")
 
 
 def _data(options: argparse.Namespace, dest: Path) -> dict[str, Path]:

@@ -1,0 +1,253 @@
+"""The infarction benchmark cross-validated: every rotation a benchmark, predictions pooled.
+
+Each rotation has a folder, and in it everything that a benchmark has; what one trains another
+never reads. What they say of their test folds is put together, one prediction a record.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmis_plugin.benchmark.folder import about_run, claim_folds, read_json
+from selfmis_plugin.benchmark.graph import run_steps
+from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infarction
+from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
+from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.methods.method import LABELLED
+from selfmis_plugin.metrics.auc import auc_report
+from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
+from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.statistics import DRAWS
+
+__all__ = ["ANY", "MEAN", "Folds", "run_folds"]
+
+#: The column that says whether a record has any of the nine types.
+ANY = "any infarction"
+#: The mean over the types that have positives enough.
+MEAN = "mean"
+
+
+@dataclass(frozen=True)
+class Folds:
+    """How to cross-validate.
+
+    Attributes
+    ----------
+    folds
+        Number of folds, at least 3.
+    strat_folds
+        Only records of these folds of the store; all by default.
+    held_out
+        In place of all that: the store's own folds to test on, once. The last of the others is
+        for choosing checkpoints, the rest to train on.
+    min_positives
+        Positive records that a type needs to be in the mean.
+    against
+        Method that the others are compared with; None: none.
+    draws
+        Bootstrap draws of patients.
+    """
+
+    folds: int = 5
+    strat_folds: tuple[int, ...] | None = None
+    held_out: tuple[int, ...] | None = None
+    min_positives: int = 20
+    against: str | None = None
+    draws: int = DRAWS
+
+    def rotations(self, data: Path) -> list[Rotation]:
+        """Return the rotations over a labelled store's records; raises InfarctionError."""
+        if self.held_out is not None:
+            return [held_out(data, self.held_out)]
+        return rotations(data, self.folds, self.strat_folds)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what other figures in one folder would be of other records by, JSON-ready."""
+        if self.held_out is not None:
+            return {"held_out": list(self.held_out)}
+        chosen = None if self.strat_folds is None else list(self.strat_folds)
+        return {"folds": self.folds, "strat_folds": chosen}
+
+
+def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
+    """Run what is not done yet of every rotation.
+
+    Returns
+    -------
+    dict
+        JSON-ready: ``rows`` (method, mode and fraction, each with its figures over seeds and, with
+        ``against``, differences), ``positives``, ``populated`` (types in the mean), ``stages``,
+        ``failed``, ``left_out``, ``lacking``, ``moved`` (records of other roles that a rotation's
+        test or validation patients have, by role), and what the figures were measured on.
+
+    Raises
+    ------
+    InfarctionError
+        As :func:`~selfmis_plugin.benchmark.infarction.run_infarction`; and if the folder holds
+        another cross-validation, or the records cannot be dealt into folds.
+    """
+    if folds.against is not None and folds.against not in {m.name for m in settings.methods}:
+        raise InfarctionError(
+            f"--against {folds.against}: that is none of the rows, which are "
+            f"{', '.join(method.name for method in settings.methods)}"
+        )
+    turns = folds.rotations(settings.data[LABELLED])
+    claim_folds(settings.dest, folds.identity())
+    moved: dict[str, int] = {}
+    plans = {}
+    for turn in turns:
+        plan = plan_infarction(_turned(settings, turn, moved))
+        plans[f"fold{turn.number}"] = plan
+    steps = {
+        f"{fold}/{name}": dataclasses.replace(step, needs=[f"{fold}/{need}" for need in step.needs])
+        for fold, plan in plans.items()
+        for name, step in plan.steps.items()
+    }
+    failed = run_steps(steps, settings.workers, print)
+    first = next(iter(plans.values()))
+    return {
+        **about_run(settings),
+        **dataclasses.asdict(folds),
+        **_judged(_rows(plans), folds),
+        "stages": [
+            {"fold": fold, **stage}
+            for fold, plan in plans.items()
+            for stage in finished_stages(plan)
+        ],
+        "moved": moved,
+        "failed": {name: str(error) for name, error in failed.items()},
+        "left_out": dict(first.left_out),
+        "lacking": dict(first.lacking),
+    }
+
+
+def _turned(settings: Settings, turn: Rotation, moved: dict[str, int]) -> Settings:
+    """Return the settings of a rotation, and count into *moved* by role."""
+    dest = settings.dest / f"fold{turn.number}"
+    data = write_rotation(turn, settings.data, dest / "data")
+    for role, (_, count) in data.items():
+        moved[role] = moved.get(role, 0) + count
+    return dataclasses.replace(
+        settings, dest=dest, data={role: path for role, (path, _) in data.items()}, draws=0
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One line of the table.
+
+    Attributes
+    ----------
+    method, mode, fraction
+        What was trained.
+    seeds
+        Out-of-fold predictions of the types and of :data:`ANY`, by seed.
+    within
+        AUC of :data:`ANY` inside each fold, mean over folds and seeds: what pooling adds, as
+        folds' models may be calibrated differently, is not in it.
+    seconds
+        Of the classifier's trainings, all folds and seeds together.
+    """
+
+    method: str
+    mode: str
+    fraction: float
+    seeds: Mapping[int, Predictions]
+    within: float | None
+    seconds: float
+
+    def is_of(self, other: _Row) -> bool:
+        """Whether it was judged in the same way."""
+        return (self.mode, self.fraction) == (other.mode, other.fraction)
+
+
+def _rows(plans: Mapping[str, Plan]) -> list[_Row]:
+    """Return what is finished: of each row those seeds of which every rotation is."""
+    found: dict[tuple[str, str, float], dict[int, list[Path]]] = {}
+    for cell in next(iter(plans.values())).cells:
+        files = [cell_file(plan.settings, cell) for plan in plans.values()]
+        if all(path.is_file() for path in files):
+            row = found.setdefault((cell.method.name, cell.mode, cell.fraction), {})
+            row[cell.seed] = files
+    return [_row(*names, seeds) for names, seeds in found.items()]
+
+
+def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[Path]]) -> _Row:
+    parts = {seed: [_with_any(path) for path in files] for seed, files in seeds.items()}
+    within = [
+        auc
+        for of_seed in parts.values()
+        for part in of_seed
+        if (auc := auc_report(*_columns(part), [ANY], ()).per_label.get(ANY)) is not None
+    ]
+    return _Row(
+        method,
+        mode,
+        fraction,
+        {seed: Predictions.joined(of_seed) for seed, of_seed in parts.items()},
+        statistics.mean(within) if within else None,
+        sum(read_json(path)["seconds"] for files in seeds.values() for path in files),
+    )
+
+
+def _with_any(cell: Path) -> Predictions:
+    predictions = Predictions.read(cell.with_name("predictions.parquet"))
+    types = [name for name in INFARCTION_TYPES if name in predictions.labels]
+    return predictions.select(types).with_any(ANY, types)
+
+
+def _columns(part: Predictions) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+    only = part.select([ANY])
+    return only.targets, only.logits
+
+
+def _judged(rows: Sequence[_Row], folds: Folds) -> dict[str, Any]:
+    """Return the figures of all rows, and what the mean is over."""
+    positives: dict[str, int] = {}
+    for row in rows:
+        for one in row.seeds.values():
+            counts = one.targets.sum(axis=0).tolist()
+            positives |= dict(zip(one.labels, counts, strict=True))
+    populated = [n for n in INFARCTION_TYPES if positives.get(n, 0) >= max(1, folds.min_positives)]
+    wanted = {ANY: [ANY], MEAN: populated, **{name: [name] for name in populated}}
+    lines = []
+    for row in rows:
+        rival = next((r for r in rows if r.method == folds.against and r.is_of(row)), None)
+        figures = {}
+        for name, labels in wanted.items():
+            if labels and set(labels) <= set(next(iter(row.seeds.values())).labels):
+                figures[name] = _figure(row, rival, labels, folds.draws)
+        lines.append(
+            {
+                "method": row.method,
+                "mode": row.mode,
+                "fraction": row.fraction,
+                "seeds": sorted(row.seeds),
+                "records": len(next(iter(row.seeds.values()))),
+                "seconds": round(row.seconds, 1),
+                "figures": figures,
+                "any_within_folds": row.within,
+            }
+        )
+    return {"rows": lines, "positives": positives, "populated": populated}
+
+
+def _figure(row: _Row, rival: _Row | None, labels: Sequence[str], draws: int) -> dict[str, Any]:
+    """Return a mean AUC over seeds and, of other rows than the rival, its paired difference."""
+    figure = mean_over_seeds(list(row.seeds.values()), labels, draws).to_dict()
+    shared = [seed for seed in row.seeds if rival is not None and seed in rival.seeds]
+    if rival is None or rival is row or not shared:
+        return figure
+    if not set(labels) <= set(next(iter(rival.seeds.values())).labels):
+        return figure
+    first, second = ([side.seeds[seed] for seed in shared] for side in (row, rival))
+    return {**figure, "difference": difference_over_seeds(first, second, labels, draws).to_dict()}

@@ -1,0 +1,254 @@
+"""The cross-validated benchmark's report: table, paired differences, rows as CSV, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from selfmis_plugin.benchmark.cross_validation import ANY, MEAN
+from selfmis_plugin.benchmark.report import ending_sections, measured_on
+from selfmis_plugin.benchmark.row_colors import color_of
+from selfmis_plugin.methods.method import Method
+from selfmis_plugin.utils import markdown
+from selfmis_plugin.utils.files import whole_files, write_json
+from selfmis_plugin.visualization.figure import new_figure
+
+__all__ = ["write_folds_report"]
+
+#: The upper bound: a row whose classifier sees the whole record.
+_BOUND = "twelve_lead"
+_CHANCE = 0.5
+
+
+def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[Method]) -> str:
+    """Write ``report.json``, ``report.md``, ``rows.csv``, ``report.png`` and ``differences.png``.
+
+    The pictures are there if they have something to show.
+
+    Parameters
+    ----------
+    dest
+        Folder of the benchmark.
+    report
+        What :func:`~selfmis_plugin.benchmark.cross_validation.run_folds` returned.
+    methods
+        The rows, in their order.
+
+    Returns
+    -------
+    str
+        What ``report.md`` holds.
+    """
+    titles = {method.name: method.title for method in methods}
+    text = _markdown(report, titles)
+    write: dict[str, Callable[[Path], object]] = {
+        "report.md": lambda path: path.write_text(text, encoding="utf-8"),
+        "rows.csv": lambda path: _lines(report).to_csv(path, index=False),
+    }
+    if report["rows"]:
+        write["report.png"] = lambda path: _draw_aucs(report, titles, path)
+    if any("difference" in row["figures"].get(ANY, {}) for row in report["rows"]):
+        write["differences.png"] = lambda path: _draw_differences(report, titles, path)
+    write["report.json"] = lambda path: write_json(path, report)
+    with whole_files(*(dest / name for name in write)) as paths:
+        for to, path in zip(write.values(), paths, strict=True):
+            to(path)
+    return text
+
+
+def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    parts = [f"# Infarction benchmark, {_protocol(report)}\n\n{measured_on(report)}"]
+    if report["rows"]:
+        parts.append(f"{_how_to_read(report)}\n\n{_table(report, titles)}")
+        if any("difference" in row["figures"].get(ANY, {}) for row in report["rows"]):
+            rival = titles[report["against"]]
+            parts.append(
+                f"## Minus {rival}, pair by pair\n\n{_differences(report, titles)}\n\n"
+                "AUC in percent points, mean over seeds; both are weighted by the same draws of "
+                "patients. p by the same draws, corrected over the rows of a column (Holm)."
+            )
+    if moved := {role: count for role, count in report["moved"].items() if count}:
+        lines = [
+            f"- {role}: {count:,} records in all rotations together"
+            for role, count in moved.items()
+        ]
+        parts.append(
+            "## Kept apart\n\nRecords of these are left out of a rotation, or only there for "
+            "choosing in it, as patients of its test or validation fold have them:\n\n"
+            + "\n".join(lines)
+        )
+    return "\n\n".join([*parts, *ending_sections(report)]) + "\n"
+
+
+def _protocol(report: Mapping[str, Any]) -> str:
+    if report["held_out"]:
+        return f"folds {', '.join(map(str, report['held_out']))} held out"
+    chosen = report["strat_folds"]
+    of = f" of the folds {', '.join(map(str, chosen))}" if chosen else ""
+    return f"cross-validated over {report['folds']} folds{of}"
+
+
+def _how_to_read(report: Mapping[str, Any]) -> str:
+    types = len(report["populated"])
+    seeds = max(len(row["seeds"]) for row in report["rows"])
+    return (
+        f"AUC in percent with 95 % intervals by patient, mean over {seeds} "
+        f"seed{'' if seeds == 1 else 's'} (± their standard deviation); predictions of records "
+        "that the model, and all that it started from, never saw. *Any infarction* is the main "
+        "figure: the probability of at least one of the nine types. The mean is over the "
+        f"{types} type{'' if types == 1 else 's'} with {report['min_positives']} positives or "
+        "more."
+    )
+
+
+def _table(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    types = report["populated"]
+    rows = [
+        [
+            titles[row["method"]],
+            _judged(row),
+            *(_shown(row["figures"].get(name), name in (ANY, MEAN)) for name in (ANY, MEAN)),
+            *(_shown(row["figures"].get(name)) for name in types),
+        ]
+        for row in _ordered(report, titles)
+    ]
+    counts = [str(report["positives"].get(name, "")) for name in (ANY, MEAN, *types)]
+    rows.append(["positive records", "", *counts])
+    return markdown.table(["Method", "judged by", ANY, f"mean of {len(types)}", *types], rows)
+
+
+def _differences(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    rows = [
+        [
+            titles[row["method"]],
+            _judged(row),
+            *(_shown_difference(row["figures"].get(name, {})) for name in (ANY, MEAN)),
+        ]
+        for row in _ordered(report, titles)
+        if "difference" in row["figures"].get(ANY, {})
+    ]
+    return markdown.table(["Method", "judged by", ANY, f"mean of {len(report['populated'])}"], rows)
+
+
+def _ordered(report: Mapping[str, Any], titles: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    order = list(titles)
+    return sorted(report["rows"], key=lambda row: (order.index(row["method"]), row["mode"]))
+
+
+def _judged(row: Mapping[str, Any]) -> str:
+    part = row["fraction"]
+    return row["mode"] + (f", {100 * part:g} % of the labels" if part not in (0.0, 1.0) else "")
+
+
+def _shown(figure: Mapping[str, Any] | None, with_spread: bool = False) -> str:
+    if figure is None or figure["value"] is None:
+        return "-"
+    text = f"{100 * figure['value']:.1f}"
+    if figure["low"] is not None:
+        text += f" ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+    if with_spread and figure["deviation"] is not None:
+        text += f" ± {100 * figure['deviation']:.1f}"
+    return text
+
+
+def _shown_difference(figure: Mapping[str, Any]) -> str:
+    found = figure.get("difference")
+    if found is None or found["value"] is None:
+        return "-"
+    text = f"{100 * found['value']:+.1f}"
+    if found["low"] is not None:
+        text += f" ({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
+    return text + (f", p {found['p_holm']:.3f}" if found.get("p_holm") is not None else "")
+
+
+def _lines(report: Mapping[str, Any]) -> pd.DataFrame:
+    """Return a line for each figure of each row."""
+    lines = []
+    for row in report["rows"]:
+        for name, figure in row["figures"].items():
+            found = figure.get("difference", {})
+            lines.append(
+                {
+                    **{key: row[key] for key in ("method", "mode", "fraction", "records")},
+                    "seeds": len(row["seeds"]),
+                    "figure": name,
+                    "positives": report["positives"].get(name),
+                    **{key: figure[key] for key in ("value", "low", "high", "deviation")},
+                    "against": report["against"] if found else None,
+                    "difference": found.get("value"),
+                    "difference_low": found.get("low"),
+                    "difference_high": found.get("high"),
+                    "p": found.get("p_value"),
+                    "p_holm": found.get("p_holm"),
+                }
+            )
+    return pd.DataFrame(lines)
+
+
+def _draw_aucs(report: Mapping[str, Any], titles: Mapping[str, str], path: Path) -> None:
+    """Draw any infarction and the mean by row, with intervals, every seed, chance and the bound."""
+    rows = _ordered(report, titles)
+    names = [name for name in (ANY, MEAN) if any(name in row["figures"] for row in rows)]
+    figure = new_figure(6 * len(names) + 2, 1.6 + 0.34 * len(rows), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
+    for axes, name in zip(panels, names, strict=True):
+        bound = max(
+            (
+                row["figures"][name]["value"]
+                for row in rows
+                if row["method"] == _BOUND and name in row["figures"]
+            ),
+            default=None,
+        )
+        axes.axvline(100 * _CHANCE, color="0.6", linestyle=":", label="chance")
+        if bound is not None:
+            axes.axvline(100 * bound, color="0.6", linestyle="--", label="12 leads")
+        for height, row in enumerate(rows):
+            _point(axes, height, row["figures"].get(name), color_of(row["method"]))
+        what = ANY if name == ANY else f"mean of {len(report['populated'])} types"
+        axes.set_xlabel(f"AUC in %, {what}")
+        axes.grid(axis="x", alpha=0.3)
+        axes.legend(loc="upper right", fontsize=8)
+    _name_rows(panels[0], rows, titles)
+    figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
+    figure.savefig(path, dpi=130)
+
+
+def _draw_differences(report: Mapping[str, Any], titles: Mapping[str, str], path: Path) -> None:
+    """Draw differences of any infarction from the named row, with intervals."""
+    rows = [r for r in _ordered(report, titles) if "difference" in r["figures"].get(ANY, {})]
+    figure = new_figure(8, 1.6 + 0.34 * len(rows), layout="constrained")
+    axes = figure.add_subplot()
+    axes.axvline(0, color="0.4", linewidth=1)
+    for height, row in enumerate(rows):
+        _point(axes, height, row["figures"][ANY]["difference"], color_of(row["method"]))
+    _name_rows(axes, rows, titles)
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel(
+        f"AUC of {ANY} minus that of {titles[report['against']]}, percent points, 95 % interval"
+    )
+    figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
+    figure.savefig(path, dpi=130)
+
+
+def _point(axes: Any, height: float, figure: Mapping[str, Any] | None, color: Any) -> None:
+    if figure is None or figure["value"] is None:
+        return
+    if figure["low"] is not None:
+        axes.plot([100 * figure["low"], 100 * figure["high"]], [height] * 2, color=color)
+    axes.plot([100 * v for v in figure["seeds"]], [height] * len(figure["seeds"]), "|", color=color)
+    axes.plot(100 * figure["value"], height, "o", color=color)
+
+
+def _name_rows(axes: Any, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
+    axes.set_yticks(range(len(rows)), [f"{titles[r['method']]}, {_judged(r)}" for r in rows])
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+
+
+def _database(report: Mapping[str, Any]) -> str:
+    labelled = report["data"]["labelled"]
+    kinds = {origin["kind"] for origin in labelled["origins"]}
+    return f"{labelled['database']}{' (synthetic)' if kinds == {'synthetic'} else ''}"

@@ -1,0 +1,374 @@
+"""The benchmark cross-validated: who is in which fold, what a training reads, what is pooled."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from selfmis_plugin.benchmark import timed_training
+from selfmis_plugin.benchmark.commands import Spent
+from selfmis_plugin.benchmark.cross_validation import ANY, MEAN, Folds, run_folds
+from selfmis_plugin.benchmark.folds_report import write_folds_report
+from selfmis_plugin.benchmark.rotations import held_out, rotations
+from selfmis_plugin.benchmark.settings import InfarctionError, Settings
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.split_manifests import write_split_manifests
+from selfmis_plugin.data.splits import open_split, open_splits
+from selfmis_plugin.data.store import Store, StoreWriter
+from selfmis_plugin.methods import known_methods
+from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
+from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
+from tests.checkpoint_files import write_run
+from tests.support import LABELS
+
+TYPES = LABELS[1:]
+SPLITS = ("train", "valid", "test")
+
+
+def write_patients(
+    path: Path, patients: Sequence[int | str], folds: Sequence[int | None], database: str = "ptbxl"
+) -> Path:
+    """Write a store of short records of these patients, in these folds of their own."""
+    sets = {"diagnostic": LABELS, "infarction": TYPES}
+    rng = np.random.default_rng(0)
+    with StoreWriter(path, database=database, label_sets=sets, seconds=1) as writer:
+        for number, (patient, fold) in enumerate(zip(patients, folds, strict=True)):
+            labels = [name for name in LABELS if rng.random() < 0.4]
+            writer.append(
+                rng.integers(-500, 500, (12, 500)).astype(np.int16),
+                {
+                    "record_id": f"{number:05d}",
+                    "patient_id": str(patient),
+                    "source": f"r{number}",
+                    "split": "valid" if number % 5 == 0 else "train",
+                    "repaired": "",
+                    "lead_mask": 2**12 - 1,
+                    "labels": labels,
+                    "strat_fold": fold,
+                },
+            )
+    return path
+
+
+@pytest.fixture(scope="module")
+def own_folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty records of forty patients, in ten folds that keep patients together."""
+    rng = np.random.default_rng(1)
+    patients = [*range(40), *range(20)]
+    fold_of = rng.permutation(np.arange(40) % 10 + 1)
+    folder = tmp_path_factory.mktemp("folds")
+    return write_patients(folder / "own", patients, [int(fold_of[p]) for p in patients])
+
+
+def patients_of(store: Store, rows: np.ndarray) -> set[str]:
+    return set(store.records["patient_id"].to_numpy()[rows])
+
+
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    patients=st.lists(st.integers(0, 30), min_size=30, max_size=60).filter(
+        lambda p: len(set(p)) > 12
+    ),
+    folds=st.integers(3, 6),
+    seed=st.integers(0, 99),
+    own=st.booleans(),
+)
+def test_every_record_is_tested_on_once_and_no_patient_twice(
+    tmp_path_factory: pytest.TempPathFactory,
+    patients: list[int],
+    folds: int,
+    seed: int,
+    own: bool,
+) -> None:
+    mine = np.random.default_rng(seed).permutation(np.arange(31) % 6 + 1)
+    given_folds = [int(mine[p]) for p in patients] if own else [None] * len(patients)
+    path = write_patients(tmp_path_factory.mktemp("drawn") / "s", patients, given_folds)
+    if own and len(set(given_folds)) < folds:
+        with pytest.raises(InfarctionError, match=r"cannot\s+make"):
+            rotations(path, folds)
+        return
+    turns = rotations(path, folds)
+    tested = np.concatenate([turn.rows["test"] for turn in turns])
+    assert sorted(tested) == list(range(len(patients)))
+    for turn in turns:
+        parts = [patients_of(turn.store, turn.rows[split]) for split in SPLITS]
+        assert sum(map(len, turn.rows.values())) == len(patients)
+        assert all(parts) and not (parts[0] & parts[1] | parts[1] & parts[2] | parts[0] & parts[2])
+    again = rotations(path, folds)
+    for turn, other in zip(turns, again, strict=True):
+        np.testing.assert_array_equal(turn.rows["test"], other.rows["test"])
+    if own:
+        strat = turns[0].store.records["strat_fold"].to_numpy(dtype=int)
+        for turn in turns:
+            inside = set(strat[turn.rows["test"]])
+            assert not inside & set(strat[np.setdiff1d(tested, turn.rows["test"])])
+
+
+def test_chosen_folds_and_those_held_out(own_folds: Path, tmp_path: Path) -> None:
+    strat = Store.open(own_folds).records["strat_fold"].to_numpy(dtype=int)
+    turns = rotations(own_folds, 4, range(1, 9))
+    for number, turn in enumerate(turns):
+        assert set(strat[turn.rows["test"]]) == {2 * number + 1, 2 * number + 2}
+        assert not {9, 10} & {f for rows in turn.rows.values() for f in strat[rows]}
+    turn = held_out(own_folds, (9, 10))
+    assert [set(strat[turn.rows[split]]) for split in SPLITS] == [set(range(1, 8)), {8}, {9, 10}]
+    for folds, message in (((11,), "are in the folds 1, 2"), (range(2, 11), "leave two at least")):
+        with pytest.raises(InfarctionError, match=message):
+            held_out(own_folds, tuple(folds))
+    with pytest.raises(InfarctionError, match="three are needed"):
+        rotations(own_folds, 2)
+    with pytest.raises(InfarctionError, match="no record is in strat_fold 12"):
+        rotations(own_folds, 3, (12,))
+    torn = write_patients(tmp_path / "torn", [1, 2, 3, 1], [1, 2, 3, 3])
+    with pytest.raises(InfarctionError, match="patient 1 is in several"):
+        rotations(torn, 3)
+    none = write_patients(tmp_path / "none", [1, 2, 3, 4], [None] * 4)
+    with pytest.raises(InfarctionError, match="without strat_fold"):
+        held_out(none, (1,))
+    with pytest.raises(InfarctionError, match="4 patients cannot be dealt into 5"):
+        rotations(none, 5)
+
+
+class Run:
+    """A training that was asked for, and the patients that it and its validation read."""
+
+    def __init__(self, run: Path, overrides: dict[str, Any]) -> None:
+        self.fold = next(part for part in run.parts if part.startswith("fold"))
+        self.checkpoints = [p for p in overrides.values() if isinstance(p, Path) and p.is_file()]
+        self.splits = open_splits(overrides["task.data"])
+        self.patients = {
+            name: patients_of(split.store, split.rows) for name, split in self.splits.items()
+        }
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
+    seen: list[Run] = []
+
+    def trained(run: Path, config: str, overrides: dict[str, Any], *_: object) -> Spent:
+        seen.append(Run(run, overrides))
+        pairs = config.startswith("selfmis_pretrain")
+        write_run(run, pairs, sum(map(ord, str(run.relative_to(run.parents[5])))), seconds=1)
+        return Spent(1.0, None)
+
+    monkeypatch.setattr(timed_training, "train", trained)
+    return seen
+
+
+def folds_settings(dest: Path, data: dict[str, Path], **changes: Any) -> Settings:
+    methods = known_methods()
+    values: dict[str, Any] = {
+        "dest": dest,
+        "methods": [methods[name] for name in ("selfmis", "random_encoder", "twelve_lead")],
+        "data": data,
+        "modes": ("probe",),
+        "seeds": (1, 2),
+        "size": "small",
+        **changes,
+    }
+    return Settings(**values)
+
+
+def test_no_training_of_a_rotation_knows_a_patient_of_its_test_fold(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    # The same store in one role; in another one of the same database, some of whose patients are
+    # the same; and a third of another database, whose numbers mean others.
+    archive = write_patients(tmp_path / "archive", [*range(30, 60)] * 2, [None] * 60)
+    data = {"labelled": own_folds, "unlabelled": own_folds, "archive": archive}
+    report = run_folds(folds_settings(tmp_path / "b", data), Folds(5, against="selfmis", draws=20))
+    assert report["failed"] == {} and len(runs) == 5 * 2 * 6
+    tests = {
+        f"fold{turn.number}": patients_of(turn.store, turn.rows["test"])
+        for turn in rotations(own_folds, 5)
+    }
+    assert {run.fold for run in runs} == set(tests)
+    for run in runs:
+        for split in ("train", "valid"):
+            assert run.patients[split] and not run.patients[split] & tests[run.fold]
+        assert not run.patients["train"] & run.patients["valid"]
+        for checkpoint in run.checkpoints:
+            assert run.fold in checkpoint.parts
+    assert report["moved"]["archive"] > 0 and report["moved"]["labelled"] == 0
+    # Another database has other people, whatever their numbers.
+    elsewhere = write_patients(tmp_path / "mimic", [*range(60)], [None] * 60, "mimic-iv-ecg")
+    runs.clear()
+    data["archive"] = elsewhere
+    report = run_folds(folds_settings(tmp_path / "c", data, seeds=(1,)), Folds(3, draws=0))
+    assert report["moved"]["archive"] == 0
+    trained = [run for run in runs if run.splits["train"].store.path == elsewhere.resolve()]
+    assert len(trained) == 6 and all(len(run.splits["train"].rows) == 48 for run in trained)
+
+
+def test_predictions_are_pooled_and_compared(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    asked, dest = folds_settings(tmp_path / "b", data), tmp_path / "b"
+    folds = Folds(5, min_positives=15, against="random_encoder", draws=200)
+    report = run_folds(asked, folds)
+    assert report["failed"] == {} and len(report["rows"]) == 3
+    store = Store.open(own_folds)
+    counts = {name: sum(name in labels for labels in store.records["labels"]) for name in TYPES}
+    assert {name: report["positives"][name] for name in TYPES} == counts
+    assert report["populated"] == [name for name in TYPES if counts[name] >= 15] != []
+    means: dict[str, list[float]] = {}
+    for row in report["rows"]:
+        aucs: dict[str, list[float]] = {ANY: [], **{name: [] for name in report["populated"]}}
+        for seed in (1, 2):
+            found = pd.concat(
+                pd.read_parquet(
+                    dest / f"fold{k}/seed{seed}/{row['method']}/probe/1/predictions.parquet"
+                )
+                for k in range(1, 6)
+            )
+            assert sorted(found["record_id"]) == sorted(store.records["record_id"])
+            logits = found[[f"logit_{name}" for name in TYPES]].to_numpy(np.float64)
+            truth = found[[f"true_{name}" for name in TYPES]].to_numpy()
+            either = 1 - np.prod(1 / (1 + np.exp(logits)), axis=1)
+            aucs[ANY].append(roc_auc_score(truth.any(1), either))
+            for name in report["populated"]:
+                column = TYPES.index(name)
+                aucs[name].append(roc_auc_score(truth[:, column], logits[:, column]))
+        for name, values in aucs.items():
+            assert row["figures"][name]["seeds"] == pytest.approx(values, abs=1e-9)
+            assert row["figures"][name]["value"] == pytest.approx(np.mean(values), abs=1e-9)
+        mean = np.mean([aucs[name] for name in report["populated"]])
+        assert row["figures"][MEAN]["value"] == pytest.approx(mean, abs=1e-9)
+        means[row["method"]] = aucs[ANY]
+    for row in report["rows"]:
+        if row["method"] == "random_encoder":
+            assert "difference" not in row["figures"][ANY]
+            continue
+        apart = np.subtract(means[row["method"]], means["random_encoder"])
+        found = row["figures"][ANY]["difference"]
+        assert found["seeds"] == pytest.approx(apart, abs=1e-9)
+        assert found["low"] < found["value"] < found["high"] and 0 < found["p_value"] <= 1
+    text = write_folds_report(dest, report, asked.methods)
+    assert "cross-validated over 5 folds" in text and "## Minus random encoder" in text
+    assert {path.name for path in dest.glob("*.png")} == {"report.png", "differences.png"}
+    lines = pd.read_csv(dest / "rows.csv")
+    assert len(lines) == 3 * (2 + len(report["populated"]))
+    assert json.loads((dest / "report.json").read_text())["rows"] == report["rows"]
+    # What is done stays done; other folds have no place in the folder, nor has a plain benchmark.
+    runs.clear()
+    assert run_folds(asked, folds)["rows"] == report["rows"] and runs == []
+    with pytest.raises(InfarctionError, match="over other folds"):
+        run_folds(asked, Folds(4))
+
+
+def test_what_is_asked_wrongly_is_said(
+    own_folds: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain = ["benchmark", "mi", "--data", str(own_folds), "--dest", str(tmp_path / "b")]
+    plain += ["--size", "small", "--methods", "random_encoder", "--modes", "probe"]
+    for arguments, message in (
+        (["--strat-folds", "1-8"], "give --folds too"),
+        (["--against", "selfmis"], "give --folds or --held-out too"),
+        (["--folds", "3", "--against", "selfmis"], "that is none of the rows"),
+        (["--held-out", "12"], "hold out some of"),
+    ):
+        assert main([*plain, *arguments]) == 1
+        assert message in capsys.readouterr().err
+    for arguments in (["--folds", "2"], ["--held-out", "8-1"], ["--folds", "3", "--held-out", "9"]):
+        with pytest.raises(SystemExit):
+            main([*plain, *arguments])
+    # What is refused leaves nothing behind that would be in the way.
+    assert not (tmp_path / "b").exists()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/folds.json").write_text('{"folds": 5, "strat_folds": null}')
+    plain[plain.index("--data") + 1] = str(store)
+    assert main(plain) == 1
+    assert "holds a cross-validation" in capsys.readouterr().err
+
+
+# -- figures -----------------------------------------------------------------------------------
+
+
+def predictions(seed: int, records: int = 80, level: float = 1.0) -> Predictions:
+    rng = np.random.default_rng(9)
+    targets = rng.random((records, 3)) < 0.3
+    noise = np.random.default_rng(seed).normal(size=(records, 3))
+    return Predictions(
+        tuple(f"r{k}" for k in range(records)),
+        tuple(f"p{k // 2}" for k in range(records)),
+        TYPES,
+        targets,
+        (level * targets + noise - 2).astype(np.float32),
+    )
+
+
+@given(st.lists(st.floats(-60, 60, width=32), min_size=3, max_size=3))
+def test_any_is_the_probability_of_one_at_least(logits: list[float]) -> None:
+    one = Predictions(("r",), ("p",), TYPES, np.zeros((1, 3), bool), np.array([logits], np.float32))
+    found = float(one.with_any("x", [*TYPES, "LMI"]).logits[0, -1])
+    exact = np.array(logits, dtype=np.longdouble)
+    none = -np.sum(np.log1p(np.exp(exact)))
+    expected = np.log(-np.expm1(none)) - none
+    assert found == pytest.approx(float(expected), rel=1e-5, abs=1e-5)
+    with pytest.raises(PredictionsError, match="no column is one of"):
+        one.with_any("x", ["LMI"])
+
+
+def test_seeds_share_the_patients_that_judge_them() -> None:
+    seeds = [predictions(seed) for seed in (1, 2, 3)]
+    found = mean_over_seeds(seeds, TYPES, draws=300)
+    aucs = [
+        np.mean([roc_auc_score(p.targets[:, k], p.logits[:, k]) for k in range(3)]) for p in seeds
+    ]
+    assert found.seeds == pytest.approx(aucs, abs=1e-9)
+    assert found.deviation == pytest.approx(np.std(aucs, ddof=1))
+    estimate = found.estimate
+    assert estimate.value == pytest.approx(np.mean(aucs))
+    assert estimate.low < estimate.value < estimate.high
+    # One seed three times says no more than once.
+    alone, thrice = (mean_over_seeds([seeds[0]] * count, TYPES, 300) for count in (1, 3))
+    assert thrice.estimate == alone.estimate
+    better = [predictions(seed, level=2.5) for seed in (1, 2, 3)]
+    apart = difference_over_seeds(better, seeds, TYPES, 300)
+    assert apart.estimate.low > 0 and apart.p_value < 0.02
+    back = difference_over_seeds(seeds, better, TYPES, 300)
+    assert back.estimate.value == pytest.approx(-apart.estimate.value)
+    same = difference_over_seeds(seeds, seeds, TYPES, 300)
+    assert same.estimate.value == 0 and same.p_value == 1
+    with pytest.raises(PredictionsError, match="cannot be compared"):
+        difference_over_seeds(seeds, better[:2], TYPES, 10)
+    with pytest.raises(PredictionsError, match="different records"):
+        mean_over_seeds([seeds[0], predictions(1, 60)], TYPES, 10)
+
+
+def test_parts_are_joined_once_each() -> None:
+    whole = predictions(1)
+    parts = [
+        Predictions(
+            whole.record_ids[rows], whole.patient_ids[rows], TYPES,
+            whole.targets[rows], whole.logits[rows],
+        )
+        for rows in (slice(0, 30), slice(30, 80))
+    ]  # fmt: skip
+    joined = Predictions.joined(parts)
+    assert joined.record_ids == whole.record_ids
+    np.testing.assert_array_equal(joined.logits, whole.logits)
+    fewer = Predictions.joined([parts[0].select(TYPES[:2]), parts[1]])
+    assert fewer.labels == TYPES[:2]
+    with pytest.raises(PredictionsError, match="in two of them"):
+        Predictions.joined([parts[0], whole])
+    with pytest.raises(PredictionsError, match="share no label"):
+        Predictions.joined([parts[0].select(TYPES[:1]), parts[1].select(TYPES[1:])])
+
+
+def test_a_split_of_manifests_is_read_as_it_was_written(own_folds: Path, tmp_path: Path) -> None:
+    store = Store.open(own_folds)
+    write_split_manifests(store, {"train": ["00003", "00001"], "test": []}, tmp_path / "m")
+    assert open_split(tmp_path / "m", "train").rows.tolist() == [3, 1]

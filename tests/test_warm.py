@@ -1,0 +1,105 @@
+"""Trainings that are forked from a process which has imported the host."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from multiprocessing import forkserver
+from pathlib import Path
+
+import pytest
+
+from selfmis_plugin import toolkit
+from selfmis_plugin.benchmark.commands import CommandError, best_checkpoint, last_checkpoint, train
+from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.warm import ForkedTraining, can_fork
+from selfmis_plugin.checkpoints import read_checkpoint
+from selfmis_plugin.evaluation.evaluate import predict_split
+from tests.host_in_process import same_weights
+from tests.support import TINY, host_command
+from tests.support import train as train_fresh
+
+pytestmark = pytest.mark.skipif(not can_fork(), reason="trainings are forked on Linux alone")
+
+PROBE = "selfmis_linear_probe_small"
+KEYS = dict(part.split("=", 1) for part in TINY)
+
+
+def check_same_as_fresh(store: Path, tmp_path: Path, command: list[str]) -> None:
+    """Train a probe both ways, and compare everything that they leave."""
+    keys = {**KEYS, "task.data": store, "optimization.max_epoch": 3, "common.seed": 4}
+    keys |= {"model.encoder_checkpoint": None, "task.cache_frozen_embeddings": True}
+    keys |= {"task.embedding_cache_dir": tmp_path / "kept"}
+    spent = train(tmp_path / "warm", PROBE, keys, tmp_path / "log")
+    assert spent.seconds > 0 and spent.peak_memory is not None and spent.peak_memory > 10**7
+    words = [f"{key}={'null' if value is None else value}" for key, value in keys.items()]
+    train_fresh(["--config-name", PROBE, "hydra.run.dir=fresh", *words], tmp_path, command=command)
+    for place in (best_checkpoint, last_checkpoint):
+        warm, fresh = (read_checkpoint(place(tmp_path / name)) for name in ("warm", "fresh"))
+        assert same_weights(warm, fresh)
+        assert warm["extra_state"]["best"] == fresh["extra_state"]["best"]
+    predicted = [
+        predict_split(best_checkpoint(tmp_path / name), store, "test") for name in ("warm", "fresh")
+    ]
+    assert (predicted[0].logits == predicted[1].logits).all()
+
+
+def test_it_equals_the_hosts_own_command(store: Path, tmp_path: Path) -> None:
+    check_same_as_fresh(store, tmp_path, host_command())
+
+
+@pytest.mark.signals
+def test_it_equals_the_training_of_fairseq_signals(store: Path, tmp_path: Path) -> None:
+    assert toolkit.host_name() == "fairseq_signals"
+    check_same_as_fresh(store, tmp_path, [str(Path(sys.executable).with_name("selfmis")), "train"])
+
+
+def test_nothing_has_started_a_thread_before_the_fork(tmp_path: Path) -> None:
+    ForkedTraining(["--config-name", "no_such_config"], tmp_path / "log", 2).wait()
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    assert len(os.listdir(f"/proc/{server}/task")) == 1
+
+
+def test_what_fails_says_why(store: Path, tmp_path: Path) -> None:
+    keys = {**KEYS, "task.data": store, "model.encoder_checkpoint": tmp_path / "nowhere.pt"}
+    with pytest.raises(CommandError, match=r"failed with status 1; its log is .*log") as raised:
+        train(tmp_path / "run", PROBE, keys, tmp_path / "log")
+    assert "nowhere.pt" in str(raised.value)
+    with pytest.raises(CommandError, match="the config names no task"):
+        train(tmp_path / "other", "no_such_config", {}, tmp_path / "log2")
+
+
+def process_in(folder: Path) -> int | None:
+    """Return the process that works in *folder*: a forked one has its parent's command line."""
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if os.readlink(path) == str(folder):
+                return int(path.parent.name)
+        except OSError:
+            continue
+    return None
+
+
+def test_a_killed_one_loses_nothing_of_the_others(store: Path, tmp_path: Path) -> None:
+    keys = {**KEYS, "task.data": store, "model.encoder_checkpoint": None}
+    endless = {**keys, "optimization.max_epoch": 10**6, "checkpoint.patience": -1}
+
+    def work(name: str) -> None:
+        few = {**keys, "optimization.max_epoch": 1}
+        train(tmp_path / name, PROBE, endless if name == "b" else few, tmp_path / f"{name}.log")
+
+    def kill() -> None:
+        while (process := process_in(tmp_path / "b")) is None:
+            time.sleep(0.05)
+        os.kill(process, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    steps = {name: Step((), lambda name=name: work(name)) for name in "abc"}  # type: ignore[misc]
+    failed = run_steps(steps, 2)
+    killer.join()
+    assert list(failed) == ["b"] and "failed with status -9" in str(failed["b"])
+    assert all(best_checkpoint(tmp_path / name).is_file() for name in "ac")
