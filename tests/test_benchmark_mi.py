@@ -198,7 +198,7 @@ def test_what_is_asked_wrongly_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     other.write_text("METHODS = ()")
     for arguments, message in (
         (["--methods", "selfmis,nothing"], "nothing is none of"),
-        (["--modes", "finetune_slowly"], "none of probe, finetune, finetune_warmup"),
+        (["--modes", "finetune_slowly"], "finetune_slowly is none of probe, finetune"),
         (["--methods-from", str(mine)], "mine.py: cannot be run (ZeroDivisionError"),
         (["--methods-from", str(other)], "other.py: defines no METHODS"),
         (["--methods-from", str(tmp_path / "none.py")], "none.py: cannot be run (FileNotFound"),
@@ -364,4 +364,4 @@ def test_modes_and_replaceable_stages_come_from_the_methods() -> None:
     of_lead = known_methods()["modally_reduced"].modes["probe-V6"]
     assert of_lead.overrides == {"task.leads": ("V6",)}
     # What nobody asked for is not trained.
-    assert mi.chosen_modes(None, []) == ("probe", "finetune", "zero_shot")
+    assert mi.chosen_modes(None, []) == ("probe", "finetune", "zero_shot", "untrained")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ class Run:
     """A training that was asked for, and the patients that it and its validation read."""
 
     def __init__(self, run: Path, overrides: dict[str, Any]) -> None:
-        self.fold = next(part for part in run.parts if part.startswith("fold"))
+        self.fold = next(p for p in run.parts if p == "trials" or re.fullmatch(r"fold\d", p))
         self.checkpoints = [p for p in overrides.values() if isinstance(p, Path) and p.is_file()]
         self.splits = open_splits(overrides["task.data"])
         self.patients = {
@@ -175,6 +176,7 @@ def folds_settings(dest: Path, data: dict[str, Path], **changes: Any) -> Setting
         "modes": ("probe",),
         "seeds": (1, 2),
         "size": "small",
+        "others": list(methods.values()),
         **changes,
     }
     return Settings(**values)
@@ -268,6 +270,73 @@ def test_predictions_are_pooled_and_compared(
         run_folds(asked, Folds(4))
 
 
+def test_rates_are_chosen_alike_and_on_validation_alone(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: dict[str, dict[str, Any]] = {}
+    under = timed_training.train
+
+    def trained(run: Path, config: str, overrides: dict[str, Any], *rest: Any) -> Spent:
+        keys[str(run.relative_to(tmp_path / "b"))] = overrides
+        return under(run, config, overrides, *rest)
+
+    monkeypatch.setattr(timed_training, "train", trained)
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()[name] for name in ("selfmis", "without_alignment", "simclr")]
+    asked = folds_settings(
+        tmp_path / "b", data, methods=methods, modes=("probe", "finetune"), seeds=(1,), budget=72
+    )
+    report = run_folds(asked, Folds(5, trials=True, draws=0))
+    assert report["failed"] == {} and set(report["lacking"]) == {"simclr"}
+    tuned = {one["name"]: one for one in report["tuned"]}
+    # What SelfMIS starts from is tuned before it, each by its own row's probe.
+    assert list(tuned) == [
+        "single_lead_encoder", "multi_lead_encoder", "without_alignment/finetune", "selfmis",
+    ]  # fmt: skip
+    test = patients_of(rotations(own_folds, 5)[0].store, rotations(own_folds, 5)[0].rows["test"])
+    tried = [run for run in runs if run.fold == "trials"]
+    assert len(tried) == 4 * (2 + 2 + 1 + 2)
+    for run in tried:
+        assert not test & set.union(*run.patients.values())
+        # Validation takes the test fold's place; a pre-training has no test split.
+        assert run.patients.get("test", run.patients["valid"]) == run.patients["valid"]
+    for name, one in tuned.items():
+        aucs = [trial["auc"] for trial in one["trials"]]
+        assert len(set(aucs)) > 1 and len({trial["rate"] for trial in one["trials"]}) == 4
+        assert one["rate"] == one["trials"][int(np.argmax(aucs))]["rate"]
+        final = {
+            overrides["optimization.lr"][0]
+            for folder, overrides in keys.items()
+            if folder.startswith("fold")
+            and (folder.endswith(f"stages/{name}") or f"/{name}/1/" in folder)
+        }
+        assert final == {one["rate"]}, name
+    # SelfMIS's trials start from the best of the others, and are not run anew.
+    best = {name: f"trials/{name}/{tuned[name]['rate']:g}/" for name in tuned}
+    for folder, overrides in keys.items():
+        if folder.startswith("trials/selfmis") and folder.endswith("stages/selfmis"):
+            for key in ("single", "multi"):
+                start = str(overrides[f"model.{key}_lead_checkpoint"])
+                assert best[f"{key}_lead_encoder"] in start
+        if "stages" in folder:  # 36 training records in a rotation: two epochs are 72
+            assert overrides["optimization.max_epoch"] == 2
+    # A probe of another method keeps its own rate.
+    assert all(
+        "optimization.lr" not in overrides
+        for folder, overrides in keys.items()
+        if folder.endswith("selfmis/probe/1/run") or folder.endswith("selfmis/finetune/1/run")
+    )
+    text = write_folds_report(tmp_path / "b", report, asked.methods)
+    assert "## Learning rates tried" in text and text.count("(chosen)") == 4
+    # The user's own word needs no trial.
+    sets = {"selfmis": {"optimization.lr": [0.5]}, "without_alignment/finetune": {"a": 1}}
+    said = folds_settings(tmp_path / "c", data, methods=methods[:1], seeds=(1,), overrides=sets)
+    keys.clear()
+    monkeypatch.setattr(timed_training, "train", under)
+    report = run_folds(said, Folds(5, trials=True, draws=0))
+    assert [one["name"] for one in report["tuned"]] == ["single_lead_encoder", "multi_lead_encoder"]
+
+
 def test_what_is_asked_wrongly_is_said(
     own_folds: Path, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -275,7 +344,8 @@ def test_what_is_asked_wrongly_is_said(
     plain += ["--size", "small", "--methods", "random_encoder", "--modes", "probe"]
     for arguments, message in (
         (["--strat-folds", "1-8"], "give --folds too"),
-        (["--against", "selfmis"], "give --folds or --held-out too"),
+        (["--against", "selfmis"], "--against goes with folds"),
+        (["--trials"], "--trials goes with folds"),
         (["--folds", "3", "--against", "selfmis"], "that is none of the rows"),
         (["--held-out", "12"], "hold out some of"),
     ):

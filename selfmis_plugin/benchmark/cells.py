@@ -48,7 +48,7 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             **checkpoints,
             **({"model.bias_from_prevalence": False} if settings.former_heads else {}),
             **classifier.overrides,
-            **further_keys(settings, cell.mode),
+            **further_keys(settings, cell.mode, f"{cell.method.name}/{cell.mode}"),
         }
         spent = train_timed(settings, run, classifier.config, overrides, cell.name)
         checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.folder import about_run, claim_folds, read_json
 from selfmis_plugin.benchmark.graph import run_steps
 from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infarction
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
+from selfmis_plugin.benchmark.trials import Tuned, choose_rates, with_rates
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import LABELLED
 from selfmis_plugin.metrics.auc import auc_report
@@ -28,10 +30,8 @@ from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_s
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.statistics import DRAWS
 
-__all__ = ["ANY", "MEAN", "Folds", "run_folds"]
+__all__ = ["MEAN", "Folds", "run_folds"]
 
-#: The column that says whether a record has any of the nine types.
-ANY = "any infarction"
 #: The mean over the types that have positives enough.
 MEAN = "mean"
 
@@ -53,6 +53,9 @@ class Folds:
         Positive records that a type needs to be in the mean.
     against
         Method that the others are compared with; None: none.
+    trials
+        Whether to choose learning rates first, as many trials for every method
+        (:mod:`~selfmis_plugin.benchmark.trials`).
     draws
         Bootstrap draws of patients.
     """
@@ -62,6 +65,7 @@ class Folds:
     held_out: tuple[int, ...] | None = None
     min_positives: int = 20
     against: str | None = None
+    trials: bool = False
     draws: int = DRAWS
 
     def rotations(self, data: Path) -> list[Rotation]:
@@ -86,8 +90,9 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     dict
         JSON-ready: ``rows`` (method, mode and fraction, each with its figures over seeds and, with
         ``against``, differences), ``positives``, ``populated`` (types in the mean), ``stages``,
-        ``failed``, ``left_out``, ``lacking``, ``moved`` (records of other roles that a rotation's
-        test or validation patients have, by role), and what the figures were measured on.
+        ``failed``, ``left_out``, ``lacking``, ``tuned`` (what was tried), ``moved`` (records of
+        other roles that a rotation's test or validation patients have, by role), and what the
+        figures were measured on.
 
     Raises
     ------
@@ -102,6 +107,8 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         )
     turns = folds.rotations(settings.data[LABELLED])
     claim_folds(settings.dest, folds.identity())
+    tuned = _choose(settings, turns[0]) if folds.trials else []
+    settings = with_rates(settings, tuned)
     moved: dict[str, int] = {}
     plans = {}
     for turn in turns:
@@ -124,10 +131,25 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
             for stage in finished_stages(plan)
         ],
         "moved": moved,
+        "tuned": [dataclasses.asdict(one) for one in tuned],
         "failed": {name: str(error) for name, error in failed.items()},
         "left_out": dict(first.left_out),
         "lacking": dict(first.lacking),
     }
+
+
+def _choose(settings: Settings, turn: Rotation) -> list[Tuned]:
+    """Try learning rates on a rotation without its test fold: validation takes its place."""
+    dest = settings.dest / "trials"
+    unseen = dataclasses.replace(turn, rows={**turn.rows, "test": turn.rows["valid"]})
+    data = write_rotation(turn, settings.data, dest / "data")
+    labelled, _ = write_rotation(unseen, {LABELLED: settings.data[LABELLED]}, dest / "judged")[
+        LABELLED
+    ]
+    folders = {role: path for role, (path, _) in data.items()}
+    return choose_rates(
+        dataclasses.replace(settings, dest=dest, data={**folders, LABELLED: labelled})
+    )
 
 
 def _turned(settings: Settings, turn: Rotation, moved: dict[str, int]) -> Settings:
@@ -182,7 +204,7 @@ def _rows(plans: Mapping[str, Plan]) -> list[_Row]:
 
 
 def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[Path]]) -> _Row:
-    parts = {seed: [_with_any(path) for path in files] for seed, files in seeds.items()}
+    parts = {seed: [_read(path) for path in files] for seed, files in seeds.items()}
     within = [
         auc
         for of_seed in parts.values()
@@ -199,10 +221,8 @@ def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[P
     )
 
 
-def _with_any(cell: Path) -> Predictions:
-    predictions = Predictions.read(cell.with_name("predictions.parquet"))
-    types = [name for name in INFARCTION_TYPES if name in predictions.labels]
-    return predictions.select(types).with_any(ANY, types)
+def _read(cell: Path) -> Predictions:
+    return with_any(Predictions.read(cell.with_name("predictions.parquet")))
 
 
 def _columns(part: Predictions) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:

@@ -31,6 +31,7 @@ def about_run(settings: Settings) -> dict[str, Any]:
         "given": {name: str(path) for name, path in settings.given.items()},
         "size": settings.size,
         "overrides": {name: dict(keys) for name, keys in settings.overrides.items()},
+        "budget": settings.budget,
         "host": toolkit.host_version(),
         "selfmis_plugin": __version__,
         _HEADS: "random" if settings.former_heads else "prevalence",

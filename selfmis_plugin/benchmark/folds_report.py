@@ -8,7 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from selfmis_plugin.benchmark.cross_validation import ANY, MEAN
+from selfmis_plugin.benchmark.any_infarction import ANY
+from selfmis_plugin.benchmark.cross_validation import MEAN
 from selfmis_plugin.benchmark.report import ending_sections, measured_on
 from selfmis_plugin.benchmark.row_colors import color_of
 from selfmis_plugin.methods.method import Method
@@ -80,6 +81,8 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
             "choosing in it, as patients of its test or validation fold have them:\n\n"
             + "\n".join(lines)
         )
+    if report["tuned"]:
+        parts.append(f"## Learning rates tried\n\n{_trials(report, titles)}")
     return "\n\n".join([*parts, *ending_sections(report)]) + "\n"
 
 
@@ -131,6 +134,25 @@ def _differences(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
         if "difference" in row["figures"].get(ANY, {})
     ]
     return markdown.table(["Method", "judged by", ANY, f"mean of {len(report['populated'])}"], rows)
+
+
+def _trials(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
+    rows = [
+        [
+            f"{titles.get(one['method'], one['method'])}: {one['name']}",
+            f"{trial['rate']:g}" + (" (chosen)" if trial["rate"] == one["rate"] else ""),
+            "-" if trial["auc"] is None else f"{100 * trial['auc']:.1f}",
+            "-" if not trial["records_seen"] else f"{trial['records_seen']:,}",
+            "-" if trial["seconds"] is None else f"{trial['seconds']:,.0f}",
+        ]
+        for one in report["tuned"]
+        for trial in one["trials"]
+    ]
+    header = ["training", "rate", f"AUC of {ANY}, validation", "ECGs read", "seconds"]
+    return markdown.table(header, rows) + (
+        "\n\nOne seed, the training and validation records of the first rotation; every training "
+        "had as many trials."
+    )
 
 
 def _ordered(report: Mapping[str, Any], titles: Mapping[str, str]) -> list[Mapping[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ __all__ = [
     "Settings",
     "finished_cells",
     "finished_stages",
+    "judged_here",
     "plan_infarction",
     "run_infarction",
     "stage_checkpoint",
@@ -109,11 +110,7 @@ def plan_infarction(settings: Settings) -> Plan:
     """Find out what to run, and claim the folder for it; raises as :func:`run_infarction`."""
     lacks, modes_lack = _lacking(settings)
     fileless = _without_their_file(settings, lacks)
-    settings = dataclasses.replace(
-        settings,
-        methods=[m for m in settings.methods if m.name not in lacks.keys() | fileless.keys()],
-        others=(*settings.others, *settings.methods),
-    )
+    settings = _without(settings, lacks.keys() | fileless.keys())
     cells, left_out = _cells(settings, modes_lack)
     whole = with_sources(settings, cells)
     stages = _stages(settings, whole)
@@ -131,6 +128,20 @@ def plan_infarction(settings: Settings) -> Plan:
         for cell in whole
     }
     return Plan(settings, cells, stages, steps, lacks, fileless | modes_lack | left_out)
+
+
+def judged_here(settings: Settings) -> Settings:
+    """Return settings without the methods that the host lacks or only a file can bring."""
+    lacks, _ = _lacking(settings)
+    return _without(settings, lacks.keys() | _without_their_file(settings, lacks).keys())
+
+
+def _without(settings: Settings, names: Set[str]) -> Settings:
+    return dataclasses.replace(
+        settings,
+        methods=[method for method in settings.methods if method.name not in names],
+        others=(*settings.others, *settings.methods),
+    )
 
 
 def finished_cells(plan: Plan) -> list[dict[str, Any]]:

@@ -58,7 +58,10 @@ class Settings:
     given
         Checkpoints of the user in place of stages, by the stage's ``given_by``.
     overrides
-        Further config keys: for every training (``""``), or one stage or mode, by its name.
+        Further config keys: for every training (``""``), or one stage or mode, by its name, or a
+        method's mode, as ``method/mode``.
+    budget
+        ECGs that each method's pre-training reads, as whole epochs; None: as the configs say.
     workers
         Trainings at a time.
     others
@@ -78,6 +81,7 @@ class Settings:
     size: str = "full"
     given: Mapping[str, Path] = field(default_factory=dict)
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    budget: int | None = None
     workers: int = 1
     others: Sequence[Method] = ()
     draws: int = DRAWS
@@ -116,9 +120,14 @@ def given_file(settings: Settings, stage: Stage) -> Path | None:
     return settings.given.get(stage.given_by) if stage.given_by else None
 
 
-def further_keys(settings: Settings, name: str) -> dict[str, object]:
-    """Return the user's config keys for a stage or mode; its own win over those for all."""
-    return {**settings.overrides.get("", {}), **settings.overrides.get(name, {})}
+def further_keys(settings: Settings, *names: str) -> dict[str, object]:
+    """Return the user's config keys for a stage, mode or cell; later names' win over those for
+    all."""
+    return {
+        key: value
+        for name in ("", *names)
+        for key, value in settings.overrides.get(name, {}).items()
+    }
 
 
 def stage_name(stage: Stage, seed: int) -> str:

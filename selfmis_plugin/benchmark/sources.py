@@ -37,7 +37,7 @@ def sources_of(settings: Settings, cell: Cell) -> dict[str, Cell | Stage]:
         )
     named = classifier.sources().items()
     found = {key: _resolved(settings, cell, source) for key, source in named}
-    if cell.method.encoder is not None:
+    if cell.method.encoder is not None and not classifier.untrained:
         found.setdefault(classifier.encoder_key, cell.method.encoder)
     return found
 

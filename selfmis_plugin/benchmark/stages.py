@@ -41,6 +41,7 @@ def run_stage(settings: Settings, stage: Stage, seed: int) -> None:
         "common.seed": seed,
         **{key: stage_checkpoint(settings, s, seed) for key, s in stage.starts_from.items()},
         **stage.overrides,
+        **_epochs(settings, stage),
         **further_keys(settings, stage.name),
     }
     spent = train_timed(settings, run, stage.config, overrides, stage_name(stage, seed))
@@ -57,6 +58,14 @@ def run_stage(settings: Settings, stage: Stage, seed: int) -> None:
     if stage.export is None and (best.is_file() or stage.checkpoint == BEST):
         about |= _validated(best, data, stage.data == UNLABELLED)
     write_json(done, about)
+
+
+def _epochs(settings: Settings, stage: Stage) -> dict[str, object]:
+    """Return the epochs that come nearest to the budget of ECGs, at least one."""
+    if settings.budget is None:
+        return {}
+    records = len(open_split(settings.data[stage.data], "train").rows)
+    return {"optimization.max_epoch": max(1, round(settings.budget * stage.share / records))}
 
 
 def _validated(best: Path, data: Path, unlabelled: bool) -> dict[str, Any]:

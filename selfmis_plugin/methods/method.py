@@ -46,6 +46,12 @@ class Stage:
         Further config keys.
     given_by
         Name of the user's option that takes its place by a file, such as ECGFounder's weights.
+    rates
+        Learning rates that trials compare, by size (``full``, ``small``): four, as of every method.
+        Sizes that it does not name are not tuned.
+    share
+        What it takes of the ECGs that a method may read, where they are counted; less than 1 where
+        the method has several trainings.
     needs_file
         Whether only that file can be it, as nobody here trains it: the config says then what the
         host must have for the network.
@@ -64,6 +70,8 @@ class Stage:
     export: Export | None = None
     checkpoint: str = BEST
     needs_file: bool = False
+    rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         if self.needs_file and self.given_by is None:
@@ -103,6 +111,10 @@ class Classifier:
         those of the same seed and fraction; they are run too where nobody asks for them.
     about
         What the mode is, in a few words for the report.
+    rates
+        As a stage's, where the classifier's own training is what the method is.
+    untrained
+        Whether the encoder keeps its random weights: what the method's pre-training has to beat.
     """
 
     config: str | None
@@ -110,6 +122,12 @@ class Classifier:
     encoder_key: str = "model.encoder_checkpoint"
     starts_from: str | Mode | Mapping[str, Source] | None = None
     about: str = ""
+    untrained: bool = False
+    rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.untrained and (self.config is None or self.starts_from is not None):
+            raise ValueError("an untrained encoder starts from nothing, and its head is trained")
 
     def sources(self) -> Mapping[str, Source]:
         """Return by config key what ``starts_from`` names."""
@@ -120,7 +138,7 @@ class Classifier:
         return self.starts_from
 
 
-PROBE, FINETUNE, ZERO_SHOT = "probe", "finetune", "zero_shot"
+PROBE, FINETUNE, ZERO_SHOT, UNTRAINED = "probe", "finetune", "zero_shot", "untrained"
 LEAD_I = {"task.leads": ("I",)}
 
 
@@ -146,6 +164,9 @@ class Method:
         Whether the table of fractions compares the others with it.
     subject
         Whether the comparison of costs is about it.
+    floor
+        What its probe has to beat, an untrained encoder of its kind: by default its own mode
+        ``untrained``, if it has one.
     """
 
     name: str
@@ -156,6 +177,11 @@ class Method:
     ablation: str | None = None
     reference: bool = False
     subject: bool = False
+    floor: Mode | None = None
+
+    def __post_init__(self) -> None:
+        if self.floor is None and UNTRAINED in self.modes:
+            object.__setattr__(self, "floor", Mode(self.name, UNTRAINED))
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages of the encoder and those that classifiers name, each after what it

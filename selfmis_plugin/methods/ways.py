@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
-from selfmis_plugin.methods.method import FINETUNE, PROBE, ZERO_SHOT, Classifier
+from selfmis_plugin.methods.method import (
+    FINETUNE,
+    PROBE,
+    UNTRAINED,
+    ZERO_SHOT,
+    Classifier,
+    Mode,
+    Stage,
+)
 
 
 def probe(leads: Mapping[str, object]) -> Classifier:
@@ -12,10 +21,38 @@ def probe(leads: Mapping[str, object]) -> Classifier:
     return Classifier("selfmis_linear_probe", leads, about="a linear head, the encoder frozen")
 
 
+def untrained(probe: Classifier) -> Classifier:
+    """Return *probe* on an encoder of the same kind whose weights are random."""
+    return dataclasses.replace(
+        probe, untrained=True, about="a linear head on an encoder of this kind with random weights"
+    )
+
+
+def host_ways(leads: Mapping[str, object], stage: Stage) -> dict[str, Classifier]:
+    """Return every way to judge the encoder of a training of the host's own, and an untrained one.
+
+    Only such a training can build its encoder, so the untrained one comes of one that does not
+    move.
+    """
+    still = {"optimization.max_update": 1, "optimization.lr": (0.0,)}
+    begun = dataclasses.replace(
+        stage, name=f"{stage.name}_untrained", overrides={**stage.overrides, **still}, rates={}
+    )
+    floor = dataclasses.replace(
+        probe(leads),
+        starts_from={"model.encoder_checkpoint": begun},
+        about=f"{PROBE}, on the encoder as its pre-training begins",
+    )
+    return {**ways(leads), UNTRAINED: floor}
+
+
 def finetune(leads: Mapping[str, object]) -> Classifier:
     """Return full fine-tuning on *leads*."""
     return Classifier("selfmis_finetune", leads, about="encoder and head, at one learning rate")
 
+
+#: An untrained encoder of the kind that most methods here train, and how it is judged.
+RANDOM_ENCODER = Mode("random_encoder", PROBE)
 
 #: An encoder that was trained on labels of its own, by the head that came of it.
 AS_IT_IS = {

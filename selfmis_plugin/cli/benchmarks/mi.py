@@ -14,6 +14,7 @@ from selfmis_plugin.methods.method import (
     LABELLED,
     PROBE,
     UNLABELLED,
+    UNTRAINED,
     ZERO_SHOT,
     Method,
     Stage,
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
 #: How encoders are judged unless it is said: where a method has these.
-DEFAULT_MODES = (PROBE, FINETUNE, ZERO_SHOT)
+DEFAULT_MODES = (PROBE, FINETUNE, ZERO_SHOT, UNTRAINED)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,10 +95,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[WHERE:]KEY=VALUE",
         help="a config key for every training, or for one stage or mode, such as "
-        "selfmis:optimization.max_epoch=5 or probe:dataset.batch_size=32; repeatable",
+        "selfmis:optimization.max_epoch=5, probe:dataset.batch_size=32 or, for one method's, "
+        "selfmis/probe:...; repeatable",
     )
     parser.add_argument(
         "--workers", type=workers, default=1, help="trainings at a time (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--budget",
+        type=whole(1),
+        metavar="ECGS",
+        help="records that each method's pre-training reads, as whole epochs (default: as its "
+        "config says)",
     )
     _add_fold_arguments(parser)
     parser.add_argument("--dest", type=Path, default=Path("outputs/benchmark-mi"))
@@ -137,6 +146,12 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help="with folds: a row that the others are compared with, pair by pair",
     )
+    parser.add_argument(
+        "--trials",
+        action="store_true",
+        help="with folds: choose every method's learning rate first, by as many trials on the "
+        "validation records of the first rotation",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -171,6 +186,7 @@ def run(options: argparse.Namespace) -> int:
         size=options.size,
         given=_given(options),
         overrides=overrides,
+        budget=options.budget,
         workers=options.workers,
         others=list(rows.methods.values()),
     )
@@ -197,6 +213,7 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
         options.held_out,
         options.min_positives,
         options.against,
+        options.trials,
     )
     report, dest = run_folds(settings, folds), settings.dest
     print(write_folds_report(dest, report, settings.methods))
@@ -217,8 +234,10 @@ def _refuse_needless(options: argparse.Namespace) -> None:
     """Refuse what only folds use where there are none: it would be ignored."""
     if options.strat_folds and not options.folds:
         raise BenchmarkError("--strat-folds says which records --folds deals: give --folds too")
-    if options.against and not (options.folds or options.held_out):
-        raise BenchmarkError("--against compares rows over folds: give --folds or --held-out too")
+    if not (options.folds or options.held_out):
+        for name in ("against", "trials"):
+            if getattr(options, name):
+                raise BenchmarkError(f"--{name} goes with folds: give --folds or --held-out too")
 
 
 def _data(options: argparse.Namespace, dest: Path) -> dict[str, Path]:

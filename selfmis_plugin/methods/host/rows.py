@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from selfmis_plugin.methods.method import LAST, LEAD_I, UNLABELLED, Export, Method, Stage
-from selfmis_plugin.methods.ways import ways
+from selfmis_plugin.methods.ways import host_ways
+
+_RATES = {"full": (1.25e-5, 5e-5, 2e-4, 8e-4), "small": (2.5e-4, 1e-3, 4e-3, 0.016)}
 
 
 def _baseline(name: str, title: str, paper: str | None, export: Export) -> Method:
-    stage = Stage(name, f"baselines/{name}", UNLABELLED, export=export, checkpoint=LAST)
+    stage = Stage(
+        name, f"baselines/{name}", UNLABELLED, export=export, checkpoint=LAST, rates=_RATES
+    )
     # The encoder reads twelve leads; all but lead I are zero.
-    return Method(name, title, stage, ways(LEAD_I), paper=paper)
+    return Method(name, title, stage, host_ways(LEAD_I, stage), paper=paper)
 
 
 METHODS = (

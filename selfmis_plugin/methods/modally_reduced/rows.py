@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.methods.method import PROBE, UNLABELLED, Classifier, Method, Stage
+from selfmis_plugin.methods.method import PROBE, UNLABELLED, UNTRAINED, Classifier, Method, Stage
+from selfmis_plugin.methods.ways import untrained
+
+_RATES = {"full": (7.5e-5, 3e-4, 1.2e-3, 4.8e-3), "small": (3e-4, 1.25e-3, 5e-3, 0.02)}
 
 
 def _probe(lead: str) -> Classifier:
@@ -18,7 +21,7 @@ LEAD_PROBES = {f"{PROBE}-{lead}": _probe(lead) for lead in STANDARD_LEADS[1:]}
 def _alone(loss: str, title: str) -> Method:
     name = f"modally_reduced_{loss}"
     overrides = {"criterion.schedule": loss}
-    stage = Stage(name, "modally_reduced", UNLABELLED, overrides=overrides)
+    stage = Stage(name, "modally_reduced", UNLABELLED, overrides=overrides, rates=_RATES)
     return Method(name, title, stage, {PROBE: _probe("I")})
 
 
@@ -31,8 +34,9 @@ METHODS = (
             "modally_reduced",
             UNLABELLED,
             given_by="modally_reduced_checkpoint",
+            rates=_RATES,
         ),
-        {PROBE: _probe("I"), **LEAD_PROBES},
+        {PROBE: _probe("I"), **LEAD_PROBES, UNTRAINED: untrained(_probe("I"))},
     ),
     _alone("align", "modally reduced: alignment alone"),
     _alone("reconstruct", "modally reduced: reconstruction alone"),

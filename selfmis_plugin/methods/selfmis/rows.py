@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 
 from selfmis_plugin.methods.method import (
@@ -15,14 +16,19 @@ from selfmis_plugin.methods.method import (
     Stage,
 )
 from selfmis_plugin.methods.supervised.rows import MULTI_LEAD, SINGLE_LEAD
-from selfmis_plugin.methods.ways import finetune, probe, ways
+from selfmis_plugin.methods.ways import RANDOM_ENCODER, finetune, probe, ways
 
 #: Table 5 is about probing.
 _ABLATED = {PROBE: probe(LEAD_I)}
 
 
+_RATES = {"full": (2.5e-5, 1e-4, 4e-4, 1.6e-3), "small": (6.25e-4, 2.5e-3, 0.01, 0.04)}
+
+
 def _aligned(name: str, starts_from: Mapping[str, Stage], **overrides: object) -> Stage:
-    return Stage(name, "selfmis_pretrain", UNLABELLED, starts_from, overrides=overrides)
+    return Stage(
+        name, "selfmis_pretrain", UNLABELLED, starts_from, overrides=overrides, rates=_RATES
+    )
 
 
 _SINGLE = {"model.single_lead_checkpoint": SINGLE_LEAD}
@@ -38,6 +44,7 @@ METHODS = (
         paper="SelfMIS (Ours)",
         ablation=PROBE,
         subject=True,
+        floor=RANDOM_ENCODER,
     ),
     Method(
         "selfmis_without_s",
@@ -46,6 +53,7 @@ METHODS = (
         _ABLATED,
         paper="w/o S Pre-trained Checkpoint",
         ablation=PROBE,
+        floor=RANDOM_ENCODER,
     ),
     Method(
         "selfmis_without_m",
@@ -54,6 +62,7 @@ METHODS = (
         _ABLATED,
         paper="w/o M Pre-trained Checkpoint",
         ablation=PROBE,
+        floor=RANDOM_ENCODER,
     ),
     Method(
         "selfmis_without_sm",
@@ -62,12 +71,13 @@ METHODS = (
         _ABLATED,
         paper="w/o S-M Pre-trained Checkpoint",
         ablation=PROBE,
+        floor=RANDOM_ENCODER,
     ),
     Method(
         "without_alignment",
         "w/o alignment: trained on the labels alone",
         None,
-        {FINETUNE: finetune(LEAD_I)},
+        {FINETUNE: dataclasses.replace(finetune(LEAD_I), rates=_RATES)},
         paper="w/o Alignment",
         ablation=FINETUNE,
     ),

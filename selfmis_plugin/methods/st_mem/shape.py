@@ -50,7 +50,7 @@ class StMemShape:
     leads: tuple[str, ...] = STANDARD_LEADS
     given: tuple[str, ...] = ()
     samples: int = 900
-    patch_size: int = 25
+    patch_size: int = 50
     width: int = 64
     depth: int = 2
     heads: int = 4
@@ -125,8 +125,8 @@ class StMemDecoderShape:
         If a value makes no network; the message names it.
     """
 
-    width: int = 32
-    depth: int = 1
+    width: int = 64
+    depth: int = 2
     heads: int = 4
     mask_ratio: float = 0.75
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LEAD_I, PROBE, Method, Stage
-from selfmis_plugin.methods.ways import AS_IT_IS, finetune, probe
+from selfmis_plugin.methods.ways import AS_IT_IS, RANDOM_ENCODER, finetune, probe
 
 ALL_LEADS = {"task.leads": STANDARD_LEADS}
+
+_RATES = {"full": (1.25e-4, 5e-4, 2e-3, 8e-3), "small": (6.25e-4, 2.5e-3, 0.01, 0.04)}
 
 SINGLE_LEAD = Stage(
     "single_lead_encoder",
@@ -14,6 +16,7 @@ SINGLE_LEAD = Stage(
     ARCHIVE,
     overrides=LEAD_I,
     given_by="single_lead_checkpoint",
+    rates=_RATES,
 )
 MULTI_LEAD = Stage(
     "multi_lead_encoder",
@@ -21,6 +24,7 @@ MULTI_LEAD = Stage(
     ARCHIVE,
     overrides=ALL_LEADS,
     given_by="multi_lead_checkpoint",
+    rates=_RATES,
 )
 
 METHODS = (
@@ -31,9 +35,10 @@ METHODS = (
         {PROBE: probe(LEAD_I), FINETUNE: finetune(LEAD_I), **AS_IT_IS},
         paper="ECGFounder",
         reference=True,
+        floor=RANDOM_ENCODER,
     ),
     Method(
-        "random_encoder",
+        RANDOM_ENCODER.method,
         "random encoder",
         None,
         {PROBE: probe(LEAD_I)},

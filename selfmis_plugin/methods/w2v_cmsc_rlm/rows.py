@@ -9,7 +9,7 @@ The row ``w2v_cmsc`` is the recipe without it.
 from __future__ import annotations
 
 from selfmis_plugin.methods.method import LAST, LEAD_I, UNLABELLED, Export, Method, Stage
-from selfmis_plugin.methods.ways import ways
+from selfmis_plugin.methods.ways import host_ways
 
 STAGE = Stage(
     "w2v_cmsc_rlm",
@@ -17,6 +17,7 @@ STAGE = Stage(
     UNLABELLED,
     export=Export("cmsc"),
     checkpoint=LAST,
+    rates={"full": (1.25e-5, 5e-5, 2e-4, 8e-4), "small": (2.5e-4, 1e-3, 4e-3, 0.016)},
 )
 
 METHODS = (
@@ -25,7 +26,7 @@ METHODS = (
         "W2V-CMSC, leads masked",
         STAGE,
         # The encoder reads twelve leads; all but lead I are zero.
-        ways(LEAD_I),
+        host_ways(LEAD_I, STAGE),
         paper="W2V-CMSC",
     ),
 )

@@ -1,0 +1,235 @@
+"""Learning rates chosen alike for every method: as many trials, on validation alone.
+
+Rivals that nobody tuned are no rivals. Every training that declares learning rates is run once
+with each of them, with one seed, on the training records of one rotation, and judged by the AUC
+of any infarction on that rotation's validation records, which choose checkpoints there too. What
+is best is what all rotations and seeds take. A test fold's records play no part.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from selfmis_plugin.benchmark.any_infarction import ANY, with_any
+from selfmis_plugin.benchmark.folder import read_json
+from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.infarction import judged_here, plan_infarction
+from selfmis_plugin.benchmark.settings import (
+    Cell,
+    InfarctionError,
+    Settings,
+    cell_file,
+    given_file,
+    stage_checkpoint,
+    stage_file,
+)
+from selfmis_plugin.methods.method import PROBE, Method, Stage, with_its_sources
+from selfmis_plugin.metrics.auc import auc_report
+from selfmis_plugin.metrics.predictions import Predictions
+
+__all__ = ["Tuned", "choose_rates", "with_rates"]
+
+_SEED = 1
+_RATE = "optimization.lr"
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was tried of one training.
+
+    Attributes
+    ----------
+    name
+        Of the stage or, of a method without one, of the mode.
+    method
+        Whose classifier judged it.
+    trials
+        For each rate: ``rate``, ``auc`` (of any infarction on validation; None where it failed or
+        is undefined), ``seconds`` of the training and ``records_seen`` by it.
+    rate
+        The best of them; None where none has an AUC.
+    """
+
+    name: str
+    method: str
+    trials: tuple[Mapping[str, Any], ...]
+    rate: float | None
+
+
+@dataclass(frozen=True)
+class _Tunable:
+    """A training that declares rates, and what judges it."""
+
+    name: str
+    method: Method
+    mode: str
+    stage: Stage | None
+    rates: tuple[float, ...]
+
+
+def choose_rates(settings: Settings) -> list[Tuned]:
+    """Try the rates of every training that the rows need.
+
+    Parameters
+    ----------
+    settings
+        Of one rotation, with the validation records as its test records; its folder takes the
+        trials, and what is finished there stays.
+
+    Returns
+    -------
+    list of Tuned
+        In the order in which they were chosen: what a training starts from before it.
+
+    Raises
+    ------
+    InfarctionError
+        As :func:`~selfmis_plugin.benchmark.infarction.run_infarction`.
+    """
+    settings = judged_here(settings)
+    chosen: dict[str, Tuned] = {}
+    waiting = {tunable.name: tunable for tunable in _tunables(settings)}
+    while waiting:
+        ready = {
+            name: tunable
+            for name, tunable in waiting.items()
+            if not any(source.name in waiting for source in _sources(tunable))
+        }
+        runs = {
+            (name, rate): _trial(settings, tunable, rate, chosen)
+            for name, tunable in ready.items()
+            for rate in tunable.rates
+        }
+        failed = _run(settings, runs)
+        for name, tunable in ready.items():
+            del waiting[name]
+            trials = tuple(
+                _judged(tunable, rate, runs[name, rate], failed) for rate in tunable.rates
+            )
+            known = [trial for trial in trials if trial["auc"] is not None]
+            best = max(known, key=lambda trial: trial["auc"], default=None)
+            chosen[name] = Tuned(
+                name, tunable.method.name, trials, None if best is None else best["rate"]
+            )
+    return list(chosen.values())
+
+
+def _tunables(settings: Settings) -> Iterator[_Tunable]:
+    seen: set[str] = set()
+    everyone = {method.name: method for method in (*settings.methods, *settings.others)}
+    judges: dict[str, Method] = {}
+    for method in everyone.values():
+        if method.encoder is not None and PROBE in method.modes:
+            judges.setdefault(method.encoder.name, method)
+    for method in settings.methods:
+        for stage in [] if method.encoder is None else with_its_sources(method.encoder):
+            rates = _rates(settings, stage.name, stage.rates)
+            if rates and stage.name in judges and not given_file(settings, stage):
+                if stage.name not in seen:
+                    yield _Tunable(stage.name, judges[stage.name], PROBE, stage, rates)
+                seen.add(stage.name)
+        for mode, classifier in method.modes.items():
+            name = f"{method.name}/{mode}"
+            rates = _rates(settings, name, classifier.rates)
+            if rates and mode in settings.modes:
+                yield _Tunable(name, method, mode, None, rates)
+
+
+def _rates(
+    settings: Settings, name: str, declared: Mapping[str, tuple[float, ...]]
+) -> tuple[float, ...]:
+    """Return the rates to try; none where the user has set one."""
+    return () if _RATE in settings.overrides.get(name, {}) else declared.get(settings.size, ())
+
+
+def _sources(tunable: _Tunable) -> Iterator[Stage]:
+    if tunable.stage is not None:
+        for source in tunable.stage.starts_from.values():
+            yield from with_its_sources(source)
+
+
+def _trial(
+    settings: Settings, tunable: _Tunable, rate: float, chosen: Mapping[str, Tuned]
+) -> Settings:
+    """Return the settings of one trial: what it starts from is taken from the trials before."""
+    given = dict(settings.given)
+    for source in _sources(tunable):
+        tuned = chosen.get(source.name)
+        if source.given_by and source.given_by not in given and tuned and tuned.rate is not None:
+            folder = _folder(settings, source.name, tuned.rate)
+            given[source.given_by] = stage_checkpoint(
+                dataclasses.replace(settings, dest=folder), source, _SEED
+            )
+    tried = Tuned(tunable.name, tunable.method.name, (), rate)
+    return dataclasses.replace(
+        with_rates(settings, [tried]),
+        dest=_folder(settings, tunable.name, rate),
+        methods=[tunable.method],
+        modes=(tunable.mode,),
+        fractions=(1.0,),
+        seeds=(_SEED,),
+        given=given,
+        draws=0,
+    )
+
+
+def _folder(settings: Settings, name: str, rate: float) -> Path:
+    return settings.dest / name.replace("/", "-") / f"{rate:g}"
+
+
+def _run(
+    settings: Settings, runs: Mapping[tuple[str, float], Settings]
+) -> dict[tuple[str, float], str]:
+    """Run trials, several at a time; return what went wrong."""
+    steps: dict[str, Step] = {}
+    of_step: dict[str, tuple[str, float]] = {}
+    for key, trial in runs.items():
+        for name, step in plan_infarction(trial).steps.items():
+            whole = f"{key[0]}/{key[1]:g}/{name}"
+            needs = [f"{key[0]}/{key[1]:g}/{need}" for need in step.needs]
+            steps[whole] = dataclasses.replace(step, needs=needs)
+            of_step[whole] = key
+    failed = run_steps(steps, settings.workers, functools.partial(print, "trials"))
+    return {of_step[name]: str(error).splitlines()[0] for name, error in failed.items()}
+
+
+def _judged(
+    tunable: _Tunable,
+    rate: float,
+    trial: Settings,
+    failed: Mapping[tuple[str, float], str],
+) -> dict[str, Any]:
+    found: dict[str, Any] = {"rate": rate, "auc": None, "seconds": None, "records_seen": None}
+    if (tunable.name, rate) in failed:
+        return {**found, "failed": failed[tunable.name, rate]}
+    file = cell_file(trial, Cell(tunable.method, tunable.mode, 1.0, _SEED))
+    found["seconds"] = read_json(file)["seconds"]
+    if tunable.stage is not None:
+        stage = read_json(stage_file(trial, tunable.stage, _SEED))
+        found |= {"seconds": stage["seconds"], "records_seen": stage["records_seen"]}
+    scored = with_any(Predictions.read(file.with_name("predictions.parquet"))).select([ANY])
+    auc = auc_report(scored.targets, scored.logits, [ANY], ()).per_label.get(ANY)
+    return {**found, "auc": auc if auc is not None and math.isfinite(auc) else None}
+
+
+def with_rates(settings: Settings, tuned: Sequence[Tuned]) -> Settings:
+    """Return settings in which every training takes the rate that was chosen for it.
+
+    Raises
+    ------
+    InfarctionError
+        If no trial of a training has a figure.
+    """
+    overrides = dict(settings.overrides)
+    for one in tuned:
+        if one.rate is None:
+            reasons = "; ".join(t.get("failed", "AUC undefined") for t in one.trials)
+            raise InfarctionError(f"no learning rate of {one.name} could be tried: {reasons}")
+        overrides[one.name] = {**overrides.get(one.name, {}), _RATE: [one.rate]}
+    return dataclasses.replace(settings, overrides=overrides)
