@@ -25,12 +25,9 @@ from selfmis_plugin.evaluation.evaluate import (
     predict_split,
 )
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
-from selfmis_plugin.metrics.statistics import DRAWS
+from selfmis_plugin.metrics.statistics import DRAWS, FEW_PATIENTS
 from selfmis_plugin.utils.arguments import LABELS_HELP, labels, whole
 from selfmis_plugin.utils.files import write_json
-
-#: With fewer positive patients the interval itself is a rough guess.
-_FEW = 10
 
 
 def main(argv: Sequence[str]) -> int:
@@ -73,7 +70,8 @@ def main(argv: Sequence[str]) -> int:
         type=whole(0),
         default=DRAWS,
         metavar="N",
-        help="bootstrap draws of the intervals, 0 for none (default: %(default)s)",
+        help="bootstrap draws of the intervals of average precision, sensitivity and Brier score; "
+        "0: no intervals at all (default: %(default)s)",
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument(
@@ -131,7 +129,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     if options.against:
         other = predict_split(options.against, *place, options.against_labels)
         figures["against"] = str(options.against)
-        figures["difference"] = difference_of(predictions, other, options.draws or DRAWS)
+        figures["difference"] = difference_of(predictions, other)
         lines += ["", f"AUC minus that of {options.against}"]
         lines += _difference_lines(figures["difference"][options.level], predictions)
     return figures, lines
@@ -158,13 +156,12 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
         return _plain_lines(figures)
     report = figures[options.level]
     lines = [
-        f"95 % intervals: {report['draws']:,} bootstrap draws of {report['patients']:,} patients; "
-        f"one unit is a {options.level}",
+        f"95 % intervals by patient, of {report['patients']:,}; one unit is a {options.level}",
         f"{'label':9} {'positives':>9}  {'AUC':20} {'average precision':20} "
         f"{'sens. at 90 % spec.':20} {'Brier':>6} {'calib.':>6}",
     ]
     for name, label in report["labels"].items():
-        few = "!" if 0 < label["positive_patients"] < _FEW else " "
+        few = "!" if 0 < label["positive_patients"] < FEW_PATIENTS else " "
         lines.append(
             f"{_marked(name)} {label['positives']:>9}{few} {_interval(label['auc']):20} "
             f"{_interval(label['average_precision']):20} "
@@ -174,13 +171,16 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
     for key, text in (("macro_auc", "macro AUC"), ("mi_auc", "mean over the infarction types (*)")):
         mean = report[key]
         lines.append(f"{text}, {mean['labels']} labels: {_interval(mean)}")
-        if mean["undefined_draws"]:
+        if 0 < mean["fewest"] < FEW_PATIENTS:
             lines.append(
-                f"  left out of the draws' means: {mean['undefined_draws']:,} times a label "
-                "without a positive, or without a negative, in the draw"
+                f"  the rarest of them has {mean['fewest']} positive "
+                f"patient{'s' if mean['fewest'] > 1 else ''}, and how little that says is in the "
+                "interval"
             )
-    if any(0 < label["positive_patients"] < _FEW for label in report["labels"].values()):
-        lines.append(f"! fewer than {_FEW} positive patients: the interval too is a rough guess")
+    if any(0 < label["positive_patients"] < FEW_PATIENTS for label in report["labels"].values()):
+        lines.append(
+            f"! fewer than {FEW_PATIENTS} positive patients: read the interval, not the figure"
+        )
     return lines + _undefined_lines(figures)
 
 

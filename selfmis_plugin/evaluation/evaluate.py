@@ -169,7 +169,7 @@ def figures_of(predictions: Predictions, draws: int = DRAWS) -> dict[str, Any]:
     return figures
 
 
-def difference_of(first: Predictions, second: Predictions, draws: int = DRAWS) -> dict[str, Any]:
+def difference_of(first: Predictions, second: Predictions) -> dict[str, Any]:
     """Return AUCs of the first minus the second's, by record and by patient, JSON-ready.
 
     Raises
@@ -178,8 +178,8 @@ def difference_of(first: Predictions, second: Predictions, draws: int = DRAWS) -
         If the two are of different records or share no label.
     """
     return {
-        "record": compare(first, second, draws).to_dict(),
-        "patient": compare(first.by_patient(), second.by_patient(), draws).to_dict(),
+        "record": compare(first, second).to_dict(),
+        "patient": compare(first.by_patient(), second.by_patient()).to_dict(),
     }
 
 
