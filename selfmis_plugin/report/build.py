@@ -135,8 +135,8 @@ def write_report(request: Request) -> Path:
         Section(
             "ROC curves",
             (
-                "The band is a 95 % interval of the sensitivity at each specificity by itself; with "
-                "few positives it is wide.",
+                "The band is a 95 % interval of the sensitivity at each specificity by itself; "
+                "with few positives it is wide.",
             ),
             pictures=(
                 Picture.of(
