@@ -16,15 +16,22 @@ import numpy.typing as npt
 from scipy.special import expit, logit
 from scipy.stats import beta, norm
 
-from selfmis_plugin.metrics.bootstrap import draw_patients_apart, estimate
-from selfmis_plugin.metrics.intervals import AUCs, Z, measure_aucs
+from selfmis_plugin.metrics.bootstrap import Estimate, draw_patients_apart, estimate
+from selfmis_plugin.metrics.intervals import (
+    AUCs,
+    Z,
+    difference_estimates,
+    mean_difference,
+    mean_estimate,
+    measure_aucs,
+)
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.ranking import LabelScores
-from selfmis_plugin.metrics.statistics import SPECIFICITY, compare, judge
+from selfmis_plugin.metrics.statistics import SPECIFICITY, judge
 
 __all__ = [
-    "AUC_LEVELS", "METHODS", "POSITIVES", "SHAPES", "Coverage", "auc_coverage", "figure_coverage",
-    "mean_coverage",
+    "AUC_LEVELS", "METHODS", "POSITIVES", "SHAPES", "Coverage", "auc_coverage",
+    "difference_coverage", "figure_coverage", "mean_coverage",
 ]  # fmt: skip
 
 _Array = npt.NDArray[np.float64]
@@ -41,6 +48,16 @@ ALIKE, TURNED = 0.6, 0.2
 RECORDS = (0.6, 0.3, 0.1)
 #: Correlation of the scores of two classifiers.
 CLASSIFIERS_ALIKE = 0.6
+#: What intervals are of.
+AUC, AVERAGE_PRECISION, SENSITIVITY, BRIER = (
+    "AUC",
+    "average precision",
+    "sensitivity",
+    "Brier score",
+)
+NO_DIFFERENCE, DIFFERENCE = "difference, none", "difference"
+MEAN, MEAN_DIFFERENCE = "mean", "difference of means"
+
 #: Quantiles over which what is true of a shape is averaged.
 _QUANTILES = 40_000
 
@@ -88,7 +105,7 @@ class Coverage:
     figure, method, shape
         What the interval is of, how it is made, and how the positives' scores are spread.
     positives
-        Positive patients of each cohort; of a mean, of its rarest label.
+        Positive patients of each label of a cohort; a mean is one of several labels.
     auc
         The true AUC.
     share
@@ -102,7 +119,7 @@ class Coverage:
     figure: str
     method: str
     shape: str
-    positives: int
+    positives: tuple[int, ...]
     auc: float
     share: float
     width: float
@@ -121,11 +138,11 @@ class _Cohort:
     targets: npt.NDArray[np.bool_]
     scores: _Array
 
-    def predictions(self, targets: npt.NDArray[np.bool_], scores: _Array) -> Predictions:
+    def predictions(self) -> Predictions:
         names = tuple(f"r{k}" for k in range(len(self.patient)))
-        labels = tuple(f"label {k}" for k in range(targets.shape[1]))
+        labels = tuple(f"label {k}" for k in range(self.targets.shape[1]))
         patients = tuple(f"p{k}" for k in self.patient)
-        return Predictions(names, patients, labels, targets, scores.astype(np.float32))
+        return Predictions(names, patients, labels, self.targets, self.scores.astype(np.float32))
 
 
 def _draw(
@@ -218,7 +235,7 @@ def _drawn(sample: _Sample) -> tuple[_Array, _Array]:
     return sample.drawn
 
 
-OURS = "ours"
+OURS = "the plugin's"
 BOOTSTRAP = "bootstrap percentile"
 #: Intervals of an AUC that are compared, patients being what is counted.
 METHODS: Mapping[str, Callable[[_Sample], tuple[_Array, _Array]]] = {
@@ -278,7 +295,7 @@ def auc_coverage(
         )
         for method in methods:
             low, high = (np.clip(side, 0, 1) for side in METHODS[method](sample))
-            yield _counted("AUC", method, shape, number, auc, auc, low, high)
+            yield _counted(AUC, method, shape, (number,), auc, auc, low, high)
 
 
 def figure_coverage(
@@ -290,34 +307,64 @@ def figure_coverage(
     negatives: int = NEGATIVES,
     seed: int = 0,
 ) -> Iterator[Coverage]:
-    """Yield how often the other intervals of ``judge`` and ``compare`` hold what is true.
+    """Yield how often intervals of average precision, sensitivity and Brier score hold them.
 
-    They are those of average precision, sensitivity, Brier score, and of the difference to a
-    classifier that has lost a quarter of the way from chance to the AUC. See :func:`auc_coverage`.
+    They are those of :func:`~selfmis_plugin.metrics.statistics.judge`, and for comparison the
+    bootstrap's percentiles. See :func:`auc_coverage`.
     """
     for number, shape, auc in _cases(positives, shapes, levels):
         rng = np.random.default_rng((seed, 1, number, int(1000 * auc), list(SHAPES).index(shape)))
-        other = auc - (auc - 0.5) / 4
-        truth = _truth(shape, auc, number, negatives) | {"difference": auc - other}
-        limits: dict[str, list[tuple[float, float]]] = {name: [] for name in truth}
+        truth = _truth(shape, auc, number, negatives)
+        limits = _Limits()
         for _ in range(cohorts):
-            cohort = _draw((number,), (auc, other), shape, rng, negatives, alike=CLASSIFIERS_ALIKE)
-            one, two = (
-                cohort.predictions(cohort.targets, cohort.scores[:, [k]]) for k in (0, 1)
-            )  # fmt: skip
-            figures = judge(one, draws, seed).labels["label 0"]
-            found = {
-                "average precision": figures.average_precision,
-                "sensitivity": figures.sensitivity,
-                "Brier score": figures.brier,
-                "difference": compare(one, two).labels["label 0"].estimate,
-            }
-            for name, figure in found.items():
-                assert figure.low is not None and figure.high is not None
-                limits[name].append((figure.low, figure.high))
-        for name, pairs in limits.items():
-            low, high = np.transpose(pairs)
-            yield _counted(name, OURS, shape, number, auc, truth[name], low, high)
+            cohort = _draw((number,), (auc,), shape, rng, negatives)
+            figures = judge(cohort.predictions(), draws, seed).labels["label 0"]
+            limits.add(AVERAGE_PRECISION, OURS, figures.average_precision)
+            limits.add(SENSITIVITY, OURS, figures.sensitivity)
+            # The judge's own is the bootstrap's.
+            limits.add(BRIER, BOOTSTRAP, figures.brier)
+            scores, weights = _weights(cohort, draws, rng)
+            drawn = scores.ranking(*weights, SPECIFICITY)
+            limits.add(AVERAGE_PRECISION, BOOTSTRAP, estimate(0.5, drawn.average_precision))
+            limits.add(SENSITIVITY, BOOTSTRAP, estimate(0.5, drawn.sensitivity))
+        yield from limits.counted(shape, (number,), auc, truth)
+
+
+def difference_coverage(
+    positives: Sequence[int] = POSITIVES,
+    levels: Sequence[float] = AUC_LEVELS,
+    shapes: Sequence[str] = tuple(SHAPES),
+    cohorts: int = 1000,
+    draws: int = 200,
+    negatives: int = NEGATIVES,
+    seed: int = 0,
+) -> Iterator[Coverage]:
+    """Yield how often intervals of the difference of two classifiers' AUCs hold it.
+
+    The second classifier has the same AUC, or one that has lost a quarter of the way from chance.
+    Where there is no difference, what is missing from 1 is how often a test of 5 % finds one. See
+    :func:`auc_coverage`.
+    """
+    for number, shape, auc in _cases(positives, shapes, levels):
+        rng = np.random.default_rng((seed, 2, number, int(1000 * auc), list(SHAPES).index(shape)))
+        for name, other in ((NO_DIFFERENCE, auc), (DIFFERENCE, auc - (auc - 0.5) / 4)):
+            limits = _Limits()
+            for _ in range(cohorts):
+                cohort = _draw((number,), (auc, other), shape, rng, negatives, CLASSIFIERS_ALIKE)
+                sides = [
+                    measure_aucs(cohort.targets, cohort.scores[:, [k]], cohort.patient)
+                    for k in (0, 1)
+                ]
+                limits.add(name, OURS, difference_estimates(*sides)[0].estimate)
+                value = float((sides[0].value - sides[1].value)[0])
+                apart = np.square(sides[0].influence - sides[1].influence).sum()
+                reach = Z * float(np.sqrt(apart))
+                limits.add(name, "DeLong", Estimate(value, value - reach, value + reach))
+                scores, weights = _weights(cohort, draws, rng)
+                second = LabelScores(cohort.targets[:, 0], cohort.scores[:, 1])
+                drawn = scores.auc(*weights) - second.auc(*weights)
+                limits.add(name, BOOTSTRAP, estimate(value, drawn))
+            yield from limits.counted(shape, (number,), auc, {name: auc - other})
 
 
 def mean_coverage(
@@ -338,22 +385,35 @@ def mean_coverage(
             rng = np.random.default_rng((seed, *counts, int(1000 * level)))
             spread = np.linspace(-1, 1, len(counts)) * (1 - level) / 2
             aucs = [float(auc) for auc in level + spread]
-            limits: dict[str, list[tuple[float, float]]] = {"mean": [], "difference of means": []}
+            limits = _Limits()
             for _ in range(cohorts):
-                cohort = _draw(counts, aucs, shape, rng, negatives, alike=CLASSIFIERS_ALIKE)
-                one = cohort.predictions(cohort.targets, cohort.scores)
-                noise = rng.normal(size=cohort.scores.shape)
-                two = cohort.predictions(cohort.targets, cohort.scores + noise)
-                mean = judge(one, draws=1).macro_auc.estimate
-                apart = compare(one, two).macro_auc.estimate
-                for name, figure in (("mean", mean), ("difference of means", apart)):
-                    assert figure.low is not None and figure.high is not None
-                    limits[name].append((figure.low, figure.high))
-            less = level - np.mean([_with_noise(shape, auc) for auc in aucs])
-            for name, truth in (("mean", level), ("difference of means", less)):
-                low, high = np.transpose(limits[name])
-                method = " + ".join(map(str, counts)) + " positives"
-                yield _counted(name, method, shape, counts[0], level, float(truth), low, high)
+                cohort = _draw(counts, aucs, shape, rng, negatives, CLASSIFIERS_ALIKE)
+                noisy = cohort.scores + rng.normal(size=cohort.scores.shape)
+                one = measure_aucs(cohort.targets, cohort.scores, cohort.patient)
+                two = measure_aucs(cohort.targets, noisy, cohort.patient)
+                limits.add(MEAN, OURS, mean_estimate(one))
+                limits.add(MEAN_DIFFERENCE, OURS, mean_difference(one, two).estimate)
+            less = level - float(np.mean([_with_noise(shape, auc) for auc in aucs]))
+            truth = {MEAN: level, MEAN_DIFFERENCE: less}
+            yield from limits.counted(shape, counts, level, truth)
+
+
+class _Limits:
+    """Intervals of many cohorts, by figure and method."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[tuple[str, str], list[tuple[float, float]]] = {}
+
+    def add(self, figure: str, method: str, found: Estimate) -> None:
+        assert found.low is not None and found.high is not None
+        self._pairs.setdefault((figure, method), []).append((found.low, found.high))
+
+    def counted(
+        self, shape: str, positives: Sequence[int], auc: float, truth: Mapping[str, float]
+    ) -> Iterator[Coverage]:
+        for (figure, method), pairs in self._pairs.items():
+            low, high = np.transpose(pairs)
+            yield _counted(figure, method, shape, positives, auc, truth[figure], low, high)
 
 
 def _cases(
@@ -365,23 +425,31 @@ def _cases(
                 yield number, shape, level
 
 
-def _percentiles(cohort: _Cohort, draws: int, rng: np.random.Generator) -> tuple[float, float]:
+def _weights(
+    cohort: _Cohort, draws: int, rng: np.random.Generator
+) -> tuple[LabelScores, tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    """Scores of the first column, and how often its positives and negatives are in each draw."""
     target = cohort.targets[:, 0]
     weights = draw_patients_apart(cohort.patient, target, draws, rng)
     scores = LabelScores(target, cohort.scores[:, 0])
-    drawn = estimate(0.5, scores.auc(weights[:, scores.positive], weights[:, scores.negative]))
+    return scores, (weights[:, scores.positive], weights[:, scores.negative])
+
+
+def _percentiles(cohort: _Cohort, draws: int, rng: np.random.Generator) -> tuple[float, float]:
+    scores, weights = _weights(cohort, draws, rng)
+    drawn = estimate(0.5, scores.auc(*weights))
     assert drawn.low is not None and drawn.high is not None
     return drawn.low, drawn.high
 
 
 def _counted(
-    figure: str, method: str, shape: str, positives: int, auc: float, truth: float,
+    figure: str, method: str, shape: str, positives: Sequence[int], auc: float, truth: float,
     low: _Array, high: _Array,
 ) -> Coverage:  # fmt: skip
     holds = (low <= truth) & (truth <= high)
     width = float(np.mean(high - low))
     return Coverage(
-        figure, method, shape, positives, float(auc), float(holds.mean()), width, len(low)
+        figure, method, shape, tuple(positives), float(auc), float(holds.mean()), width, len(low)
     )
 
 
@@ -407,7 +475,7 @@ def _truth(shape: str, auc: float, positives: int, negatives: int) -> dict[str, 
     precision = hits / (hits + (1 - share) * norm.sf(scores))
     misses, alarms = np.mean(expit(-scores) ** 2), np.mean(expit(others) ** 2)
     return {
-        "average precision": float(np.mean(precision)),
-        "sensitivity": float(np.mean(scores >= norm.ppf(SPECIFICITY))),
-        "Brier score": float(share * misses + (1 - share) * alarms),
+        AVERAGE_PRECISION: float(np.mean(precision)),
+        SENSITIVITY: float(np.mean(scores >= norm.ppf(SPECIFICITY))),
+        BRIER: float(share * misses + (1 - share) * alarms),
     }
