@@ -14,12 +14,7 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.evaluation.evaluate import figures_of
-from selfmis_plugin.metrics.bootstrap import (
-    difference_p_value,
-    draw_patients,
-    draw_patients_apart,
-    estimate,
-)
+from selfmis_plugin.metrics.bootstrap import draw_patients, draw_patients_apart, estimate
 from selfmis_plugin.metrics.calibration import calibrate, probabilities
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from selfmis_plugin.metrics.ranking import LabelScores
@@ -69,17 +64,16 @@ def test_a_weighted_figure_is_that_of_repeated_records(
     weights[0] = 1
     scores = LabelScores(target, score)
     ranking = scores.ranking(weights[:, scores.positive], weights[:, scores.negative], specificity)
-    alone = scores.auc(weights[:, scores.positive], weights[:, scores.negative])
-    np.testing.assert_array_equal(ranking.auc, alone)
+    auc = scores.auc(weights[:, scores.positive], weights[:, scores.negative])
     for draw in range(5):
         rows = np.repeat(np.arange(records), weights[draw].astype(int))
         truth, values = target[rows], score[rows]
         if truth.all() or not truth.any():
-            assert np.isnan(ranking.auc[draw])
+            assert np.isnan(auc[draw])
             assert np.isnan(ranking.average_precision[draw])
             assert np.isnan(ranking.sensitivity[draw])
             continue
-        assert ranking.auc[draw] == pytest.approx(roc_auc_score(truth, values), abs=1e-12)
+        assert auc[draw] == pytest.approx(roc_auc_score(truth, values), abs=1e-12)
         assert ranking.average_precision[draw] == pytest.approx(
             average_precision_score(truth, values), abs=1e-12
         )
@@ -95,7 +89,7 @@ def test_more_positives_than_a_block_holds() -> None:
     scores = LabelScores(target, score)
     ones = [np.ones((1, int(n)), np.float32) for n in (target.sum(), (~target).sum())]
     ranking = scores.ranking(*ones)
-    assert ranking.auc[0] == pytest.approx(roc_auc_score(target, score), abs=1e-12)
+    assert scores.auc(*ones)[0] == pytest.approx(roc_auc_score(target, score), abs=1e-12)
     assert ranking.average_precision[0] == pytest.approx(
         average_precision_score(target, score), abs=1e-12
     )
@@ -175,10 +169,13 @@ def test_rare_and_absent_labels() -> None:
         predictions.logits,
     )
     report = judge(rare, draws=300)
-    # Both classes in every draw of the label itself ...
-    assert report.labels["PMI"].auc.low is not None
-    # ... but about 13 % of the joint draws have no PMI patient: left out and counted.
-    assert 0 < report.mi_auc.undefined_draws < 300 * 0.3
+    two = report.labels["PMI"].auc
+    assert two.low is not None and two.high is not None and two.high - two.low > 0.35
+    assert report.mi_auc.fewest == report.macro_auc.fewest == 2
+    # What two patients cannot tell of one label stays untold of the mean of two.
+    mean = report.mi_auc.estimate
+    assert mean.low is not None and mean.high is not None
+    assert mean.high - mean.low > 0.45 * (two.high - two.low)
     absent = report.labels["LMI"]
     assert absent.auc.value is None and absent.auc.low is None and absent.positives == 0
     assert absent.brier.value is not None
@@ -210,17 +207,17 @@ def test_two_classifiers() -> None:
         good.targets[order][:, columns],
         poor.logits[order][:, columns],
     )
-    whole, part = compare(good, same, 200), compare(good, shuffled, 200)
+    whole, part = compare(good, same), compare(good, shuffled)
     assert list(part.labels) == [good.labels[0], good.labels[8], good.labels[9]]
     value = roc_auc_score(good.targets[:, 0], good.logits[:, 0])
     value -= roc_auc_score(good.targets[:, 0], poor.logits[:, 0])
     for comparison in (whole, part):
         difference = comparison.labels[good.labels[0]]
         assert difference.estimate.value == pytest.approx(value, abs=1e-12)
-        assert difference.p_value == pytest.approx(2 / 201)
+        assert difference.p_value is not None and 0 < difference.p_value < 1e-4
         assert difference.estimate.low is not None and difference.estimate.low > 0
-    assert whole.macro_auc.p_value == pytest.approx(2 / 201)
-    nothing = compare(good, good, 50)
+    assert whole.macro_auc.p_value is not None and whole.macro_auc.p_value < 1e-12
+    nothing = compare(good, good)
     assert nothing.mi_auc.estimate.value == 0 and nothing.mi_auc.p_value == 1
 
 
@@ -234,10 +231,7 @@ def test_what_cannot_be_compared_is_said() -> None:
         compare(one, cohort(50, ("AMI",), seed=5))
 
 
-def test_p_value_and_interval_of_draws() -> None:
-    drawn = np.concatenate([np.full(97, 0.1), np.full(2, -0.1), [np.nan]])
-    assert difference_p_value(drawn) == pytest.approx(2 * 3 / 100)
-    assert difference_p_value(np.array([np.nan])) is None
+def test_interval_of_draws() -> None:
     result = estimate(0.5, np.append(np.linspace(0, 1, 201), np.nan))
     assert (result.value, result.low, result.high) == pytest.approx((0.5, 0.025, 0.975))
 

@@ -13,8 +13,10 @@ from selfmis_plugin.checkpoints.contract import Classifies, Trained, lacks
 from selfmis_plugin.checkpoints.facts import facts_values, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.person import GROUPINGS
 from selfmis_plugin.data.preprocessing import PreprocessingError
 from selfmis_plugin.data.provenance import headline, provenance_from
+from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.calibrating import calibration_figures, calibration_text
 from selfmis_plugin.evaluation.evaluate import (
@@ -24,13 +26,11 @@ from selfmis_plugin.evaluation.evaluate import (
     figures_of,
     predict_split,
 )
+from selfmis_plugin.evaluation.subgroups import figures_by
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
-from selfmis_plugin.metrics.statistics import DRAWS
-from selfmis_plugin.utils.arguments import LABELS_HELP, labels, whole
+from selfmis_plugin.metrics.statistics import DRAWS, FEW_PATIENTS
+from selfmis_plugin.utils.arguments import LABELS_HELP, known_names, labels, prevalence, whole
 from selfmis_plugin.utils.files import write_json
-
-#: With fewer positive patients the interval itself is a rough guess.
-_FEW = 10
 
 
 def main(argv: Sequence[str]) -> int:
@@ -73,13 +73,31 @@ def main(argv: Sequence[str]) -> int:
         type=whole(0),
         default=DRAWS,
         metavar="N",
-        help="bootstrap draws of the intervals, 0 for none (default: %(default)s)",
+        help="bootstrap draws of the intervals of average precision, sensitivity and Brier score; "
+        "0: no intervals at all (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--by",
+        type=known_names(tuple(GROUPINGS)),
+        default=(),
+        metavar="NAMES",
+        help=f"also the figures of groups of the records: {','.join(GROUPINGS)} or one of them",
+    )
+    parser.add_argument(
+        "--prevalence",
+        type=prevalence,
+        default={},
+        metavar="SHARE",
+        help="also predictive values at 90 %% specificity where a label is so common: one share of "
+        "1 for all labels, or AMI=0.02,IMI=0.03",
     )
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument(
         "--predictions", type=Path, metavar="FILE", help="also write each record's logits, Parquet"
     )
     options = parser.parse_args(argv)
+    if not options.draws and (options.by or options.prevalence):
+        parser.error("--by and --prevalence give figures with intervals: not with --draws 0")
     try:
         figures, lines = _evaluate(options)
         if options.json:
@@ -97,24 +115,25 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     place = options.data, options.split, options.batch_size
     trained: Trained = load_trained(options.checkpoint, options.labels)
     if not isinstance(trained, Classifies):
-        if options.against or options.predictions:
+        if options.against or options.predictions or options.by or options.prevalence:
             lacks(
                 trained,
                 "predicts no label",
-                "--against and --predictions need a classifier's checkpoint",
+                "--against, --predictions, --by and --prevalence need a classifier's checkpoint",
             )
         figures = {**evaluate(options.checkpoint, *place), **_facts(options.checkpoint)}
         return figures, [*_title(figures), *_retrieval_lines(figures)]
     predictions = predict_split(options.checkpoint, *place, options.labels)
     if options.predictions:
         predictions.write(options.predictions)
+    shares = _shares(options.prevalence, predictions.labels)
     figures = {
         "kind": "classifier",
         "checkpoint": str(options.checkpoint),
         "data": str(options.data),
         "split": options.split,
         "records": len(predictions),
-        **figures_of(predictions, options.draws),
+        **figures_of(predictions, options.draws, shares),
         **coverage(trained, options.data, options.split),
         **_facts(options.checkpoint),
         "calibrated": calibration_figures(
@@ -128,10 +147,16 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     }
     lines = [*_title(figures), *_figure_lines(figures, options), *_coverage_lines(figures)]
     lines += calibration_text(figures["calibrated"])
+    if shares:
+        lines += ["", *_predictive_lines(figures[options.level])]
+    if options.by:
+        part = open_split(options.data, options.split)
+        figures["by"] = figures_by(predictions, part, options.by, options.draws, shares)
+        lines += _group_lines(figures["by"], options.level)
     if options.against:
         other = predict_split(options.against, *place, options.against_labels)
         figures["against"] = str(options.against)
-        figures["difference"] = difference_of(predictions, other, options.draws or DRAWS)
+        figures["difference"] = difference_of(predictions, other)
         lines += ["", f"AUC minus that of {options.against}"]
         lines += _difference_lines(figures["difference"][options.level], predictions)
     return figures, lines
@@ -158,13 +183,12 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
         return _plain_lines(figures)
     report = figures[options.level]
     lines = [
-        f"95 % intervals: {report['draws']:,} bootstrap draws of {report['patients']:,} patients; "
-        f"one unit is a {options.level}",
+        f"95 % intervals by patient, of {report['patients']:,}; one unit is a {options.level}",
         f"{'label':9} {'positives':>9}  {'AUC':20} {'average precision':20} "
         f"{'sens. at 90 % spec.':20} {'Brier':>6} {'calib.':>6}",
     ]
     for name, label in report["labels"].items():
-        few = "!" if 0 < label["positive_patients"] < _FEW else " "
+        few = "!" if 0 < label["positive_patients"] < FEW_PATIENTS else " "
         lines.append(
             f"{_marked(name)} {label['positives']:>9}{few} {_interval(label['auc']):20} "
             f"{_interval(label['average_precision']):20} "
@@ -174,13 +198,16 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
     for key, text in (("macro_auc", "macro AUC"), ("mi_auc", "mean over the infarction types (*)")):
         mean = report[key]
         lines.append(f"{text}, {mean['labels']} labels: {_interval(mean)}")
-        if mean["undefined_draws"]:
+        if 0 < mean["fewest"] < FEW_PATIENTS:
             lines.append(
-                f"  left out of the draws' means: {mean['undefined_draws']:,} times a label "
-                "without a positive, or without a negative, in the draw"
+                f"  the rarest of them has {mean['fewest']} positive "
+                f"patient{'s' if mean['fewest'] > 1 else ''}, and how little that says is in the "
+                "interval"
             )
-    if any(0 < label["positive_patients"] < _FEW for label in report["labels"].values()):
-        lines.append(f"! fewer than {_FEW} positive patients: the interval too is a rough guess")
+    if any(0 < label["positive_patients"] < FEW_PATIENTS for label in report["labels"].values()):
+        lines.append(
+            f"! fewer than {FEW_PATIENTS} positive patients: read the interval, not the figure"
+        )
     return lines + _undefined_lines(figures)
 
 
@@ -209,6 +236,60 @@ def _coverage_lines(figures: Mapping[str, Any]) -> list[str]:
         )
     if figures["not_in_data"]:
         lines.append(f"not a label of the data, so left out: {', '.join(figures['not_in_data'])}")
+    return lines
+
+
+def _shares(stated: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
+    """Return the prevalence of each label for which it was stated."""
+    if unknown := [name for name in stated if name and name not in labels]:
+        raise ValueError(
+            f"--prevalence names {', '.join(unknown)}, of which there is no figure; labels: "
+            f"{', '.join(labels)}"
+        )
+    return dict.fromkeys(labels, stated[""]) if "" in stated else dict(stated)
+
+
+def _predictive_lines(report: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "predictive values at 90 % specificity, where the label is as common as stated",
+        f"{'label':9} {'prevalence':>10}  {'positive':20} {'negative':20}",
+    ]
+    for name, label in report["labels"].items():
+        if values := label.get("predictive_values"):
+            lines.append(
+                f"{_marked(name)} {values['prevalence']:>10g}  {_interval(values['positive']):20} "
+                f"{_interval(values['negative']):20}"
+            )
+    return lines
+
+
+def _group_lines(by: Mapping[str, Any], level: str) -> list[str]:
+    """One table a label: its figures in each group."""
+    lines = []
+    for name, groups in by.items():
+        reports = {group: figures[level] for group, figures in groups.items()}
+        lines += ["", f"by {name}, each group with its own threshold of 90 % specificity"]
+        lines.append(
+            f"{'label':9} {'group':12} {level + 's':>8} {'positives':>9}  {'AUC':20} "
+            f"{'sens. at 90 % spec.':20}"
+        )
+        labels = next(iter(reports.values()))["labels"]
+        shown = [label for label in labels if label in INFARCTION_TYPES] or list(labels)
+        for label in shown:
+            for group, report in reports.items():
+                own = report["labels"][label]
+                few = "!" if 0 < own["positive_patients"] < FEW_PATIENTS else " "
+                lines.append(
+                    f"{_marked(label)} {group:12} {report['units']:>8} {own['positives']:>9}{few} "
+                    f"{_interval(own['auc']):20} "
+                    f"{_interval(own['sensitivity_at_90_specificity']):20}"
+                )
+        for group, report in reports.items():
+            mean = report["mi_auc"] if report["mi_auc"]["labels"] else report["macro_auc"]
+            what = f"mean of the {mean['labels']} labels that {group} has"
+            lines.append(f"{what}: {_interval(mean)}")
+        if len(shown) < len(labels):
+            lines.append("the other labels are in --json")
     return lines
 
 

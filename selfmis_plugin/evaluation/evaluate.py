@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.predictive_values import predictive_values
 from selfmis_plugin.metrics.retrieval import retrieval
-from selfmis_plugin.metrics.statistics import DRAWS, compare, judge
+from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY, compare, judge
 
 
 def evaluate(
@@ -149,27 +150,52 @@ def coverage(trained: Classifies, data: str | Path, split: str = "test") -> dict
     }
 
 
-def figures_of(predictions: Predictions, draws: int = DRAWS) -> dict[str, Any]:
+def figures_of(
+    predictions: Predictions, draws: int = DRAWS, prevalence: Mapping[str, float] | None = None
+) -> dict[str, Any]:
     """Return a classifier's figures.
+
+    Parameters
+    ----------
+    predictions
+        Logits beside the truth.
+    draws
+        Bootstrap draws of the intervals; 0 leaves them out.
+    prevalence
+        How common labels are where the predictive values are to be, by label; others have none.
 
     Returns
     -------
     dict
         JSON-ready: ``macro_auc``, ``mi_auc``, ``per_label``, ``positives``, ``undefined``; and,
         with *draws*, ``record`` and ``patient``: every figure with its interval
-        (:func:`~selfmis_plugin.metrics.statistics.judge`) by record and by patient.
+        (:func:`~selfmis_plugin.metrics.statistics.judge`) by record and by patient, a label whose
+        *prevalence* is stated with ``predictive_values`` at 90 % specificity.
     """
     report = auc_report(
         predictions.targets, predictions.logits, predictions.labels, INFARCTION_TYPES
     )
     figures = report.to_dict()
     if draws:
-        figures["record"] = judge(predictions, draws).to_dict()
-        figures["patient"] = judge(predictions.by_patient(), draws).to_dict()
+        figures |= by_record_and_patient(predictions, draws, prevalence)
     return figures
 
 
-def difference_of(first: Predictions, second: Predictions, draws: int = DRAWS) -> dict[str, Any]:
+def by_record_and_patient(
+    predictions: Predictions, draws: int = DRAWS, prevalence: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """Return ``record`` and ``patient`` of :func:`figures_of`."""
+    found = {}
+    for level, units in (("record", predictions), ("patient", predictions.by_patient())):
+        report = judge(units, draws)
+        found[level] = report.to_dict()
+        for label, share in (prevalence or {}).items():
+            values = predictive_values(report.labels[label].sensitivity, SPECIFICITY, share)
+            found[level]["labels"][label]["predictive_values"] = values.to_dict()
+    return found
+
+
+def difference_of(first: Predictions, second: Predictions) -> dict[str, Any]:
     """Return AUCs of the first minus the second's, by record and by patient, JSON-ready.
 
     Raises
@@ -178,8 +204,8 @@ def difference_of(first: Predictions, second: Predictions, draws: int = DRAWS) -
         If the two are of different records or share no label.
     """
     return {
-        "record": compare(first, second, draws).to_dict(),
-        "patient": compare(first.by_patient(), second.by_patient(), draws).to_dict(),
+        "record": compare(first, second).to_dict(),
+        "patient": compare(first.by_patient(), second.by_patient()).to_dict(),
     }
 
 

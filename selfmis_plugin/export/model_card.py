@@ -109,7 +109,7 @@ def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
         f"{text(valid['data'])} ({text(valid['database'])}), at a specificity of "
         f"{model.specificity:g} or more.\n"
         f"- Figures: {test['records']:,} records of {test['patients']:,} patients in the test "
-        f"split of the same data. Intervals: 95 %, {test['draws']:,} bootstrap draws by patient."
+        "split of the same data. Intervals: 95 %, by patient, as wide as few positives demand."
     )
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Estimate", "difference_p_value", "draw_patients", "draw_patients_apart", "estimate"]
+__all__ = ["CONFIDENCE", "Estimate", "draw_patients", "draw_patients_apart", "estimate"]
 
-#: Share of the draws inside an interval.
+#: Of all intervals.
 CONFIDENCE = 0.95
 
 
@@ -22,7 +22,7 @@ class Estimate:
     value
         The figure on the data as they are; None where it is undefined.
     low, high
-        95 % percentile interval over the draws; None where no draw defines it.
+        95 % interval; None where there is none.
     """
 
     value: float | None
@@ -87,19 +87,6 @@ def estimate(value: float, drawn: npt.NDArray[np.float64]) -> Estimate:
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(kept, [tail, 1 - tail])
     return Estimate(None if np.isnan(value) else float(value), float(low), float(high))
-
-
-def difference_p_value(drawn: npt.NDArray[np.float64]) -> float | None:
-    """Return the two-sided p-value of a difference from its draws.
-
-    Twice the share of draws on the other side of zero, the data themselves counted as one draw
-    more, so that it is never 0 (Davison and Hinkley 1997, chapter 4). None without a draw.
-    """
-    kept = drawn[~np.isnan(drawn)]
-    if not len(kept):
-        return None
-    sides = min(np.count_nonzero(kept <= 0), np.count_nonzero(kept >= 0))
-    return float(min(1.0, 2 * (sides + 1) / (len(kept) + 1)))
 
 
 def _counts(patients: int, draws: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,16 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.record_ids)
+
+    def rows(self, chosen: npt.NDArray[np.bool_]) -> Predictions:
+        """Return some of the records; *chosen* is bool, (records,)."""
+        return Predictions(
+            tuple(compress(self.record_ids, chosen)),
+            tuple(compress(self.patient_ids, chosen)),
+            self.labels,
+            self.targets[chosen],
+            self.logits[chosen],
+        )
 
     def by_patient(self) -> Predictions:
         """Return one row a patient, in the order of first appearance.

@@ -25,16 +25,13 @@ class Ranking:
 
     Attributes
     ----------
-    auc
-        Area under the ROC curve, float64 (draws,); ties count half.
     average_precision
         Mean over the positives of the precision at their score, tied records taken together (as
-        scikit-learn's).
+        scikit-learn's), float64 (draws,).
     sensitivity
         Largest sensitivity of any threshold that keeps the specificity asked for.
     """
 
-    auc: npt.NDArray[np.float64]
     average_precision: npt.NDArray[np.float64]
     sensitivity: npt.NDArray[np.float64]
 
@@ -59,7 +56,7 @@ class LabelScores:
     def auc(
         self, weights_positive: npt.NDArray[np.float32], weights_negative: npt.NDArray[np.float32]
     ) -> npt.NDArray[np.float64]:
-        """AUC in every draw; see :meth:`ranking`."""
+        """Area under the ROC curve in every draw, ties as half; see :meth:`ranking`."""
         won = np.zeros(len(weights_positive))
         for block in self._blocks:
             below = weights_negative @ self._below(block)
@@ -72,7 +69,7 @@ class LabelScores:
         weights_negative: npt.NDArray[np.float32],
         specificity: float = 0.9,
     ) -> Ranking:
-        """Return all figures in every draw.
+        """Return average precision and sensitivity in every draw.
 
         Parameters
         ----------
@@ -88,15 +85,12 @@ class LabelScores:
         negatives = weights_negative.sum(axis=1, dtype=np.float64)
         # A share such as 0.1 of 30 must come out as 3 whatever its binary digits.
         allowed = np.floor((1 - specificity) * negatives + 1e-9)
-        won = np.zeros(len(positives))
         precision = np.zeros(len(positives))
         reached = np.zeros(len(positives))
         own = self._score[self.positive]
         others = self._score[self.negative]
         for block in self._blocks:
             weights = weights_positive[:, block]
-            below = weights_negative @ self._below(block)
-            won += np.einsum("bp,bp->b", weights, below, dtype=np.float64)
             # Records at or above each positive of the block: true and false alarms there.
             hits = weights_positive @ (own[:, None] >= own[None, block]).astype(np.float32)
             false = weights_negative @ (others[:, None] >= own[None, block]).astype(np.float32)
@@ -108,7 +102,6 @@ class LabelScores:
         defined = (positives > 0) & (negatives > 0)
         safe = np.where(defined, positives, 1.0)
         return Ranking(
-            self._share(won, weights_positive, weights_negative),
             np.where(defined, precision / safe, np.nan),
             np.where(defined, reached / safe, np.nan),
         )

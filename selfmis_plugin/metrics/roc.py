@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.metrics.bootstrap import CONFIDENCE, draw_patients_apart
+from selfmis_plugin.metrics.bootstrap import draw_patients_apart
+from selfmis_plugin.metrics.intervals import share_limits
 
 __all__ = ["ROCBand", "roc_band"]
 
@@ -24,7 +25,8 @@ class ROCBand:
     false_positive_rate, sensitivity
         Points of the curve itself, from (0, 0) to (1, 1).
     grid, low, high
-        The band: bootstrap percentiles of the sensitivity at each false positive rate.
+        The band: 95 % interval of the sensitivity at each false positive rate by itself, as wide as
+        few positives demand (:func:`~selfmis_plugin.metrics.intervals.share_limits`).
     """
 
     false_positive_rate: npt.NDArray[np.float64]
@@ -43,7 +45,7 @@ def roc_band(
 ) -> ROCBand:
     """Return the ROC curve of one label, with a band by patient.
 
-    Positive and negative patients are resampled apart, as for the AUC's interval.
+    Positive and negative patients are resampled apart, so that every draw has both.
 
     Parameters
     ----------
@@ -77,8 +79,11 @@ def roc_band(
     hits = _rates(weights * truth, ends)
     false = _rates(weights * ~truth, ends)
     curves = np.stack([np.interp(GRID, f, h) for f, h in zip(false[1:], hits[1:], strict=True)])
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
+    own = np.interp(GRID, false[0], hits[0])
+    low, high = share_limits(own, patient[target], curves.var(axis=0))
+    # The true curve rises and ends in (1, 1), so its limits do.
+    low[-1] = 1.0
+    low, high = np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
     return ROCBand(false[0], hits[0], GRID, low, high)
 
 

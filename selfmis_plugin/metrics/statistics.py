@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +10,29 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.metrics.bootstrap import (
-    Estimate,
-    difference_p_value,
-    draw_patients,
-    draw_patients_apart,
-    estimate,
-)
+from selfmis_plugin.metrics.bootstrap import Estimate, draw_patients_apart, estimate
 from selfmis_plugin.metrics.calibration import Calibration, calibrate, probabilities
+from selfmis_plugin.metrics.intervals import (
+    AUCs,
+    Difference,
+    auc_estimates,
+    difference_estimates,
+    mean_difference,
+    mean_estimate,
+    measure_aucs,
+    share_limits,
+)
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from selfmis_plugin.metrics.ranking import LabelScores
 
-__all__ = ["Comparison", "Difference", "LabelFigures", "Mean", "Report", "compare", "judge"]
+__all__ = [
+    "DRAWS", "FEW_PATIENTS", "SPECIFICITY", "Comparison", "Difference", "LabelFigures", "Mean",
+    "Report", "compare", "judge",
+]  # fmt: skip
 
 DRAWS = 1000
+#: With fewer positive patients a figure says little by itself, which tables mark.
+FEW_PATIENTS = 10
 #: Of the negatives, this share stays below the threshold at which sensitivity is given.
 SPECIFICITY = 0.9
 
@@ -39,7 +48,7 @@ class LabelFigures:
     positive_patients
         Patients who have it: what the interval is made of.
     auc, average_precision, sensitivity, brier
-        With 95 % intervals; sensitivity is that at 90 % specificity.
+        With 95 % intervals, which hold with few positives; sensitivity is that at 90 % specificity.
     calibration
         Reliability of the probabilities.
     """
@@ -75,22 +84,17 @@ class Mean:
         The mean over the labels that are defined, with its interval.
     labels
         Labels that it is the mean of.
-    undefined_draws
-        Pairs of a draw and a label in which the label had no positive, or no negative, and was
-        left out of the draw's mean.
+    fewest
+        Fewest positive patients of one of them, whose uncertainty the mean's interval has in it.
     """
 
     estimate: Estimate
     labels: tuple[str, ...]
-    undefined_draws: int
+    fewest: int
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        return {
-            **self.estimate.to_dict(),
-            "labels": len(self.labels),
-            "undefined_draws": self.undefined_draws,
-        }
+        return {**self.estimate.to_dict(), "labels": len(self.labels), "fewest": self.fewest}
 
 
 @dataclass(frozen=True)
@@ -129,23 +133,10 @@ class Report:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """AUC of one classifier minus that of another, on the same draws."""
-
-    estimate: Estimate
-    p_value: float | None
-
-    def to_dict(self) -> dict[str, float | None]:
-        """As JSON can hold it."""
-        return {**self.estimate.to_dict(), "p_value": self.p_value}
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Differences of two classifiers by label, and of their means."""
 
     records: int
-    draws: int
     labels: dict[str, Difference]
     macro_auc: Difference
     mi_auc: Difference
@@ -154,7 +145,6 @@ class Comparison:
         """As JSON can hold it."""
         return {
             "records": self.records,
-            "draws": self.draws,
             "macro_auc": self.macro_auc.to_dict(),
             "mi_auc": self.mi_auc.to_dict(),
             "labels": {label: difference.to_dict() for label, difference in self.labels.items()},
@@ -162,23 +152,25 @@ class Comparison:
 
 
 def judge(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> Report:
-    """Return a classifier's figures with 95 % bootstrap intervals by patient.
+    """Return a classifier's figures with 95 % intervals by patient.
 
-    A label's intervals come from draws that resample its positive and its negative patients apart,
-    so that every draw defines them; those of the means from draws of all patients together, in
-    which a label may be undefined: it is left out of that draw's mean, and counted.
+    Those of AUCs and their means need no draws (:mod:`selfmis_plugin.metrics.intervals`). Average
+    precision and sensitivity take their variance, and the Brier score its interval, from draws that
+    resample a label's positive and negative patients apart, so that every draw has both.
 
     Parameters
     ----------
     predictions
         Logits and truth; :meth:`Predictions.by_patient` for patients in place of records.
     draws
-        Number of bootstrap draws.
+        Number of bootstrap draws; with 0 nothing has an interval.
     seed
         Seed of the draws.
     """
     patient, names = predictions.patient_index()
     probability = probabilities(predictions.logits)
+    aucs = measure_aucs(predictions.targets, predictions.logits, patient)
+    with_interval = auc_estimates(aucs)
     labels = {}
     for column, label in enumerate(predictions.labels):
         target, logits = predictions.targets[:, column], predictions.logits[:, column]
@@ -191,33 +183,32 @@ def judge(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> Report
         )
         squares = (probability[:, column] - target) ** 2
         brier = (weights @ squares) / np.maximum(weights.sum(axis=1, dtype=np.float64), 1)
+        own = patient[target]
         labels[label] = LabelFigures(
             positives=int(target.sum()),
-            positive_patients=len(np.unique(patient[target])),
-            auc=_estimate(ranking.auc),
-            average_precision=_estimate(ranking.average_precision),
-            sensitivity=_estimate(ranking.sensitivity),
-            brier=_estimate(brier),
+            positive_patients=len(np.unique(own)),
+            auc=_if_drawn(with_interval[column], draws),
+            average_precision=_share(ranking.average_precision, own),
+            sensitivity=_share(ranking.sensitivity, own),
+            brier=estimate(float(brier[0]), brier[1:]),
             calibration=calibrate(target, probability[:, column]),
         )
-    drawn = _joint_aucs(predictions, patient, draws, seed)
+    fewest = {label: figures.positive_patients for label, figures in labels.items()}
     return Report(
         units=len(predictions),
         patients=len(names),
         draws=draws,
         labels=labels,
-        macro_auc=_mean(drawn, predictions.labels, predictions.labels),
-        mi_auc=_mean(drawn, predictions.labels, INFARCTION_TYPES),
+        macro_auc=_mean(aucs, fewest, fewest, draws),
+        mi_auc=_mean(aucs, fewest, INFARCTION_TYPES, draws),
     )
 
 
-def compare(
-    first: Predictions, second: Predictions, draws: int = DRAWS, seed: int = 0
-) -> Comparison:
+def compare(first: Predictions, second: Predictions) -> Comparison:
     """Return AUCs of the first minus those of the second, with intervals and p-values.
 
-    Both are weighted by the same draws of patients (paired bootstrap); labels that only one of
-    them has are left out.
+    Both are of the same patients, so what their errors have in common leaves the difference; labels
+    that only one of them has are left out.
 
     Raises
     ------
@@ -226,24 +217,18 @@ def compare(
     """
     first, second = _matched(first, second)
     patient, _ = first.patient_index()
-    labels = {}
-    for column, label in enumerate(first.labels):
-        target = first.targets[:, column]
-        weights = _with_data(
-            draw_patients_apart(patient, target, draws, np.random.default_rng((seed, column)))
-        )
-        one, other = (
-            LabelScores(target, predictions.logits[:, column]) for predictions in (first, second)
-        )
-        apart = weights[:, one.positive], weights[:, one.negative]
-        labels[label] = _difference(one.auc(*apart) - other.auc(*apart))
-    aucs = [_joint_aucs(predictions, patient, draws, seed) for predictions in (first, second)]
+    sides = [measure_aucs(one.targets, one.logits, patient) for one in (first, second)]
+    labels = dict(zip(first.labels, difference_estimates(*sides), strict=True))
+
+    def mean(wanted: Collection[str]) -> Difference:
+        chosen = _defined(sides[0], first.labels, wanted)
+        return mean_difference(*(side.chosen(chosen) for side in sides))
+
     return Comparison(
         records=len(first),
-        draws=draws,
         labels=labels,
-        macro_auc=_mean_difference(aucs, first.labels, first.labels),
-        mi_auc=_mean_difference(aucs, first.labels, INFARCTION_TYPES),
+        macro_auc=mean(first.labels),
+        mi_auc=mean(INFARCTION_TYPES),
     )
 
 
@@ -252,55 +237,37 @@ def _with_data(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.concatenate([np.ones((1, weights.shape[1]), dtype=np.float32), weights])
 
 
-def _estimate(values: npt.NDArray[np.float64]) -> Estimate:
-    return estimate(float(values[0]), values[1:])
+def _share(values: npt.NDArray[np.float64], positives: npt.NDArray[np.int64]) -> Estimate:
+    """A mean over positives: of the data, and then of the draws."""
+    own, drawn = float(values[0]), values[1:]
+    if np.isnan(own):
+        return Estimate(None, None, None)
+    if not len(drawn):
+        return Estimate(own, None, None)
+    low, high = share_limits(own, positives, drawn.var())
+    return Estimate(own, float(low), float(high))
 
 
-def _difference(values: npt.NDArray[np.float64]) -> Difference:
-    return Difference(_estimate(values), difference_p_value(values[1:]))
+def _if_drawn(figure: Estimate, draws: int) -> Estimate:
+    return figure if draws else Estimate(figure.value, None, None)
 
 
-def _joint_aucs(
-    predictions: Predictions, patient: npt.NDArray[np.int64], draws: int, seed: int
-) -> npt.NDArray[np.float64]:
-    """AUC of the data and of each draw of all patients, (1 + draws, labels)."""
-    weights = _with_data(draw_patients(patient, draws, np.random.default_rng(seed)))
-    aucs = np.empty((len(weights), len(predictions.labels)))
-    for column in range(len(predictions.labels)):
-        scores = LabelScores(predictions.targets[:, column], predictions.logits[:, column])
-        aucs[:, column] = scores.auc(weights[:, scores.positive], weights[:, scores.negative])
-    return aucs
-
-
-def _mean(aucs: npt.NDArray[np.float64], labels: Sequence[str], wanted: Sequence[str]) -> Mean:
+def _mean(
+    aucs: AUCs, positive_patients: Mapping[str, int], wanted: Collection[str], draws: int
+) -> Mean:
+    labels = list(positive_patients)
     chosen = _defined(aucs, labels, wanted)
-    values = _row_means(aucs[:, chosen])
+    names = tuple(labels[k] for k in chosen)
     return Mean(
-        _estimate(values),
-        tuple(labels[k] for k in chosen),
-        int(np.isnan(aucs[1:, chosen]).sum()),
+        _if_drawn(mean_estimate(aucs.chosen(chosen)), draws),
+        names,
+        min((positive_patients[name] for name in names), default=0),
     )
 
 
-def _mean_difference(
-    aucs: Sequence[npt.NDArray[np.float64]], labels: Sequence[str], wanted: Sequence[str]
-) -> Difference:
-    chosen = _defined(aucs[0], labels, wanted)
-    return _difference(_row_means(aucs[0][:, chosen]) - _row_means(aucs[1][:, chosen]))
-
-
-def _defined(
-    aucs: npt.NDArray[np.float64], labels: Sequence[str], wanted: Sequence[str]
-) -> list[int]:
+def _defined(aucs: AUCs, labels: Sequence[str], wanted: Collection[str]) -> list[int]:
     """Columns of the wanted labels that the data define."""
-    return [k for k, label in enumerate(labels) if label in wanted and not np.isnan(aucs[0, k])]
-
-
-def _row_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    known = ~np.isnan(values)
-    count = known.sum(axis=1)
-    total = np.where(known, values, 0.0).sum(axis=1)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    return [k for k, label in enumerate(labels) if label in wanted and not np.isnan(aucs.value[k])]
 
 
 def _matched(first: Predictions, second: Predictions) -> tuple[Predictions, Predictions]:

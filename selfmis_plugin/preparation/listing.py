@@ -12,6 +12,7 @@ import pandas as pd
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.origin import Origin, found_origins
+from selfmis_plugin.data.person import Person
 from selfmis_plugin.data.recording import Reader, RecordError
 
 
@@ -37,6 +38,8 @@ class ListedRecord:
         Fold, for databases that come with folds.
     problem
         Why the record cannot be used, if the tables already show it.
+    person
+        Sex and age, as far as they are recorded.
     """
 
     record_id: str
@@ -46,6 +49,7 @@ class ListedRecord:
     labels: tuple[str, ...] = ()
     strat_fold: int | None = None
     problem: RecordError | None = None
+    person: Person = Person()
 
 
 @dataclass(frozen=True)
@@ -128,8 +132,10 @@ def existing_folder(root: Path) -> Path:
     return root.absolute()
 
 
-def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """Read columns of a CSV file as text; an empty cell is an empty text.
+
+    Those of *optional* that the file lacks are columns of empty texts.
 
     Raises
     ------
@@ -153,4 +159,4 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise DatabaseError(f"{path}: cannot be read as CSV ({error})") from error
-    return table[list(columns)]
+    return table.reindex(columns=[*columns, *optional], fill_value="")

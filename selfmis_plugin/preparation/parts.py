@@ -449,7 +449,8 @@ def jobs(records: Iterable[ListedRecord], part_records: int) -> Iterator[Job]:
 def _text(record: ListedRecord) -> str:
     problem = record.problem.reason if record.problem is not None else ""
     fields = (record.record_id, record.patient_id, record.source, record.split, problem)
-    return "\x1f".join((*fields, str(record.strat_fold), *record.labels, "\x1e"))
+    person = (str(record.strat_fold), str(record.person.sex), str(record.person.age))
+    return "\x1f".join((*fields, *person, *record.labels, "\x1e"))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

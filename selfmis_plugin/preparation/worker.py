@@ -195,6 +195,8 @@ class PartPreparer:
                     "lead_mask": prepared.lead_mask,
                     "labels": record.labels,
                     "strat_fold": record.strat_fold,
+                    "sex": record.person.sex,
+                    "age": record.person.age,
                 }
             )
         except StoreError as error:
@@ -241,8 +243,8 @@ def _first_difference(rows: list[dict[str, Any]], records: Iterable[ListedRecord
         record = listed.get(row["record_id"])
         if record is None:
             return f" (record {row['record_id']!r} is not where it was)"
-        for name in ("patient_id", "source", "split", "strat_fold", "labels"):
-            value = getattr(record, name)
+        for name in ("patient_id", "source", "split", "strat_fold", "labels", "sex", "age"):
+            value = getattr(record.person if name in ("sex", "age") else record, name)
             now = list(value) if isinstance(value, tuple) else value
             if now != row[name]:
                 return f" (record {row['record_id']!r}: {name} now {now!r}, then {row[name]!r})"

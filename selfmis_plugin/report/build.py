@@ -37,7 +37,7 @@ from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.calibration import probabilities
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.recalibration import recalibrated
-from selfmis_plugin.metrics.statistics import DRAWS, Report, judge
+from selfmis_plugin.metrics.statistics import DRAWS, FEW_PATIENTS, Report, judge
 from selfmis_plugin.report.figures import (
     draw_calibration,
     draw_intervals,
@@ -120,8 +120,9 @@ def write_report(request: Request) -> Path:
         Section(
             "Figures by label",
             (
-                f"95 % intervals from {request.draws:,} bootstrap draws of patients. A dash: no "
-                "record has the label, or all have it.",
+                "95 % intervals by patient, as wide as few positives demand: where they are few, "
+                "read the interval and not the figure. A dash: no record has the label, or all "
+                "have it.",
             ),
             table=_table(by_record),
             pictures=(
@@ -133,10 +134,14 @@ def write_report(request: Request) -> Path:
         ),
         Section(
             "ROC curves",
+            (
+                "The band is a 95 % interval of the sensitivity at each specificity by itself; "
+                "with few positives it is wide.",
+            ),
             pictures=(
                 Picture.of(
-                    "roc", "ROC curves with 95 % bands",
-                    draw_roc(predictions, shown, request.draws),
+                    "roc", "ROC curves with 95 % bands, AUC with its interval, and positives",
+                    draw_roc(predictions, by_record, shown),
                 ),
             ),
         ),
@@ -167,19 +172,30 @@ def _summary(request: Request, record: Report, patient: Report) -> tuple[str, ..
         f"{request.split} of {request.data}.",
         f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
         f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC over "
-        f"{len(record.macro_auc.labels)} labels {_interval(record.macro_auc.estimate)}.",
+        f"{len(record.macro_auc.labels)} labels {_interval(record.macro_auc.estimate)}."
+        + _rarest(record),
+    )
+
+
+def _rarest(report: Report) -> str:
+    fewest = report.macro_auc.fewest
+    if not 0 < fewest < FEW_PATIENTS:
+        return ""
+    return (
+        f" The rarest label has {fewest} positive patient{'s' if fewest > 1 else ''}: how little "
+        "that says is in the means' intervals."
     )
 
 
 def _table(report: Report) -> tuple[tuple[str, ...], ...]:
     head = (
-        "label", "positives", "AUC", "average precision", "sensitivity at 90 % specificity",
-        "Brier score", "calibration error",
+        "label", "positives (patients)", "AUC", "average precision",
+        "sensitivity at 90 % specificity", "Brier score", "calibration error",
     )  # fmt: skip
     rows = [
         (
             label,
-            str(figures.positives),
+            f"{figures.positives} ({figures.positive_patients})",
             *map(
                 _interval,
                 (figures.auc, figures.average_precision, figures.sensitivity, figures.brier),

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from sklearn.manifold import TSNE
 
+from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.roc import roc_band
 from selfmis_plugin.metrics.statistics import Report
@@ -21,8 +22,8 @@ _ORANGE, _BLUE, _GREY = "#d94801", "#3182bd", "#8c8c8c"
 _MAP_RECORDS = 1000
 
 
-def draw_roc(predictions: Predictions, labels: Sequence[str], draws: int = 1000) -> Figure:
-    """Draw the ROC curve of each label with its 95 % band, a panel a label."""
+def draw_roc(predictions: Predictions, report: Report, labels: Sequence[str]) -> Figure:
+    """Draw the ROC curve of each label with its 95 % band, AUC and positives, a panel a label."""
     patient, _ = predictions.patient_index()
     columns = min(3, max(1, len(labels)))
     rows = -(-len(labels) // columns)
@@ -33,12 +34,15 @@ def draw_roc(predictions: Predictions, labels: Sequence[str], draws: int = 1000)
         target = predictions.targets[:, column]
         axes.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
         if target.any() and not target.all():
-            band = roc_band(target, predictions.logits[:, column], patient, draws)
+            band = roc_band(target, predictions.logits[:, column], patient, report.draws)
             axes.fill_between(band.grid, band.low, band.high, color=_ORANGE, alpha=0.25, lw=0)
             axes.plot(band.false_positive_rate, band.sensitivity, color=_ORANGE)
+            axes.text(
+                0.97, 0.03, f"AUC {_interval(report.labels[label].auc)}", fontsize=8, ha="right"
+            )
         else:
             axes.text(0.5, 0.5, "undefined", ha="center", color=_GREY)
-        axes.set(xlim=(0, 1), ylim=(0, 1.005), title=f"{label} ({int(target.sum())} positives)")
+        axes.set(xlim=(0, 1), ylim=(0, 1.005), title=f"{label} ({_positives(report, label)})")
         if position % columns == 0:
             axes.set_ylabel("sensitivity")
         if position >= len(labels) - columns:
@@ -48,7 +52,7 @@ def draw_roc(predictions: Predictions, labels: Sequence[str], draws: int = 1000)
 
 def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
     """Draw the AUC of each label with its interval, best first, and the means."""
-    rows = [(label, report.labels[label].auc, report.labels[label].positives) for label in labels]
+    rows = [(label, report.labels[label].auc, _positives(report, label)) for label in labels]
     rows = [row for row in rows if row[1].value is not None]
     rows.sort(key=lambda row: -(row[1].value or 0.0))
     figure = new_figure(7.5, 1.2 + 0.24 * (len(rows) + 2), layout="constrained")
@@ -69,8 +73,22 @@ def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
     axes.set_yticks(range(len(named)), [text for text, _, _ in named], fontsize=8)
     axes.invert_yaxis()
     axes.axvline(0.5, color="black", linewidth=0.8, linestyle=":")
-    axes.set(xlim=(min(0.45, lowest - 0.02), 1.0), xlabel="AUC with 95 % interval (positives)")
+    axes.set(
+        xlim=(max(0.0, min(0.45, lowest - 0.02)), 1.0),
+        xlabel="AUC with 95 % interval; dotted: chance",
+    )
     return figure
+
+
+def _positives(report: Report, label: str) -> str:
+    positives = report.labels[label].positives
+    return f"{positives} positive{'' if positives == 1 else 's'}"
+
+
+def _interval(auc: Estimate) -> str:
+    if auc.low is None or auc.high is None:
+        return f"{auc.value:.2f}"
+    return f"{auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})"
 
 
 def draw_calibration(report: Report, labels: Sequence[str]) -> Figure:

@@ -20,6 +20,7 @@ __all__ = [
     "labels",
     "picture",
     "positive",
+    "prevalence",
     "probability",
     "said",
     "share",
@@ -125,6 +126,23 @@ def told(parse: Callable[[str], Value]) -> Callable[[str], Value]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
+
+
+def prevalence(text: str) -> dict[str, float]:
+    """Read how common labels are: one share for all, named ``""``, or ``AMI=0.02,IMI=0.03``."""
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, given, value = part.rpartition("=")
+        name, share_ = name.strip(), _number(value)
+        if not 0 < share_ < 1 or name in found or bool(given) != bool(name):
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is not a prevalence: give one share of 1, such as 0.05, for all labels, "
+                "or one a label, such as AMI=0.02,IMI=0.03"
+            )
+        found[name] = share_
+    if "" in found and len(found) > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} has a share without a label among others")
+    return found
 
 
 #: What :func:`labels` is for, where a command takes it.

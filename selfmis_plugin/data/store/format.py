@@ -54,8 +54,13 @@ SCHEMA = pa.schema(
         ("lead_mask", pa.int64()),
         ("labels", pa.list_(pa.string())),
         ("strat_fold", pa.int64()),
+        ("sex", pa.string()),
+        ("age", pa.float64()),
     ]
 )
+#: Of these, what a row may lack; and what stores that are older lack altogether.
+OPTIONAL_COLUMNS = ("strat_fold", "sex", "age")
+LATER_COLUMNS = ("sex", "age")
 
 
 class StoreError(ValueError):

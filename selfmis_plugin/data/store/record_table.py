@@ -8,12 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from selfmis_plugin.data.store.format import SCHEMA, StoreInfo
+from selfmis_plugin.data.store.format import LATER_COLUMNS, OPTIONAL_COLUMNS, SCHEMA, StoreInfo
 
 __all__ = ["read_records"]
-
-#: Columns that may be empty in a row.
-_OPTIONAL = ("strat_fold",)
 
 
 def read_records(path: Path, info: StoreInfo) -> pa.Table:
@@ -28,6 +25,11 @@ def read_records(path: Path, info: StoreInfo) -> pa.Table:
     # Not pyarrow's read_table, which makes columns of folders called like key=value.
     with pq.ParquetFile(path) as file:
         table = file.read()
+    for name in LATER_COLUMNS:
+        if name not in table.column_names:
+            table = table.append_column(
+                SCHEMA.field(name), pa.nulls(len(table), SCHEMA.field(name).type)
+            )
     if missing := [name for name in SCHEMA.names if name not in table.column_names]:
         raise ValueError(f"lacks the columns {', '.join(missing)}")
     if len(table) != info.records:
@@ -38,7 +40,7 @@ def read_records(path: Path, info: StoreInfo) -> pa.Table:
     table = table.cast(SCHEMA)
     for name in SCHEMA.names:
         column = table.column(name)
-        if name not in _OPTIONAL and column.null_count:
+        if name not in OPTIONAL_COLUMNS and column.null_count:
             raise ValueError(f"column {name} has {column.null_count} empty values")
     if pc.list_flatten(table.column("labels")).null_count:
         raise ValueError("column labels has empty values")

@@ -117,7 +117,8 @@ class Store:
         """The table of records, row k for record k of :attr:`signals`.
 
         Columns: record_id, patient_id, source, split, repaired (str), lead_mask (int; bit k set
-        if lead k is present), labels (list of str) and strat_fold (nullable integer).
+        if lead k is present), labels (list of str), strat_fold (nullable integer), sex (``female``,
+        ``male`` or None) and age (years, NaN where it is not recorded).
         """
         path = self.path / RECORDS_FILE
         try:

@@ -23,6 +23,7 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.origin import Origin
+from selfmis_plugin.data.person import OLDEST, SEXES
 from selfmis_plugin.data.store.format import (
     INFO_FILE,
     OWN_FILES,
@@ -145,7 +146,7 @@ class StoreLayout:
             raise StoreError("a record needs a record_id")
         record_id = str(row["record_id"])
         every_lead = (1 << len(self.leads)) - 1
-        strat_fold = row.get("strat_fold")
+        strat_fold, sex, age = row.get("strat_fold"), row.get("sex"), row.get("age")
         checked: dict[str, Any] = {
             "record_id": record_id,
             "patient_id": str(row.get("patient_id", record_id)),
@@ -155,6 +156,8 @@ class StoreLayout:
             "lead_mask": int(row.get("lead_mask", every_lead)),
             "labels": [str(label) for label in row.get("labels", ())],
             "strat_fold": None if strat_fold is None else int(strat_fold),
+            "sex": sex,
+            "age": None if age is None else float(age),
         }
         if not record_id:
             raise StoreError("a record's id is empty")
@@ -163,6 +166,13 @@ class StoreLayout:
         if checked["split"] not in SPLITS:
             raise StoreError(
                 f"record {record_id!r}: split {checked['split']!r}, not one of {', '.join(SPLITS)}"
+            )
+        if sex not in (None, *SEXES):
+            raise StoreError(f"record {record_id!r}: sex {sex!r}, not one of {', '.join(SEXES)}")
+        if age is not None and not 0 <= checked["age"] <= OLDEST:
+            raise StoreError(
+                f"record {record_id!r}: age {age!r}, not from 0 to {OLDEST:g} years, which stands "
+                "for everybody older"
             )
         if not 0 <= checked["lead_mask"] <= every_lead:
             raise StoreError(
@@ -348,7 +358,8 @@ class StoreWriter:
         row
             ``record_id``, and where known ``patient_id`` (default: the record's id), ``source``,
             ``split`` (train, valid or test; default train), ``repaired``, ``lead_mask`` (default:
-            every lead), ``labels`` and ``strat_fold``.
+            every lead), ``labels``, ``strat_fold``, ``sex`` (female or male) and ``age`` (years,
+            90 for everybody older).
 
         Raises
         ------

@@ -20,6 +20,7 @@ from selfmis_plugin.preparation.listing import (
     Listing,
     existing_folder,
 )
+from selfmis_plugin.preparation.wfdb.header import read_person
 from selfmis_plugin.preparation.wfdb.reader import read_recording
 
 NAME = "ecgid"
@@ -77,7 +78,10 @@ def list_records(root: Path, signal: str = "filtered") -> Listing:
             "the folder of ECG-ID that RECORDS is in"
         )
     records = [
-        ListedRecord(source, source.split("/")[0], source, "test") for _, _, source in sources
+        ListedRecord(
+            source, source.split("/")[0], source, "test", person=read_person(root / f"{source}.hea")
+        )
+        for _, _, source in sources
     ]
     return Listing(
         database=NAME, root=root, records=records, total=len(records), reader=SIGNALS[signal]

@@ -18,8 +18,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from selfmis_plugin.data.fractions import draw_split
+from selfmis_plugin.data.person import Person, person_of_header
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.preparation.databases.ptbxl import split_of_fold
+from selfmis_plugin.preparation.databases.ptbxl import SEXES, split_of_fold
 from selfmis_plugin.preparation.listing import (
     Database,
     DatabaseError,
@@ -73,7 +74,6 @@ INFARCTION: tuple[str, ...] = (
 _PAIRS = {code: name for name in SCORED if "|" in name for code in name.split("|")}
 
 _DX = re.compile(r"^#[ \t]*Dx[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
-_SEX = re.compile(r"^#[ \t]*Sex[ \t]*:[ \t]*(male|female)\b", re.IGNORECASE | re.MULTILINE)
 _CODE = re.compile(r"\d{6,18}")
 _PTBXL_RECORD = re.compile(r"HR(\d{5})")
 
@@ -93,8 +93,8 @@ class HeaderNotes:
     ----------
     labels
         SNOMED CT codes in the header's order, then the scored classes of two codes.
-    sex
-        "male", "female" or None.
+    person
+        Sex and age.
     has_dx
         Whether there is a line of diagnoses.
     problem
@@ -102,7 +102,7 @@ class HeaderNotes:
     """
 
     labels: tuple[str, ...] = ()
-    sex: str | None = None
+    person: Person = Person()
     has_dx: bool = False
     problem: RecordError | None = None
 
@@ -117,11 +117,10 @@ def parse_notes(text: str, name: str) -> HeaderNotes:
     name
         How to name it in errors.
     """
-    sex = _SEX.search(text)
+    person = person_of_header(text)
     found = _DX.search(text)
-    notes = HeaderNotes(sex=sex[1].lower() if sex else None, has_dx=found is not None)
     if found is None:
-        return notes
+        return HeaderNotes(person=person)
     codes = [code.strip() for code in found[1].split(",")]
     codes = [code for code in codes if code and code.casefold() != "unknown"]
     wrong = [code for code in codes if not _CODE.fullmatch(code)]
@@ -130,7 +129,7 @@ def parse_notes(text: str, name: str) -> HeaderNotes:
         return HeaderNotes(problem=RecordError("bad diagnosis", reason), has_dx=True)
     codes = list(dict.fromkeys(codes))
     pairs = dict.fromkeys(_PAIRS[code] for code in codes if code in _PAIRS)
-    return HeaderNotes((*codes, *pairs), notes.sex, True)
+    return HeaderNotes((*codes, *pairs), person, True)
 
 
 def list_records(
@@ -194,7 +193,9 @@ def list_records(
             patient, fold = patients[record_id]
             split = split_of_fold(fold)
         records.append(
-            ListedRecord(record_id, patient, name, split, note.labels, fold, note.problem)
+            ListedRecord(
+                record_id, patient, name, split, note.labels, fold, note.problem, note.person
+            )
         )
     codes = {label for note in notes for label in note.labels if "|" not in label}
     return Listing(
@@ -277,15 +278,15 @@ def _ptbxl_patients(
             record_id = f"HR{int(float(ecg_id)):05d}"
             patients[record_id] = (f"ptbxl-{int(float(patient))}", int(float(fold)))
             split_of_fold(patients[record_id][1])
-            sexes[record_id] = {"0": "male", "1": "female"}.get(sex.removesuffix(".0"), "")
+            sexes[record_id] = SEXES.get(sex.removesuffix(".0"), "")
         except ValueError as error:
             raise DatabaseError(f"{path}, ecg_id {ecg_id}: {error}") from None
     compared = different = 0
     for name, note in zip(names, notes, strict=True):
         theirs = sexes.get(name.rsplit("/", 1)[-1])
-        if theirs and note.sex:
+        if theirs and note.person.sex:
             compared += 1
-            different += theirs != note.sex
+            different += theirs != note.person.sex
     if not compared:
         raise DatabaseError(f"{path}: lists no record that is here (HR00001 is ecg_id 1)")
     if different > _MOST_DIFFERENCES * compared:

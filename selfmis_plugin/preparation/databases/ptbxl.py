@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.person import Person, age_of
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.listing import (
     Database,
@@ -29,6 +30,10 @@ STATEMENTS_TABLE = "scp_statements.csv"
 COLUMNS = (
     "ecg_id", "patient_id", "scp_codes", "strat_fold", "filename_lr", "filename_hr"
 )  # fmt: skip
+#: Not needed to prepare a record.
+PERSON_COLUMNS = ("sex", "age")
+#: How the table writes sexes.
+SEXES = {"0": "male", "1": "female"}
 #: Which column names the files of which rate.
 FILE_COLUMNS = {500: "filename_hr", 100: "filename_lr"}
 
@@ -111,11 +116,11 @@ def list_records(root: Path, source_rate: int = 500) -> Listing:
     """
     root = existing_folder(root)
     label_sets = read_statements(root / STATEMENTS_TABLE)
-    table = read_columns(root / RECORDS_TABLE, COLUMNS)
+    table = read_columns(root / RECORDS_TABLE, COLUMNS, PERSON_COLUMNS)
     _check_signals(root, table, source_rate)
     diagnostic = set(label_sets["diagnostic"])
     column = FILE_COLUMNS[source_rate]
-    rows = table[[*COLUMNS[:4], column]].itertuples(index=False, name=None)
+    rows = table[[*COLUMNS[:4], column, *PERSON_COLUMNS]].itertuples(index=False, name=None)
     records = [_listed(column, *row) for row in rows]
     wanted = [r for r in records if r.problem or not diagnostic.isdisjoint(r.labels)]
     left_out = len(records) - len(wanted)
@@ -130,7 +135,14 @@ def list_records(root: Path, source_rate: int = 500) -> Listing:
 
 
 def _listed(
-    column: str, ecg_id: str, patient_id: str, codes: str, fold: str, file: str
+    column: str,
+    ecg_id: str,
+    patient_id: str,
+    codes: str,
+    fold: str,
+    file: str,
+    sex: str,
+    age: str,
 ) -> ListedRecord:
     problem = None
     record_id, patient, strat_fold, split = ecg_id, patient_id, None, "train"
@@ -146,7 +158,8 @@ def _listed(
     except ValueError as error:
         problem = RecordError("bad table row", f"{RECORDS_TABLE}, ecg_id {ecg_id}: {error}")
     source = file or f"ecg_id {ecg_id}"
-    return ListedRecord(record_id, patient, source, split, labels, strat_fold, problem)
+    person = Person(SEXES.get(sex.removesuffix(".0")), age_of(age))
+    return ListedRecord(record_id, patient, source, split, labels, strat_fold, problem, person)
 
 
 def _whole(column: str, text: str) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from selfmis_plugin.data.origin import origins_of
 from selfmis_plugin.data.store import SPLITS
 from selfmis_plugin.preparation.listing import Database, DatabaseError, ListedRecord, Listing
-from selfmis_plugin.preparation.wfdb.header import segment_names
+from selfmis_plugin.preparation.wfdb.header import read_person, segment_names
 from selfmis_plugin.preparation.wfdb.reader import header_path
 
 NAME = "wfdb-folder"
@@ -50,7 +50,13 @@ def list_records(root: Path, split: str = "train", valid_records: int = 0) -> Li
             f"{len(sources)}"
         )
     records = (
-        ListedRecord(source, source, source, split if number < first_valid else "valid")
+        ListedRecord(
+            source,
+            source,
+            source,
+            split if number < first_valid else "valid",
+            person=read_person(root / f"{source}.hea"),
+        )
         for number, source in enumerate(sources)
     )
     return Listing(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from selfmis_plugin.data.person import Person, person_of_header
 from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE
 from selfmis_plugin.data.recording import RecordError
 
@@ -163,6 +164,15 @@ def segment_names(path: Path) -> list[str]:
         return [name for name, _ in read_header(path).segments if name != GAP]
     except (OSError, RecordError):
         return []
+
+
+def read_person(path: Path) -> Person:
+    """Return what the comments of the header *path* say of sex and age; nothing if unreadable."""
+    try:
+        with open_file(path) as file:
+            return person_of_header(file.read(LARGEST_HEADER).decode("latin-1"))
+    except (OSError, RecordError):
+        return Person()
 
 
 def open_file(path: str | Path) -> BinaryIO:

@@ -1,0 +1,72 @@
+"""A classifier's figures by sex and by age."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from selfmis_plugin.data.person import GROUPINGS, UNKNOWN
+from selfmis_plugin.data.splits import Split
+from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.evaluation.evaluate import by_record_and_patient
+from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.statistics import DRAWS
+
+__all__ = ["figures_by"]
+
+
+def figures_by(
+    predictions: Predictions,
+    part: Split,
+    by: Sequence[str],
+    draws: int = DRAWS,
+    prevalence: Mapping[str, float] | None = None,
+) -> dict[str, Any]:
+    """Return a classifier's figures in groups of the records of a split.
+
+    Each group is judged by itself: its threshold at 90 % specificity is that of its own negatives.
+    A patient who was recorded at several ages is in several groups of age.
+
+    Parameters
+    ----------
+    predictions
+        Of the records of *part*, in its order.
+    part
+        The split.
+    by
+        Names in :data:`~selfmis_plugin.data.person.GROUPINGS`.
+    draws, prevalence
+        As of :func:`~selfmis_plugin.evaluation.evaluate.figures_of`.
+
+    Returns
+    -------
+    dict
+        JSON-ready: by name, and by group of those that have a record, ``record`` and ``patient``
+        as :func:`~selfmis_plugin.evaluation.evaluate.figures_of` has them.
+
+    Raises
+    ------
+    StoreError
+        If no record of the split has what it is to be grouped by.
+    """
+    records = part.store.records.iloc[part.rows]
+    found: dict[str, Any] = {}
+    for name in by:
+        groups, group_of = GROUPINGS[name]
+        own = np.array([group_of(value) for value in records[name]], dtype=object)
+        if (own == UNKNOWN).all():
+            raise StoreError(
+                f"{part.manifest}: the {name} of none of its records is recorded in "
+                f"{part.store.path}. An older version of the plugin did not keep it: prepare "
+                "the store again; if its database does not say it, leave it out of --by"
+            )
+        found[name] = {}
+        for group in groups:
+            chosen = np.asarray(own == group, dtype=bool)
+            if chosen.any():
+                found[name][group] = by_record_and_patient(
+                    predictions.rows(chosen), draws, prevalence
+                )
+    return found
