@@ -189,7 +189,7 @@ def test_no_training_of_a_rotation_knows_a_patient_of_its_test_fold(
     # the same; and a third of another database, whose numbers mean others.
     archive = write_patients(tmp_path / "archive", [*range(30, 60)] * 2, [None] * 60)
     data = {"labelled": own_folds, "unlabelled": own_folds, "archive": archive}
-    report = run_folds(folds_settings(tmp_path / "b", data), Folds(5, against="selfmis", draws=20))
+    report = run_folds(folds_settings(tmp_path / "b", data), Folds(5, against="selfmis"))
     assert report["failed"] == {} and len(runs) == 5 * 2 * 6
     tests = {
         f"fold{turn.number}": patients_of(turn.store, turn.rows["test"])
@@ -207,7 +207,7 @@ def test_no_training_of_a_rotation_knows_a_patient_of_its_test_fold(
     elsewhere = write_patients(tmp_path / "mimic", [*range(60)], [None] * 60, "mimic-iv-ecg")
     runs.clear()
     data["archive"] = elsewhere
-    report = run_folds(folds_settings(tmp_path / "c", data, seeds=(1,)), Folds(3, draws=0))
+    report = run_folds(folds_settings(tmp_path / "c", data, seeds=(1,)), Folds(3))
     assert report["moved"]["archive"] == 0
     trained = [run for run in runs if run.splits["train"].store.path == elsewhere.resolve()]
     assert len(trained) == 6 and all(len(run.splits["train"].rows) == 48 for run in trained)
@@ -218,7 +218,7 @@ def test_predictions_are_pooled_and_compared(
 ) -> None:
     data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
     asked, dest = folds_settings(tmp_path / "b", data), tmp_path / "b"
-    folds = Folds(5, min_positives=15, against="random_encoder", draws=200)
+    folds = Folds(5, min_positives=15, against="random_encoder")
     report = run_folds(asked, folds)
     assert report["failed"] == {} and len(report["rows"]) == 3
     store = Store.open(own_folds)
@@ -286,7 +286,7 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     asked = folds_settings(
         tmp_path / "b", data, methods=methods, modes=("probe", "finetune"), seeds=(1,), budget=72
     )
-    report = run_folds(asked, Folds(5, trials=True, draws=0))
+    report = run_folds(asked, Folds(5, trials=True))
     assert report["failed"] == {} and set(report["lacking"]) == {"simclr"}
     tuned = {one["name"]: one for one in report["tuned"]}
     # What SelfMIS starts from is tuned before it, each by its own row's probe.
@@ -333,7 +333,7 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     said = folds_settings(tmp_path / "c", data, methods=methods[:1], seeds=(1,), overrides=sets)
     keys.clear()
     monkeypatch.setattr(timed_training, "train", under)
-    report = run_folds(said, Folds(5, trials=True, draws=0))
+    report = run_folds(said, Folds(5, trials=True))
     assert [one["name"] for one in report["tuned"]] == ["single_lead_encoder", "multi_lead_encoder"]
 
 
@@ -393,7 +393,7 @@ def test_any_is_the_probability_of_one_at_least(logits: list[float]) -> None:
 
 def test_seeds_share_the_patients_that_judge_them() -> None:
     seeds = [predictions(seed) for seed in (1, 2, 3)]
-    found = mean_over_seeds(seeds, TYPES, draws=300)
+    found = mean_over_seeds(seeds, TYPES)
     aucs = [
         np.mean([roc_auc_score(p.targets[:, k], p.logits[:, k]) for k in range(3)]) for p in seeds
     ]
@@ -403,19 +403,19 @@ def test_seeds_share_the_patients_that_judge_them() -> None:
     assert estimate.value == pytest.approx(np.mean(aucs))
     assert estimate.low < estimate.value < estimate.high
     # One seed three times says no more than once.
-    alone, thrice = (mean_over_seeds([seeds[0]] * count, TYPES, 300) for count in (1, 3))
+    alone, thrice = (mean_over_seeds([seeds[0]] * count, TYPES) for count in (1, 3))
     assert thrice.estimate == alone.estimate
     better = [predictions(seed, level=2.5) for seed in (1, 2, 3)]
-    apart = difference_over_seeds(better, seeds, TYPES, 300)
+    apart = difference_over_seeds(better, seeds, TYPES)
     assert apart.estimate.low > 0 and apart.p_value < 0.02
-    back = difference_over_seeds(seeds, better, TYPES, 300)
+    back = difference_over_seeds(seeds, better, TYPES)
     assert back.estimate.value == pytest.approx(-apart.estimate.value)
-    same = difference_over_seeds(seeds, seeds, TYPES, 300)
+    same = difference_over_seeds(seeds, seeds, TYPES)
     assert same.estimate.value == 0 and same.p_value == 1
     with pytest.raises(PredictionsError, match="cannot be compared"):
-        difference_over_seeds(seeds, better[:2], TYPES, 10)
+        difference_over_seeds(seeds, better[:2], TYPES)
     with pytest.raises(PredictionsError, match="different records"):
-        mean_over_seeds([seeds[0], predictions(1, 60)], TYPES, 10)
+        mean_over_seeds([seeds[0], predictions(1, 60)], TYPES)
 
 
 def test_parts_are_joined_once_each() -> None:

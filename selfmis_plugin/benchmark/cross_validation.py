@@ -25,10 +25,10 @@ from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_fi
 from selfmis_plugin.benchmark.trials import Tuned, choose_rates, with_rates
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import LABELLED
+from selfmis_plugin.metrics.against import holm
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
 from selfmis_plugin.metrics.predictions import Predictions
-from selfmis_plugin.metrics.statistics import DRAWS
 
 __all__ = ["MEAN", "Folds", "run_folds"]
 
@@ -56,8 +56,6 @@ class Folds:
     trials
         Whether to choose learning rates first, as many trials for every method
         (:mod:`~selfmis_plugin.benchmark.trials`).
-    draws
-        Bootstrap draws of patients.
     """
 
     folds: int = 5
@@ -66,7 +64,6 @@ class Folds:
     min_positives: int = 20
     against: str | None = None
     trials: bool = False
-    draws: int = DRAWS
 
     def rotations(self, data: Path) -> list[Rotation]:
         """Return the rotations over a labelled store's records; raises InfarctionError."""
@@ -245,7 +242,7 @@ def _judged(rows: Sequence[_Row], folds: Folds) -> dict[str, Any]:
         figures = {}
         for name, labels in wanted.items():
             if labels and set(labels) <= set(next(iter(row.seeds.values())).labels):
-                figures[name] = _figure(row, rival, labels, folds.draws)
+                figures[name] = _figure(row, rival, labels)
         lines.append(
             {
                 "method": row.method,
@@ -258,16 +255,31 @@ def _judged(rows: Sequence[_Row], folds: Folds) -> dict[str, Any]:
                 "any_within_folds": row.within,
             }
         )
+    _correct(lines)
     return {"rows": lines, "positives": positives, "populated": populated}
 
 
-def _figure(row: _Row, rival: _Row | None, labels: Sequence[str], draws: int) -> dict[str, Any]:
+def _correct(lines: Sequence[dict[str, Any]]) -> None:
+    """Add to each difference Holm's p-value, over the rows of a figure that were judged alike."""
+    families: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    for line in lines:
+        for name, figure in line["figures"].items():
+            if "difference" in figure:
+                family = (name, line["mode"], line["fraction"])
+                families.setdefault(family, []).append(figure["difference"])
+    for differences in families.values():
+        corrected = holm([difference["p_value"] for difference in differences])
+        for difference, value in zip(differences, corrected, strict=True):
+            difference["p_holm"] = value
+
+
+def _figure(row: _Row, rival: _Row | None, labels: Sequence[str]) -> dict[str, Any]:
     """Return a mean AUC over seeds and, of other rows than the rival, its paired difference."""
-    figure = mean_over_seeds(list(row.seeds.values()), labels, draws).to_dict()
+    figure = mean_over_seeds(list(row.seeds.values()), labels).to_dict()
     shared = [seed for seed in row.seeds if rival is not None and seed in rival.seeds]
     if rival is None or rival is row or not shared:
         return figure
     if not set(labels) <= set(next(iter(rival.seeds.values())).labels):
         return figure
     first, second = ([side.seeds[seed] for seed in shared] for side in (row, rival))
-    return {**figure, "difference": difference_over_seeds(first, second, labels, draws).to_dict()}
+    return {**figure, "difference": difference_over_seeds(first, second, labels).to_dict()}

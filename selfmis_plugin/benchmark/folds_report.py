@@ -68,8 +68,8 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
             rival = titles[report["against"]]
             parts.append(
                 f"## Minus {rival}, pair by pair\n\n{_differences(report, titles)}\n\n"
-                "AUC in percent points, mean over seeds; both are weighted by the same draws of "
-                "patients. p by the same draws, corrected over the rows of a column (Holm)."
+                "AUC in percent points, mean over seeds, on the same records; p corrected over "
+                "the rows that were judged alike (Holm)."
             )
     if moved := {role: count for role, count in report["moved"].items() if count}:
         lines = [

@@ -1,8 +1,8 @@
 """Figures of one recipe that was trained with several seeds, on the same records.
 
 Seeds share the records that judge them, so they are no further sample of patients: an interval is
-that of the mean over seeds, all weighted by the same draws of patients. What differs between the
-seeds themselves is their standard deviation, a figure of its own.
+that of the mean over seeds, in other patients. What differs between the seeds themselves is their
+standard deviation, a figure of its own.
 """
 
 from __future__ import annotations
@@ -13,16 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from selfmis_plugin.metrics.bootstrap import (
-    Estimate,
-    difference_p_value,
-    draw_patients,
-    estimate,
-)
+from selfmis_plugin.metrics.bootstrap import Estimate
+from selfmis_plugin.metrics.intervals import AUCs, mean_difference, mean_estimate, measure_aucs
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
-from selfmis_plugin.metrics.ranking import LabelScores
 
 __all__ = ["OverSeeds", "difference_over_seeds", "mean_over_seeds"]
 
@@ -34,11 +28,11 @@ class OverSeeds:
     Attributes
     ----------
     estimate
-        The mean over seeds with its interval by patients.
+        The mean over seeds with its 95 % interval by patients.
     seeds
         The figure of each seed.
     p_value
-        Of a difference: that it is none (bootstrap); None otherwise.
+        Of a difference: that it is none; None otherwise.
     """
 
     estimate: Estimate
@@ -60,10 +54,8 @@ class OverSeeds:
         }
 
 
-def mean_over_seeds(
-    predictions: Sequence[Predictions], labels: Sequence[str], draws: int, seed: int = 0
-) -> OverSeeds:
-    """Return the mean AUC of *labels* over seeds with its 95 % interval.
+def mean_over_seeds(predictions: Sequence[Predictions], labels: Sequence[str]) -> OverSeeds:
+    """Return the mean AUC of *labels* over seeds with its interval.
 
     Parameters
     ----------
@@ -71,27 +63,19 @@ def mean_over_seeds(
         Of the same records in the same order, one a seed.
     labels
         Columns of each, with positives and negatives.
-    draws
-        Bootstrap draws of patients.
-    seed
-        Of the draws.
 
     Raises
     ------
     PredictionsError
         If they are of different records.
     """
-    drawn = _drawn(predictions, labels, draws, seed)
-    mean = drawn.mean(axis=0)
-    return OverSeeds(estimate(float(mean[0]), mean[1:]), tuple(map(float, drawn[:, 0])))
+    _same_records(predictions)
+    seeds = [_aucs(one, labels) for one in predictions]
+    return OverSeeds(mean_estimate(_mean(seeds)), tuple(float(a.value.mean()) for a in seeds))
 
 
 def difference_over_seeds(
-    first: Sequence[Predictions],
-    second: Sequence[Predictions],
-    labels: Sequence[str],
-    draws: int,
-    seed: int = 0,
+    first: Sequence[Predictions], second: Sequence[Predictions], labels: Sequence[str]
 ) -> OverSeeds:
     """Return the mean AUC of the first minus the second's, paired by records and seeds.
 
@@ -103,32 +87,29 @@ def difference_over_seeds(
     if len(first) != len(second):
         raise PredictionsError(f"{len(first)} and {len(second)} seeds cannot be compared")
     _same_records([*first, *second])
-    one, other = (_drawn(side, labels, draws, seed) for side in (first, second))
-    apart = one - other
-    mean = apart.mean(axis=0)
-    found = estimate(float(mean[0]), mean[1:])
-    return OverSeeds(found, tuple(map(float, apart[:, 0])), difference_p_value(mean[1:]))
+    sides = [[_aucs(one, labels) for one in side] for side in (first, second)]
+    found = mean_difference(*map(_mean, sides))
+    apart = tuple(
+        float(one.value.mean() - other.value.mean()) for one, other in zip(*sides, strict=True)
+    )
+    return OverSeeds(found.estimate, apart, found.p_value)
 
 
-def _drawn(
-    predictions: Sequence[Predictions], labels: Sequence[str], draws: int, seed: int
-) -> npt.NDArray[np.float64]:
-    """Mean AUC of the labels, of the data and of each draw, (seeds, 1 + draws)."""
-    _same_records(predictions)
-    patient, _ = predictions[0].patient_index()
-    weights = draw_patients(patient, draws, np.random.default_rng(seed))
-    weights = np.concatenate([np.ones((1, weights.shape[1]), dtype=np.float32), weights])
-    values = np.empty((len(predictions), len(weights), len(labels)))
-    for row, one in enumerate(predictions):
-        for place, label in enumerate(labels):
-            column = one.labels.index(label)
-            scores = LabelScores(one.targets[:, column], one.logits[:, column])
-            aucs = scores.auc(weights[:, scores.positive], weights[:, scores.negative])
-            values[row, :, place] = aucs
-    known = ~np.isnan(values)
-    count = known.sum(axis=2)
-    total = np.where(known, values, 0.0).sum(axis=2)
-    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+def _aucs(predictions: Predictions, labels: Sequence[str]) -> AUCs:
+    chosen = predictions.select(labels)
+    return measure_aucs(chosen.targets, chosen.logits, chosen.patient_index()[0])
+
+
+def _mean(seeds: Sequence[AUCs]) -> AUCs:
+    """Return the mean over seeds as if it were one classifier's: so are its patients' errors."""
+    first = seeds[0]
+    return AUCs(
+        np.mean([one.value for one in seeds], axis=0),
+        first.positives,
+        first.negatives,
+        first.rarer,
+        np.mean([one.influence for one in seeds], axis=0),
+    )
 
 
 def _same_records(predictions: Sequence[Predictions]) -> None:
