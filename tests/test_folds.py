@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -335,6 +336,16 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     monkeypatch.setattr(timed_training, "train", under)
     report = run_folds(said, Folds(5, trials=True))
     assert [one["name"] for one in report["tuned"]] == ["single_lead_encoder", "multi_lead_encoder"]
+    # What was chosen serves another run, such as that on records that nothing was chosen on.
+    taken = Folds(held_out=(9, 10), rates_from=tmp_path / "b/report.json")
+    held = dataclasses.replace(asked, dest=tmp_path / "held")
+    runs.clear()
+    final = run_folds(held, taken)
+    assert [one["rate"] for one in final["tuned"]] == [one["rate"] for one in tuned.values()]
+    assert {run.fold for run in runs} == {"fold1"}
+    for file, message in (("nowhere.json", "not the report.json"), ("b/folds.json", "not the rep")):
+        with pytest.raises(InfarctionError, match=message):
+            run_folds(held, dataclasses.replace(taken, rates_from=tmp_path / file))
 
 
 def test_what_is_asked_wrongly_is_said(

@@ -22,7 +22,7 @@ from selfmis_plugin.benchmark.graph import run_steps
 from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infarction
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
-from selfmis_plugin.benchmark.trials import Tuned, choose_rates, with_rates
+from selfmis_plugin.benchmark.trials import Tuned, choose_rates, read_rates, with_rates
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import LABELLED
 from selfmis_plugin.metrics.against import holm
@@ -56,6 +56,8 @@ class Folds:
     trials
         Whether to choose learning rates first, as many trials for every method
         (:mod:`~selfmis_plugin.benchmark.trials`).
+    rates_from
+        The report of another cross-validation whose choices to take in place of trials.
     """
 
     folds: int = 5
@@ -64,6 +66,7 @@ class Folds:
     min_positives: int = 20
     against: str | None = None
     trials: bool = False
+    rates_from: Path | None = None
 
     def rotations(self, data: Path) -> list[Rotation]:
         """Return the rotations over a labelled store's records; raises InfarctionError."""
@@ -104,7 +107,11 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         )
     turns = folds.rotations(settings.data[LABELLED])
     claim_folds(settings.dest, folds.identity())
-    tuned = _choose(settings, turns[0]) if folds.trials else []
+    tuned: Sequence[Tuned] = ()
+    if folds.rates_from is not None:
+        tuned = read_rates(folds.rates_from)
+    elif folds.trials:
+        tuned = _choose(settings, turns[0])
     settings = with_rates(settings, tuned)
     moved: dict[str, int] = {}
     plans = {}
@@ -121,6 +128,7 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     return {
         **about_run(settings),
         **dataclasses.asdict(folds),
+        "rates_from": folds.rates_from and str(folds.rates_from),
         **_judged(_rows(plans), folds),
         "stages": [
             {"fold": fold, **stage}

@@ -33,7 +33,7 @@ from selfmis_plugin.methods.method import PROBE, Method, Stage, with_its_sources
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.predictions import Predictions
 
-__all__ = ["Tuned", "choose_rates", "with_rates"]
+__all__ = ["Tuned", "choose_rates", "read_rates", "with_rates"]
 
 _SEED = 1
 _RATE = "optimization.lr"
@@ -216,6 +216,26 @@ def _judged(
     scored = with_any(Predictions.read(file.with_name("predictions.parquet"))).select([ANY])
     auc = auc_report(scored.targets, scored.logits, [ANY], ()).per_label.get(ANY)
     return {**found, "auc": auc if auc is not None and math.isfinite(auc) else None}
+
+
+def read_rates(report: Path) -> list[Tuned]:
+    """Return what the report of another cross-validation tried and chose.
+
+    Raises
+    ------
+    InfarctionError
+        If it is no such report, or nothing was tried for it.
+    """
+    try:
+        tried = read_json(report)["tuned"]
+        tuned = [Tuned(**{**one, "trials": tuple(one["trials"])}) for one in tried]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InfarctionError(
+            f"{report}: not the report.json of a benchmark with --folds ({error})"
+        ) from error
+    if not tuned:
+        raise InfarctionError(f"{report}: nothing was tried for it: run it with --trials")
+    return tuned
 
 
 def with_rates(settings: Settings, tuned: Sequence[Tuned]) -> Settings:

@@ -146,11 +146,18 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help="with folds: a row that the others are compared with, pair by pair",
     )
-    parser.add_argument(
+    rates = parser.add_mutually_exclusive_group()
+    rates.add_argument(
         "--trials",
         action="store_true",
         help="with folds: choose every method's learning rate first, by as many trials on the "
         "validation records of the first rotation",
+    )
+    rates.add_argument(
+        "--rates-from",
+        type=Path,
+        metavar="REPORT.json",
+        help="with folds: the learning rates that another benchmark's trials chose",
     )
 
 
@@ -214,6 +221,7 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
         options.min_positives,
         options.against,
         options.trials,
+        options.rates_from,
     )
     report, dest = run_folds(settings, folds), settings.dest
     print(write_folds_report(dest, report, settings.methods))
@@ -235,9 +243,10 @@ def _refuse_needless(options: argparse.Namespace) -> None:
     if options.strat_folds and not options.folds:
         raise BenchmarkError("--strat-folds says which records --folds deals: give --folds too")
     if not (options.folds or options.held_out):
-        for name in ("against", "trials"):
+        for name in ("against", "trials", "rates_from"):
             if getattr(options, name):
-                raise BenchmarkError(f"--{name} goes with folds: give --folds or --held-out too")
+                option = f"--{name.replace('_', '-')}"
+                raise BenchmarkError(f"{option} goes with folds: give --folds or --held-out too")
 
 
 def _data(options: argparse.Namespace, dest: Path) -> dict[str, Path]:
