@@ -258,7 +258,12 @@ def test_predictions_are_pooled_and_compared(
         found = row["figures"][ANY]["difference"]
         assert found["seeds"] == pytest.approx(apart, abs=1e-9)
         assert found["low"] < found["value"] < found["high"] and 0 < found["p_value"] <= 1
+    # What a probe has to beat is an untrained encoder, which nothing here does but by chance.
+    lines = {row["method"]: row for row in report["rows"]}
+    worse = np.mean(means["selfmis"]) < np.mean(means["random_encoder"])
+    assert [lines[name]["below_floor"] for name in ("selfmis", "random_encoder")] == [worse, None]
     text = write_folds_report(dest, report, asked.methods)
+    assert ("| SelfMIS (!) |" in text) == worse
     assert "cross-validated over 5 folds" in text and "## Minus random encoder" in text
     assert {path.name for path in dest.glob("*.png")} == {"report.png", "differences.png"}
     lines = pd.read_csv(dest / "rows.csv")

@@ -24,7 +24,7 @@ from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, wr
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
 from selfmis_plugin.benchmark.trials import Tuned, choose_rates, read_rates, with_rates
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.methods.method import LABELLED
+from selfmis_plugin.methods.method import LABELLED, PROBE, Method, Mode
 from selfmis_plugin.metrics.against import holm
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
@@ -129,7 +129,7 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         **about_run(settings),
         **dataclasses.asdict(folds),
         "rates_from": folds.rates_from and str(folds.rates_from),
-        **_judged(_rows(plans), folds),
+        **_judged(_rows(plans), folds, {m.name: m for m in settings.methods}),
         "stages": [
             {"fold": fold, **stage}
             for fold, plan in plans.items()
@@ -235,7 +235,7 @@ def _columns(part: Predictions) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.f
     return only.targets, only.logits
 
 
-def _judged(rows: Sequence[_Row], folds: Folds) -> dict[str, Any]:
+def _judged(rows: Sequence[_Row], folds: Folds, methods: Mapping[str, Method]) -> dict[str, Any]:
     """Return the figures of all rows, and what the mean is over."""
     positives: dict[str, int] = {}
     for row in rows:
@@ -244,7 +244,7 @@ def _judged(rows: Sequence[_Row], folds: Folds) -> dict[str, Any]:
             positives |= dict(zip(one.labels, counts, strict=True))
     populated = [n for n in INFARCTION_TYPES if positives.get(n, 0) >= max(1, folds.min_positives)]
     wanted = {ANY: [ANY], MEAN: populated, **{name: [name] for name in populated}}
-    lines = []
+    lines: list[dict[str, Any]] = []
     for row in rows:
         rival = next((r for r in rows if r.method == folds.against and r.is_of(row)), None)
         figures = {}
@@ -264,7 +264,22 @@ def _judged(rows: Sequence[_Row], folds: Folds) -> dict[str, Any]:
             }
         )
     _correct(lines)
+    for line in lines:
+        line["below_floor"] = _below_floor(line, lines, methods[line["method"]].floor)
     return {"rows": lines, "positives": positives, "populated": populated}
+
+
+def _below_floor(
+    line: Mapping[str, Any], lines: Sequence[Mapping[str, Any]], floor: Mode | None
+) -> bool | None:
+    """Whether a probe is worse than one on an untrained encoder; None where there is none."""
+    if floor is None or line["mode"] != PROBE or ANY not in line["figures"]:
+        return None
+    wanted = (floor.method, floor.mode, line["fraction"])
+    for other in lines:
+        if (other["method"], other["mode"], other["fraction"]) == wanted:
+            return bool(line["figures"][ANY]["value"] < other["figures"][ANY]["value"])
+    return None
 
 
 def _correct(lines: Sequence[dict[str, Any]]) -> None:

@@ -22,6 +22,7 @@ __all__ = ["write_folds_report"]
 #: The upper bound: a row whose classifier sees the whole record.
 _BOUND = "twelve_lead"
 _CHANCE = 0.5
+_BELOW = "(!)"
 
 
 def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[Method]) -> str:
@@ -111,7 +112,7 @@ def _table(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     types = report["populated"]
     rows = [
         [
-            titles[row["method"]],
+            titles[row["method"]] + (f" {_BELOW}" if row["below_floor"] else ""),
             _judged(row),
             *(_shown(row["figures"].get(name), name in (ANY, MEAN)) for name in (ANY, MEAN)),
             *(_shown(row["figures"].get(name)) for name in types),
@@ -120,7 +121,10 @@ def _table(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     ]
     counts = [str(report["positives"].get(name, "")) for name in (ANY, MEAN, *types)]
     rows.append(["positive records", "", *counts])
-    return markdown.table(["Method", "judged by", ANY, f"mean of {len(types)}", *types], rows)
+    text = markdown.table(["Method", "judged by", ANY, f"mean of {len(types)}", *types], rows)
+    if any(row["below_floor"] for row in report["rows"]):
+        text += f"\n\n{_BELOW}: below a probe on an untrained encoder of its kind, in {ANY}."
+    return text
 
 
 def _differences(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
