@@ -288,8 +288,23 @@ def test_table_1_marks_best_and_second_and_shows_the_papers() -> None:
     assert "1,234 labelled" in rows["SelfMIS"][12]
     assert "without_alignment" not in rows
     position = lines.index(next(line for line in lines if line.startswith("| SelfMIS |")))
-    assert "98.56" in lines[position + 1] and "82.55" in lines[position + 1]
+    # The paper's PMI rests on two positives.
+    assert "98.56 (59 to 100)" in lines[position + 1] and "82.55" in lines[position + 1]
     assert lines[-1].count(" 7 ") == 9
+
+
+def test_table_1_says_how_little_few_positives_tell() -> None:
+    figures = measured(LEVELS)
+    auc = {"value": 0.7, "low": 0.4, "high": 0.9}
+    for one in figures.cells:
+        one["record"] = {
+            "labels": {
+                name: {"positive_patients": 2 if name == "PMI" else 30, "auc": auc}
+                for name in INFARCTION_TYPES
+            }
+        }
+    row = next(line for line in table_1(figures).splitlines() if line.startswith("| SelfMIS |"))
+    assert row.count("(40 to 90)") == 1 and "**78.00** (40 to 90)" in row.split("|")[10]
 
 
 def test_table_3_shows_the_gain_by_fraction() -> None:

@@ -224,6 +224,14 @@ def assert_close(found: Any, expected: Any, rel: float, abs: float, place: str =
         assert found == expected, place
 
 
+def without_intervals(figures: Any) -> Any:
+    """Leave out the ends of intervals: 0.1 took them from draws, which do not hold with few."""
+    if not isinstance(figures, dict):
+        return figures
+    gone = ("low", "high", "undefined_draws")
+    return {key: without_intervals(value) for key, value in figures.items() if key not in gone}
+
+
 @pytest.fixture(scope="module")
 def expected() -> dict[str, Any]:
     """What 0.1 gave."""
@@ -248,7 +256,7 @@ def test_models_give_the_same_numbers(golden: Path, expected: dict[str, Any]) ->
 
 
 def test_figures_are_the_same(golden: Path, expected: dict[str, Any]) -> None:
-    assert_close(figures_of(golden), expected["figures"], 1e-4, 1e-5)
+    assert_close(figures_of(golden), without_intervals(expected["figures"]), 1e-4, 1e-5)
 
 
 def test_an_exported_folder_predicts_the_same(golden: Path, expected: dict[str, Any]) -> None:
@@ -280,4 +288,4 @@ def test_a_stopped_benchmark_goes_on(
     cells, printed = run_benchmark(folder)
     assert printed.count("--config-name") == 1
     assert all(path.read_bytes() == content for path, content in done.items())
-    assert_close(cells, expected["benchmark"], 1e-3, 1e-3)
+    assert_close(cells, without_intervals(expected["benchmark"]), 1e-3, 1e-3)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from sklearn.metrics import roc_auc_score
 
+from selfmis_plugin.cli.benchmarks.intervals import BENCHMARK
 from selfmis_plugin.metrics import coverage
 from selfmis_plugin.metrics.bootstrap import draw_patients_apart
 from selfmis_plugin.metrics.coverage import (
@@ -267,3 +271,26 @@ def test_coverage_in_full() -> None:
     found = [*figure_coverage(cohorts=300), *difference_coverage(cohorts=300)]
     assert bounds([one for one in found if one.method == coverage.OURS])[0] > 0.9
     assert bounds(list(mean_coverage(cohorts=200, levels=(0.75, 0.97))))[0] > 0.88
+
+
+def test_the_command_prints_and_keeps_what_it_counts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "c.json"
+    few = ["--cohorts", "2", "--draws", "2", "--negatives", "9", "--positives", "1,3"]
+    parser = argparse.ArgumentParser()
+    BENCHMARK.add_arguments(parser)
+    assert BENCHMARK.run(parser.parse_args(["--only", "auc", *few, "--json", str(out)])) == 0
+    printed = capsys.readouterr().out
+    kept = json.loads(out.read_text())
+    assert kept["positives"] == [1, 3] and kept["negatives"] == 9
+    assert len(kept["coverage"]) == 2 * len(AUC_LEVELS) * len(SHAPES) * len(coverage.METHODS)
+    own = [
+        one for one in kept["coverage"]
+        if (one["method"], one["shape"], one["positives"]) == (coverage.OURS, "binormal", [3])
+    ]  # fmt: skip
+    shares = [one["share"] for one in own]
+    row = next(line for line in printed.splitlines() if "| binormal | the plugin's |" in line)
+    assert f"{min(shares):.3f} to {max(shares):.3f}" in row.split("|")[4]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--positives", "0"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn.metrics import auc, roc_auc_score, roc_curve
 
 from selfmis_plugin.metrics.roc import roc_band
@@ -37,6 +38,24 @@ def test_band_holds_the_curve_and_narrows_with_more_records() -> None:
         assert auc(band.grid, curve) == pytest.approx(roc_auc_score(target, score), abs=0.01)
         widths.append(float(np.mean(band.high - band.low)))
     assert widths[1] == pytest.approx(widths[0] / 4, rel=0.35)
+
+
+def test_band_is_as_wide_as_few_positives_demand() -> None:
+    rates = (10, 30, 60)  # per cent, the places of the grid
+    true = norm.cdf(np.sqrt(2) * norm.ppf(0.85) + norm.ppf(np.array(rates) / 100))
+    for positives, least, most in ((1, 0.9, 1.0), (5, 0.5, 0.85), (60, 0.05, 0.3)):
+        target = np.arange(positives + 200) < positives
+        holds, widths = [], []
+        for seed in range(40):
+            score = np.random.default_rng(seed).normal(size=len(target))
+            score[target] += np.sqrt(2) * norm.ppf(0.85)
+            band = roc_band(target, score, np.arange(len(target)), draws=30, seed=seed)
+            low, high = band.low[list(rates)], band.high[list(rates)]
+            holds.append((low <= true) & (true <= high))
+            widths.append(high - low)
+            assert (np.diff(band.low) >= 0).all() and (np.diff(band.high) >= 0).all()
+        assert np.mean(holds) > 0.93
+        assert least < np.mean(widths) < most
 
 
 def test_no_curve_without_both() -> None:

@@ -75,6 +75,9 @@ TABLE_5: Mapping[str, tuple[float | None, ...]] = {
     "SelfMIS (Ours)": (45.98, 74.08, 82.60, 0.6274, 82.55),
 }
 
+#: Patients with and without PMI in PTB-XL's fold 10, on which the paper tests; the second about.
+PMI_PATIENTS = (2, 2150)
+
 #: What the paper measured on.
 DATA = "paper: MIMIC-IV-ECG, PTB-XL"
 

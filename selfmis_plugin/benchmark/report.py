@@ -77,7 +77,7 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
     parts = [
         f"# Infarction benchmark\n\n{measured_on(report)} {len(seeds)} seed"
         f"{'' if len(seeds) == 1 else 's'}; AUC in percent, mean ± standard deviation over seeds. "
-        "**Best**, _second_."
+        "**Best**, _second_. Where few patients have a type, 95 % intervals stand in brackets."
     ]
     probed = [
         method

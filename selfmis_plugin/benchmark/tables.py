@@ -6,9 +6,13 @@ import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from selfmis_plugin.benchmark.paper import DATA, TABLE_1, TABLE_3, TABLE_5
+import numpy as np
+
+from selfmis_plugin.benchmark.paper import DATA, PMI_PATIENTS, TABLE_1, TABLE_3, TABLE_5
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import PROBE, ZERO_SHOT, Claim, Method, Mode
+from selfmis_plugin.metrics.intervals import auc_limits
+from selfmis_plugin.metrics.statistics import FEW_PATIENTS
 from selfmis_plugin.utils import markdown
 
 #: Mean and standard deviation over seeds, the deviation None for one seed.
@@ -92,7 +96,9 @@ def covered_types(cells: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
 def table_1(measured: Measured, mode: str = PROBE) -> str:
     """Return the nine types and their mean by method, at the largest fraction.
 
-    A method that the host lacks has a row too, which names what it needs.
+    A type of few positive patients has its 95 % interval beside the AUC (mean over seeds), and so
+    has the paper's PMI, made of its two. A method that the host lacks has a row too, which names
+    what it needs.
     """
     fraction = measured.fractions[-1] if measured.fractions else 1.0
     rows = [
@@ -103,18 +109,46 @@ def table_1(measured: Measured, mode: str = PROBE) -> str:
     marks = [_ranks([values[column] for _, values in rows]) for column in range(10)]
     lines: list[list[str]] = []
     for index, (method, values) in enumerate(rows):
+        chosen = measured.chosen(method.name, mode, fraction)
         cells = [
             _mark(_percent(value, with_spread=column == 9), marks[column][index])
+            + (_of_few(chosen, INFARCTION_TYPES[column]) if column < 9 else "")
             for column, value in enumerate(values)
         ]
         lines.append([method.title, *cells, measured.lacking.get(method.name, measured.data)])
         if mode == PROBE and method.paper is not None and method.paper in TABLE_1:
-            lines.append(["", *map(_plain, TABLE_1[method.paper]), DATA])
+            lines.append(["", *_papers_row(TABLE_1[method.paper]), DATA])
     chosen = [cell for method, _ in rows for cell in measured.chosen(method.name, mode, fraction)]
     if chosen:
         counts = [str(chosen[0]["positives"].get(name, 0)) for name in INFARCTION_TYPES]
         lines.append(["positives in the test split", *counts, "", ""])
     return markdown.table(["Method", *INFARCTION_TYPES, "Avg", "measured on"], lines)
+
+
+def _of_few(cells: Sequence[Mapping[str, Any]], name: str) -> str:
+    """Return the interval of a type that has few positive patients, else nothing."""
+    found = [cell["record"]["labels"][name] for cell in cells
+             if name in cell.get("record", {}).get("labels", {})]  # fmt: skip
+    if not found or any(
+        own["positive_patients"] >= FEW_PATIENTS or own["auc"]["low"] is None for own in found
+    ):
+        return ""
+    low, high = (statistics.mean(own["auc"][side] for own in found) for side in ("low", "high"))
+    return _whole_percents(low, high)
+
+
+def _papers_row(values: Sequence[float]) -> list[str]:
+    cells = [_plain(value) for value in values]
+    column = INFARCTION_TYPES.index("PMI")
+    positives, negatives = (np.array([float(number)]) for number in PMI_PATIENTS)
+    # The paper's scores are not known: Newcombe's variance as it stands.
+    low, high = auc_limits(np.array([values[column] / 100]), positives, negatives, np.ones(1))
+    cells[column] += _whole_percents(low[0], high[0])
+    return cells
+
+
+def _whole_percents(low: float, high: float) -> str:
+    return f" ({100 * low:.0f} to {100 * high:.0f})"
 
 
 def methods_of_table_3(measured: Measured) -> list[Method]:

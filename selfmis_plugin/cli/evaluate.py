@@ -276,6 +276,8 @@ def _group_lines(by: Mapping[str, Any], level: str) -> list[str]:
         labels = next(iter(reports.values()))["labels"]
         shown = [label for label in labels if label in INFARCTION_TYPES] or list(labels)
         for label in shown:
+            if not any(report["labels"][label]["positives"] for report in reports.values()):
+                continue
             for group, report in reports.items():
                 own = report["labels"][label]
                 few = "!" if 0 < own["positive_patients"] < FEW_PATIENTS else " "
@@ -286,8 +288,8 @@ def _group_lines(by: Mapping[str, Any], level: str) -> list[str]:
                 )
         for group, report in reports.items():
             mean = report["mi_auc"] if report["mi_auc"]["labels"] else report["macro_auc"]
-            what = f"mean of the {mean['labels']} labels that {group} has"
-            lines.append(f"{what}: {_interval(mean)}")
+            if mean["labels"]:
+                lines.append(f"{group}: mean of {mean['labels']} labels {_interval(mean)}")
         if len(shown) < len(labels):
             lines.append("the other labels are in --json")
     return lines

@@ -34,6 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--draws", type=arguments.whole(1), default=200, metavar="N", help="of the bootstrap (200)"
     )
     parser.add_argument(
+        "--positives",
+        type=_numbers,
+        default=(1, 2, 5, 10, 30),
+        metavar="NUMBERS",
+        help="patients with the label, apart by commas (1,2,5,10,30); not of the means, whose "
+        "labels have several",
+    )
+    parser.add_argument(
         "--negatives",
         type=arguments.whole(1),
         default=240,
@@ -51,10 +59,11 @@ def run(options: argparse.Namespace) -> int:
     common = {
         "cohorts": options.cohorts, "negatives": options.negatives, "seed": options.seed
     }  # fmt: skip
+    drawn = {**common, "positives": options.positives, "draws": options.draws}
     simulated = {
-        "auc": lambda: coverage.auc_coverage(draws=options.draws, **common),
-        "figures": lambda: coverage.figure_coverage(draws=options.draws, **common),
-        "differences": lambda: coverage.difference_coverage(draws=options.draws, **common),
+        "auc": lambda: coverage.auc_coverage(**drawn),
+        "figures": lambda: coverage.figure_coverage(**drawn),
+        "differences": lambda: coverage.difference_coverage(**drawn),
         "means": lambda: coverage.mean_coverage(**common),
     }
     found: list[Coverage] = []
@@ -69,9 +78,13 @@ def run(options: argparse.Namespace) -> int:
         for figure, table in _tables(part):
             print(f"\n{figure}, by positive patients\n\n{table}", flush=True)
     if options.json is not None:
-        about = {**common, "draws": options.draws, "coverage": [one.to_dict() for one in found]}
+        about = {**drawn, "coverage": [one.to_dict() for one in found]}
         write_json(options.json, about)
     return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(arguments.whole(1)(part.strip()) for part in text.split(",")))
 
 
 def _tables(found: Sequence[Coverage]) -> list[tuple[str, str]]:
