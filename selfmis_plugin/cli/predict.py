@@ -11,7 +11,6 @@ from typing import Any
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.facts import facts_values
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
 from selfmis_plugin.data.recording import RecordError
@@ -19,7 +18,7 @@ from selfmis_plugin.predict.model import DISCLAIMER, PRECISIONS, Model, Predicti
 from selfmis_plugin.predict.opening import open_strip_file
 from selfmis_plugin.predict.strips import Strip
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
-from selfmis_plugin.preparation.recordings.units import plain_unit
+from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils.arguments import LABELS_HELP, labels, picture, positive, probability
 from selfmis_plugin.utils.files import whole_file, write_json
 
@@ -53,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--unit",
         "--units",
-        type=_unit,
+        type=told_microvolts,
         help="unit of the values: uV, mV, V, or the microvolts in one step; default: the file's",
     )
     parser.add_argument(
@@ -182,8 +181,3 @@ def _draw(path: Path, model: Model, predictions: Sequence[Prediction]) -> None:
                 headline(model.saved.facts.provenance, short=True),
             )
             figure.savefig(temporary)
-
-
-def _unit(text: str) -> float:
-    known = MICROVOLTS.get(plain_unit(text))
-    return positive(text) if known is None else known

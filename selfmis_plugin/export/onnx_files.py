@@ -18,8 +18,9 @@ from selfmis_plugin.export.onnx_runtime import OnnxClassifier
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.predict.model import Model
 from selfmis_plugin.predict.model_folder import SavedModel
-from selfmis_plugin.predict.strips import ArrayRecording, cut_strip
+from selfmis_plugin.predict.strips import cut_strip
 from selfmis_plugin.preparation.record import SAMPLE_RATE
+from selfmis_plugin.preparation.recordings.array_recording import ArrayRecording
 from selfmis_plugin.synthetic import simulate
 
 FLOAT, INT8 = "model.onnx", "model.int8.onnx"

@@ -21,7 +21,8 @@ from selfmis_plugin.metrics.recalibration import Recalibration, calibrated_proba
 from selfmis_plugin.nn.encoder import Encoder
 from selfmis_plugin.predict.model_folder import SavedModel, read_model
 from selfmis_plugin.predict.operating_points import OperatingPoint, threshold_of
-from selfmis_plugin.predict.strips import ArrayRecording, Strip, cut_strip
+from selfmis_plugin.predict.strips import Strip, cut_strip
+from selfmis_plugin.preparation.recordings.array_recording import ArrayRecording
 from selfmis_plugin.preparation.recordings.long_recording import LongRecording
 from selfmis_plugin.preparation.recordings.units import plain_unit
 

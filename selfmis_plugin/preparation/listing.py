@@ -70,6 +70,10 @@ class Listing:
         What else the summary should say.
     reader
         What reads a record, for a database whose channels have names of their own.
+    input_files
+        Names the files of a record by its path, where they are not those of a WFDB record.
+    locate
+        Says where a file is that *input_files* names, where the name must not tell.
     origins
         Where the records come from; None: what the root folder says of itself.
     """
@@ -82,6 +86,8 @@ class Listing:
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reader: Reader | None = None
+    input_files: Callable[[str], Iterable[str]] | None = None
+    locate: Callable[[str], str] | None = None
     origins: tuple[Origin, ...] | None = None
 
     @property

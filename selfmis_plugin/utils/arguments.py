@@ -18,6 +18,7 @@ __all__ = [
     "default_workers",
     "known_names",
     "labels",
+    "names",
     "picture",
     "positive",
     "probability",
@@ -62,6 +63,11 @@ def said(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty")
     return text
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names apart by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def workers(text: str) -> int:

@@ -22,14 +22,17 @@ class ReadingOptions:
     Attributes
     ----------
     rate
-        Samples a second of text files; None: what their time column or their head says. EDF and
-        WFDB files say it themselves.
+        Samples a second of text files and arrays; None: what their time column or their head says.
+        The other formats say it themselves.
     microvolts_per_unit
         Microvolts in one unit of the values; None: what the file says.
+    channels
+        Names of the channels, in their order, of files that name none (.npy, .mat).
     """
 
     rate: float | None = None
     microvolts_per_unit: float | None = None
+    channels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
