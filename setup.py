@@ -78,6 +78,8 @@ setup(
         "numba>=0.59",
         # EDF in pure Python, lazily, with a rate per channel.
         "edfio>=0.4",
+        # Shells complete commands and options by it; imported when they ask.
+        "argcomplete>=3,<4",
         # The report's page; it escapes what comes from other people's files.
         "jinja2>=3",
     ],

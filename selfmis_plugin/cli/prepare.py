@@ -61,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.set_defaults(database=name)
         command.add_argument("root", type=Path, metavar="ROOT", help="folder of the database")
         command.add_argument(
-            "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+            "--dest",
+            "--out",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="folder of the store to make",
         )
         command.add_argument(
             "--workers",
@@ -112,7 +117,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command = commands.add_parser(MERGE, help=title, description=title)
     command.set_defaults(database=MERGE)
     command.add_argument(
-        "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+        "--dest",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the store to make",
     )
     _add_overwrite(command)
     for name, module in OTHERS.items():
@@ -134,8 +144,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"selfmis prepare: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        rest = "" if args.database in OTHERS else f"; {kept(args.dest)}"
-        print(f"selfmis prepare: interrupted{rest}", file=sys.stderr)
+        left = "nothing was written" if args.database in OTHERS else kept(args.dest)
+        print(f"selfmis prepare: interrupted; {left}", file=sys.stderr)
         return INTERRUPTED
     print(made)
     if isinstance(made, Share) or args.database == MERGE:
@@ -197,12 +207,17 @@ def _cluster(address: str) -> Workers:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``selfmis prepare`` with *argv*, by default the command line's."""
+    return run(parser().parse_args(argv))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis prepare",
         description="Turn a database of ECG records into a store for training.",
     )
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    return parser
 
 
 @contextmanager

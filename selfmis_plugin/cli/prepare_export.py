@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``selfmis prepare export``."""
     parser.add_argument("data", type=Path, metavar="STORE", help="a store, or manifests of one")
     parser.add_argument("--format", choices=(FORMAT,), required=True, help="whose files to write")
-    parser.add_argument("--dest", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--dest", "--out", type=Path, required=True, metavar="DIR", help="folder to make"
+    )
     parser.add_argument(
         "--kind",
         choices=KINDS,
@@ -51,6 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--sample-rate",
+        "--rate",
         type=arguments.positive,
         metavar="HZ",
         help="decimate to so many Hz (default: the store's)",

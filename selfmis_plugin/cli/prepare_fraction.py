@@ -22,7 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``selfmis prepare fraction``."""
     parser.add_argument("data", type=Path, metavar="STORE", help="a store, or manifests of one")
     parser.add_argument(
-        "--dest", type=Path, required=True, metavar="DIR", help="folder of manifests to make"
+        "--dest",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of manifests to make",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace such a folder that is at DIR"

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from selfmis_plugin.data.origin import OriginError
-from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.preparation.listing import DatabaseError
 from selfmis_plugin.preparation.recordings.channels import (
     REFERENCE_SHARE,
@@ -28,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments on *parser*."""
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the recordings")
     parser.add_argument(
-        "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+        "--dest",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the store to make",
     )
     parser.add_argument(
         "--single", required=True, metavar="CHANNEL", help="the wearable's channel, such as CH20"
@@ -47,12 +52,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate",
+        "--sample-rate",
         type=arguments.positive,
         metavar="HZ",
         help="samples a second of text files; their column of times is then not read",
     )
     parser.add_argument(
         "--units",
+        "--unit",
         type=told_microvolts,
         metavar="UNIT",
         help="unit of the values: uV, mV, V, or the microvolts in one step; default: the files'",

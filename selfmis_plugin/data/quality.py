@@ -18,9 +18,7 @@ from scipy import signal as scipy_signal
 
 from selfmis_plugin.data.beats import Detector, find_beats
 from selfmis_plugin.data.preprocessing import replace_non_finite, resample
-
-#: Threshold of the figure that Orphanidou et al. (2015) found for ECG.
-PUBLISHED_THRESHOLD = 0.66
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 
 #: Most of the samples that may be missing; they are then interpolated.
 LARGEST_MISSING = 0.01

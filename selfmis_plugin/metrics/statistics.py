@@ -18,14 +18,11 @@ from selfmis_plugin.metrics.bootstrap import (
     estimate,
 )
 from selfmis_plugin.metrics.calibration import Calibration, calibrate, probabilities
+from selfmis_plugin.metrics.defaults import DRAWS, SPECIFICITY
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from selfmis_plugin.metrics.ranking import LabelScores
 
 __all__ = ["Comparison", "Difference", "LabelFigures", "Mean", "Report", "compare", "judge"]
-
-DRAWS = 1000
-#: Of the negatives, this share stays below the threshold at which sensitivity is given.
-SPECIFICITY = 0.9
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,9 @@ from selfmis_plugin.data.preprocessing import (
     resample,
     to_int16,
 )
-from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD, assess, interpolate_missing
+from selfmis_plugin.data.quality import assess, interpolate_missing
 from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.preparation.recordings.long_recording import LongRecording
 
 #: Share of a window's length that a recording, or what is left at its end, must have.

@@ -438,7 +438,7 @@ def _prepare(
     found = 0
     bar = tqdm(
         total=sum(_records(plan, part) for part in parts),
-        desc=listing.database,
+        desc=f"preparing {listing.database}",
         unit=" records",
         smoothing=0.05,
     )

@@ -13,7 +13,11 @@ from selfmis_plugin.utils.parallel import usable_cores
 
 __all__ = [
     "LABELS_HELP",
+    "MODEL_HELP",
     "PICTURES",
+    "add_checkpoint",
+    "add_dest",
+    "add_json",
     "add_origin",
     "default_workers",
     "known_names",
@@ -44,6 +48,36 @@ def whole(least: int) -> Callable[[str], int]:
         return int(text)
 
     return read
+
+
+#: What a command that judges or uses a model takes.
+MODEL_HELP = (
+    "a run's checkpoint_best.pt, a folder of selfmis export or its model.onnx, or an ECGFounder "
+    "file"
+)
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, text: str = MODEL_HELP) -> None:
+    """Declare ``--checkpoint``, also called ``--model``."""
+    parser.add_argument(
+        "--checkpoint", "--model", type=Path, required=True, metavar="MODEL", help=text
+    )
+
+
+def add_dest(parser: argparse.ArgumentParser, text: str) -> None:
+    """Declare ``--dest``, also called ``--out``: the folder to make."""
+    parser.add_argument("--dest", "--out", type=Path, required=True, metavar="DIR", help=text)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--json``."""
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="also write all figures there; - is the standard output, and what is else printed "
+        "there goes to the standard error",
+    )
 
 
 def add_origin(parser: argparse.ArgumentParser) -> None:

@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=workers, default=1, help="trainings at a time (default: %(default)s)"
     )
-    parser.add_argument("--dest", type=Path, default=Path("outputs/benchmark-mi"))
+    parser.add_argument("--dest", "--out", type=Path, default=Path("outputs/benchmark-mi"))
 
 
 def run(options: argparse.Namespace) -> int:

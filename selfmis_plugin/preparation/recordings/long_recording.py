@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, MICROVOLTS
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE
 from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.preparation.recordings.units import plain_unit
 
 

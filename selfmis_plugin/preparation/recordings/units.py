@@ -6,7 +6,7 @@ import argparse
 import re
 import unicodedata
 
-from selfmis_plugin.data.preprocessing import MICROVOLTS
+from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.utils import arguments
 
 #: Seconds in one unit of time, by the unit's plain name.
