@@ -14,6 +14,7 @@ from selfmis_plugin.cli.main import main
 from tests.checkpoint_files import write_classifier
 from tests.strip_files import lead_one
 from tests.support import write_store
+from tests.test_start_up import HEAVY, imported
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +116,25 @@ def test_what_fits_no_command_is_refused_with_what_to_give(
     assert "is a folder, and none of `selfmis export`" in said(
         "evaluate", "--checkpoint", str(tmp_path), "--data", str(data)
     )
+
+
+@pytest.fixture(scope="module")
+def strip(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("strip") / "s.csv"
+    rows = [f"{k / 512:.6f},{v / 1000:.4f}" for k, v in enumerate(lead_one(30, 512))]
+    path.write_text("time (s),I (mV)\n" + "\n".join(rows) + "\n")
+    return str(path)
+
+
+def test_an_onnx_model_needs_no_torch_for_a_strip(models: dict[str, Path], strip: str) -> None:
+    modules = imported(["predict", "--model", str(models["folder"]), strip])
+    # Beats are found by compiled code, and other rates are resampled.
+    assert HEAVY & modules <= {"numba", "onnxruntime", "scipy"}
+    assert len(modules) < 1700
+
+
+def test_a_checkpoint_needs_torch_alone(models: dict[str, Path], strip: str) -> None:
+    modules = imported(["predict", "--model", str(models["checkpoint"]), strip])
+    assert HEAVY & modules <= {"numba", "scipy", "torch"}
+    # Its compiler, of 700 modules, is for those who compile.
+    assert "torch._dynamo" not in modules and len(modules) < 2700

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from selfmis_plugin.checkpoints.reading import CheckpointError, first_line, note_read, refuse_absent
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OnnxClassifier
 
 __all__ = ["LoadedOnnx"]
 
@@ -45,19 +46,13 @@ class LoadedOnnx:
             If it cannot be read, is no classifier of this plugin, or onnxruntime is missing.
         """
         refuse_absent(path)
-        # onnxruntime is an extra.
-        try:
-            from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
-        except ImportError as error:
-            raise CheckpointError(
-                f"{path}: is run by onnxruntime, which is not installed: pip install "
-                "'selfmis-plugin[export]'"
-            ) from error
         try:
             found = OnnxClassifier(path)
             preprocessing = Preprocessing(
                 found.rate, found.samples / found.rate, found.leads, found.filter
             )
+        except ImportError as error:
+            raise CheckpointError(f"{path}: {NEEDS_RUNTIME}") from error
         except Exception as error:  # whatever a damaged file makes of the library
             raise CheckpointError(
                 f"{path}: cannot be read as a model of `selfmis export` ({first_line(error)}): "

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 from selfmis_plugin.data.origin import OriginError
-from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.preparation.listing import DatabaseError
 from selfmis_plugin.preparation.recordings.channels import (
@@ -18,7 +17,6 @@ from selfmis_plugin.preparation.recordings.channels import (
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
 from selfmis_plugin.preparation.recordings.units import told_microvolts
-from selfmis_plugin.preparation.run import PreparationError
 from selfmis_plugin.utils import arguments
 
 TITLE = "own recordings: one channel of a wearable beside a reference of several, of any format"
@@ -131,7 +129,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare what the arguments say; return the exit status."""
     # Draws pictures, for which the preparation of other databases should not wait.
+    from selfmis_plugin.data.store import StoreError
     from selfmis_plugin.preparation.recordings import run as preparation
+    from selfmis_plugin.preparation.run import PreparationError
 
     try:
         options = preparation.RecordingsOptions(

@@ -113,7 +113,8 @@ def _store(folder: Path) -> Store:
 
 
 def _is_manifests(folder: Path) -> bool:
-    from selfmis_plugin.data.store import INFO_FILE, SPLITS
+    from selfmis_plugin.data.split_names import SPLITS
+    from selfmis_plugin.data.store import INFO_FILE
 
     manifests = [folder / f"{split}.tsv" for split in SPLITS]
     return not (folder / INFO_FILE).exists() and any(map(Path.is_file, manifests))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal as scipy_signal
 
 from selfmis_plugin.data.voltages import MICROVOLTS as MICROVOLTS
 from selfmis_plugin.utils.fields import FieldError, Fields, shown
@@ -231,6 +230,8 @@ def resample(
     PreprocessingError
         If a rate is not between :data:`LOWEST_RATE` and :data:`HIGHEST_RATE`.
     """
+    from scipy import signal as scipy_signal
+
     ratio = resampling_ratio(rate, target)
     if ratio == 1:
         return signal

@@ -15,7 +15,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn, provenance_from
 from selfmis_plugin.metrics.calibrated import Recalibration
 from selfmis_plugin.metrics.operating_point import points_from
-from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
+from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OnnxClassifier
 from selfmis_plugin.predict.strip_model import StripModel
 from selfmis_plugin.utils.fields import Fields
 
@@ -58,6 +58,8 @@ class OnnxModel(StripModel):
         self._file = file
         try:
             self._runtime = found = OnnxClassifier(file, threads)
+        except ImportError as error:
+            raise ValueError(f"{file}: {NEEDS_RUNTIME}") from error
         except Exception as error:  # whatever a damaged file makes of the library
             line = (str(error).splitlines() or [type(error).__name__])[0][:200]
             raise ValueError(

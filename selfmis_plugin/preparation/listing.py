@@ -7,12 +7,14 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.origin import Origin, found_origins
 from selfmis_plugin.data.recording import Reader, RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class DatabaseError(ValueError):
@@ -142,6 +144,8 @@ def read_columns(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     DatabaseError
         If the file cannot be read or lacks a column; the message names those it has.
     """
+    import pandas as pd
+
     try:
         found = [str(name) for name in pd.read_csv(path, nrows=0).columns]
         missing = [name for name in columns if name not in found]

@@ -13,13 +13,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.origin import origins_of
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
-from selfmis_plugin.data.store import SPLITS
+from selfmis_plugin.data.split_names import SPLITS
 from selfmis_plugin.preparation.input_files import wfdb_files
 from selfmis_plugin.preparation.listing import (
     Database,
@@ -39,6 +38,9 @@ from selfmis_plugin.preparation.recordings.whole_recording import read_whole
 from selfmis_plugin.utils import arguments
 from selfmis_plugin.utils.files import whole_file
 from selfmis_plugin.utils.paths import escaped
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAME = "ecg-files"
 
@@ -261,6 +263,8 @@ def _rows(table: Path, frame: pd.DataFrame, paths: Sequence[str]) -> dict[str, i
 
 
 def _columns(table: Path) -> list[str]:
+    import pandas as pd
+
     try:
         return [str(name) for name in pd.read_csv(table, nrows=0).columns]
     except (OSError, ValueError):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.io
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.recording import RecordError
@@ -73,6 +72,8 @@ def read_mat_file(path: Path, options: ReadingOptions) -> ArrayRecording:
     RecordError
         If it is damaged, holds no signal or several, or nothing says its rate.
     """
+    import scipy.io
+
     try:
         content = scipy.io.loadmat(path)
     except OSError:
