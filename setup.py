@@ -14,6 +14,7 @@ SIGNALS = (
     "fairseq_signals @ git+https://github.com/Jwoos5/fairseq-signals"
     "@6b9e1375bbe6bc2e55ff4d9b95eabe8eee3adec7"
 )
+FORMATS = ["ecgdatakit[dicom]>=2.0.3,<3"]
 EXPORT = ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"]
 
 
@@ -77,6 +78,8 @@ setup(
         "numba>=0.59",
         # EDF in pure Python, lazily, with a rate per channel.
         "edfio>=0.4",
+        # Shells complete commands and options by it; imported when they ask.
+        "argcomplete>=3,<4",
         # The report's page; it escapes what comes from other people's files.
         "jinja2>=3",
     ],
@@ -91,9 +94,12 @@ setup(
         "cluster": ["distributed>=2024.1"],
         # ONNX files: PyTorch's exporter needs onnxscript; onnxruntime checks, quantises, runs them.
         "export": EXPORT,
+        # Recordings in the formats of hospitals and devices: HL7 aECG, SCP-ECG, DICOM and others.
+        "formats": FORMATS,
         "dev": [
             "distributed>=2024.1",
             *EXPORT,
+            *FORMATS,
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",

@@ -39,5 +39,5 @@ for label, result in prediction.results.items():
 # A model of `selfmis export --data STORE` has thresholds too: result.threshold, result.above.
 print("\nFor research, not for diagnosis.")
 
-leads, rate = model.preprocessing.leads, model.saved.input_rate
+leads, rate = model.preprocessing.leads, model.input_rate
 draw_prediction(prediction, leads, rate).savefig(options.picture)

@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
+from selfmis_plugin.checkpoints.model_folder import SavedModel, write_model
 from selfmis_plugin.data.leads import STANDARD_LEADS as LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
@@ -23,7 +24,6 @@ from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.losses.siglip import SigLIPLoss
 from selfmis_plugin.nn.net1d import Net1DConfig
-from selfmis_plugin.predict.model_folder import SavedModel, write_model
 from selfmis_plugin.synthetic import simulate
 
 LABELS = ("NORM", "AMI", "IMI")

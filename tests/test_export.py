@@ -18,18 +18,19 @@ from hypothesis import strategies as st
 import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
+from selfmis_plugin.checkpoints.loading import read_model
+from selfmis_plugin.checkpoints.model_folder import SavedModel, write_model
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate, predict_split
 from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.metrics.operating_points import choose_operating_points
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.ranking import LabelScores
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d.config import Net1DConfig
 from selfmis_plugin.predict.model import Model
-from selfmis_plugin.predict.model_folder import SavedModel, read_model, write_model
-from selfmis_plugin.predict.operating_points import choose_operating_points
 from tests.checkpoint_files import write_classifier, write_towers
 from tests.strip_files import lead_one
 from tests.support import environment
@@ -165,7 +166,7 @@ def test_errors(
         return capsys.readouterr().err
 
     assert "none.pt" in said("--checkpoint", str(tmp_path / "none.pt"))
-    assert "is a folder" in said("--checkpoint", str(folder))
+    assert "is a folder, and none of" in said("--checkpoint", str(tmp_path))
     towers = write_towers(tmp_path / "t.pt")
     assert "predicts no label" in said("--checkpoint", str(towers))
     assert "valid.tsv" in said("--checkpoint", str(checkpoint), "--data", str(tmp_path))
@@ -196,7 +197,7 @@ def test_onnx_computes_the_same_without_torch(
         "import sys\n"
         "sys.modules['torch'] = None\n"  # importing it raises ImportError
         "import numpy as np\n"
-        "from selfmis_plugin.export.onnx_runtime import OnnxClassifier\n"
+        "from selfmis_plugin.nn.onnx_runtime import OnnxClassifier\n"
         "classifier = OnnxClassifier(sys.argv[1])\n"
         "signals = np.load(sys.argv[2])\n"
         "parts = [classifier.logits(part) for part in (signals[:1], signals[1:8], signals[8:])]\n"
@@ -229,7 +230,7 @@ def test_onnx_files_say_nothing_of_the_machine(onnx_folder: Path) -> None:
 def test_what_was_measured_on_onnx_is_kept(
     onnx_folder: Path, checkpoint: Path, store: Path
 ) -> None:
-    from selfmis_plugin.export.onnx_runtime import OnnxClassifier
+    from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
 
     facts = json.loads((onnx_folder / "config.json").read_text())["provenance"]["onnx"]
     whole, reduced = facts["model.onnx"], facts["model.int8.onnx"]
@@ -255,7 +256,7 @@ def test_a_filter_is_applied_before_the_network(tmp_path: Path, checkpoint: Path
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package)
     from selfmis_plugin.export.onnx_files import make_onnx
-    from selfmis_plugin.export.onnx_runtime import OnnxClassifier
+    from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
 
     saved = _filtered(prepare_export(checkpoint))
     made = make_onnx(saved, tmp_path, None, int8=False)

@@ -30,7 +30,7 @@ from selfmis_plugin.cli.main import main
 from selfmis_plugin.evaluation.evaluate import evaluate
 from tests.host_in_process import Training
 
-ONNX_RUNTIME = "selfmis_plugin.export.onnx_runtime"
+ONNX_RUNTIME = "selfmis_plugin.nn.onnx_runtime"
 
 GOLDEN = Path(__file__).parent / "golden" / "v0_1"
 #: What stands in the checkpoints' configs for the folder that the files lay in.

@@ -19,7 +19,8 @@ from omegaconf import OmegaConf
 
 from selfmis_plugin.benchmark.cohort import UNLABELLED, make_cohort
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
-from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.checkpoints.loading import load_trained, read_model
+from selfmis_plugin.checkpoints.model_folder import write_model
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.evaluation.embeddings import embed_split
@@ -29,7 +30,6 @@ from selfmis_plugin.export.onnx_export import write_onnx
 from selfmis_plugin.methods.heartlang.keys import HeartLangModelConfig
 from selfmis_plugin.methods.heartlang.model import HeartLangModel
 from selfmis_plugin.predict.model import load_model
-from selfmis_plugin.predict.model_folder import read_model, write_model
 from selfmis_plugin.profiling.trainings.costs import counted_cost
 from selfmis_plugin.profiling.trainings.models import recipe_of_run
 from tests.hearts import TOKENIZER, write_hearts

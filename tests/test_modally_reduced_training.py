@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
-from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.checkpoints.loading import load_trained, read_model
+from selfmis_plugin.checkpoints.model_folder import write_model
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import Store, StoreError
@@ -21,12 +22,11 @@ from selfmis_plugin.evaluation.embeddings import embed_split
 from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.export.exporting import prepare_export
 from selfmis_plugin.export.onnx_export import write_onnx
-from selfmis_plugin.export.onnx_runtime import OnnxClassifier
 from selfmis_plugin.methods.modally_reduced.criterion import AlignReconstruct
 from selfmis_plugin.methods.modally_reduced.reader import load_lead_encoder, load_modally_reduced
 from selfmis_plugin.nn.inputs import Preparation
+from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
 from selfmis_plugin.predict.model import load_model
-from selfmis_plugin.predict.model_folder import read_model, write_model
 from tests.host_in_process import Training, same_weights
 from tests.support import logged, train, write_store
 from tests.test_training import train_two_processes

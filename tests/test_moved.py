@@ -227,7 +227,7 @@ def test_documented_names_are_imported_with_one_warning_at_most() -> None:
 def test_ways_to_import(statement: str) -> None:
     program = f"""
 {statement}
-from selfmis_plugin.predict.operating_points import OperatingPoint
+from selfmis_plugin.metrics.operating_points import OperatingPoint
 assert Old is OperatingPoint
 """
     run(program)

@@ -13,11 +13,11 @@ import pytest
 import yaml
 from matplotlib.text import Text
 
+from selfmis_plugin.checkpoints.loading import read_model
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.export.model_card import model_card
-from selfmis_plugin.predict.model_folder import read_model
-from selfmis_plugin.predict.operating_points import OperatingPoint
+from selfmis_plugin.metrics.operating_points import OperatingPoint
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.visualization.figure import new_figure
 from tests.checkpoint_files import write_classifier

@@ -99,7 +99,7 @@ model = load_model("model")
 network = load_trained(probe).network(500).eval()
 with torch.no_grad():
     logits = network(raw).numpy()
-from selfmis_plugin.export.onnx_runtime import OnnxClassifier
+from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
 np.testing.assert_allclose(OnnxClassifier("model/model.onnx").logits(raw.numpy(), filtered=True),
                            logits, atol=1e-4)
 columns = [model.saved.classifier.labels.index(name) for name in model.labels]

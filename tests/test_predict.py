@@ -261,4 +261,4 @@ def test_errors(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[
     assert "none" in capsys.readouterr().err
     assert main(["predict", "--model", str(checkpoint), str(tmp_path)]) == 1
     shown = capsys.readouterr()
-    assert "is a folder: name the recordings" in shown.err and not shown.out
+    assert "no recording of a known format in it" in shown.err and not shown.out

@@ -506,7 +506,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         return read_recording(path)
 
     interrupted = functools.partial(prepare_database, reader=reader)
-    monkeypatch.setattr(prepare, "prepare_database", interrupted)
+    monkeypatch.setattr("selfmis_plugin.preparation.run.prepare_database", interrupted)
     before = signal.getsignal(signal.SIGTERM)
     run("wfdb-folder", tmp_path / "db", "--dest", tmp_path / "s", "--workers", 1, status=130)
     error = capsys.readouterr().err

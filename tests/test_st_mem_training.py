@@ -12,6 +12,8 @@ import torch
 
 from selfmis_plugin import load_encoder, load_trained
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints.loading import read_model
+from selfmis_plugin.checkpoints.model_folder import write_model
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.store import Store, StoreError
@@ -19,9 +21,8 @@ from selfmis_plugin.evaluation.embeddings import embed_split
 from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.export.exporting import prepare_export
 from selfmis_plugin.export.onnx_export import write_onnx
-from selfmis_plugin.export.onnx_runtime import OnnxClassifier
 from selfmis_plugin.nn.encoder import build_input
-from selfmis_plugin.predict.model_folder import read_model, write_model
+from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
 from tests.host_in_process import Training, last_checkpoint, same_weights
 from tests.st_mem_by_hand import published_state, write_published
 from tests.support import logged, train, write_store

@@ -22,7 +22,7 @@ TOOLKIT = re.compile(r"(fairseq|fairseq_signals|fairseq_cli)(\.\w*)*")
 CONSTANTS = {"HOST", "FAIRSEQ", "FAIRSEQ_SIGNALS", "PATCHED_HOST"}
 #: Functions outside of the command line that import modules of the plugin, and why.
 LATE_IMPORTS = {
-    "export/onnx_runtime.py": "a device without PyTorch may lack what filters need",
+    "nn/onnx_runtime.py": "a device without PyTorch may lack what filters need",
     "methods/host/network.py": "shapes are read where no host can be imported",
 }
 

@@ -12,15 +12,16 @@ import torch
 from wfdb import processing
 
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
+from selfmis_plugin.checkpoints.model_folder import SavedModel, portable_classifier
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import Preprocessing, resample
 from selfmis_plugin.data.quality import assess
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.encoder import plain_encoder
 from selfmis_plugin.predict.model import PRECISIONS, Model
-from selfmis_plugin.predict.model_folder import SavedModel, portable_classifier
-from selfmis_plugin.predict.strips import ArrayRecording, prepare_window
+from selfmis_plugin.predict.strips import prepare_window
 from selfmis_plugin.preparation.record import SAMPLE_RATE, SECONDS
+from selfmis_plugin.preparation.recordings.array_recording import ArrayRecording
 from selfmis_plugin.profiling.step_ways import CONFIGS
 from selfmis_plugin.profiling.timing import Speed, ratio
 from selfmis_plugin.synthetic import simulate

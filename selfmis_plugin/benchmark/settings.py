@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from selfmis_plugin.methods.method import LABELLED, Method, Stage
-from selfmis_plugin.metrics.statistics import DRAWS
+from selfmis_plugin.metrics.defaults import DRAWS
 
 #: What a config's name ends with at each size.
 SIZES: Mapping[str, str] = {"full": "", "small": "_small"}

@@ -20,6 +20,7 @@ from selfmis_plugin.checkpoints.contract import (
 )
 from selfmis_plugin.checkpoints.ecgfounder import to_ecgfounder
 from selfmis_plugin.checkpoints.facts import PROVENANCE, facts_values
+from selfmis_plugin.checkpoints.model_folder import is_model_folder, read_folder
 from selfmis_plugin.checkpoints.own_file import SUFFIX, read_own_file, write_own_file
 from selfmis_plugin.checkpoints.readers import encoder_reader_of, foreign_file, reader_of
 from selfmis_plugin.checkpoints.reading import (
@@ -48,6 +49,7 @@ def load_encoder_weights(
     The content tells what a file is:
 
     - files of :func:`save_encoder_weights` (``.safetensors``);
+    - folders of ``selfmis export``;
     - training checkpoints from either toolkit, pre-training or classifier, of every method that
       has a reader (:mod:`selfmis_plugin.checkpoints.readers`);
     - files of other projects that a reader recognises: ECGFounder's published ones and those that
@@ -84,6 +86,11 @@ def load_encoder_weights(
         # It has one encoder: another view must not be ignored.
         one_view(path, ("encoder",), wanted)
         weights = read_own_file(path)
+    elif is_model_folder(path):
+        classifier = read_folder(path).classifier
+        if not isinstance(classifier, HasEncoders):
+            raise CheckpointError(f"{path}: has no encoder that can be taken out")
+        weights = classifier.encoder(wanted)
     else:
         weights = encoder_of(path, read_checkpoint(path), wanted)
     if tower is not None:

@@ -16,6 +16,7 @@ from selfmis_plugin.checkpoints.reading import (
     model_name,
     read_checkpoint,
 )
+from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
 from selfmis_plugin.data.provenance import Provenance, TrainedOn, provenance_from
 from selfmis_plugin.utils.fields import FieldError, Fields
 
@@ -75,7 +76,8 @@ class TrainingFacts:
 
 
 def read_facts(path: str | Path) -> TrainingFacts:
-    """Read what a training checkpoint, an encoder's file or another project's says.
+    """Read what a training checkpoint, an exported folder, an encoder's file or another project's
+    says; an ONNX file's is that of its folder.
 
     A file that says nothing is one training, of its own name, whose records are not known.
 
@@ -94,7 +96,19 @@ def read_facts(path: str | Path) -> TrainingFacts:
                 f"{file}: says wrongly on what it was trained ({first_line(error)})"
             ) from error
         return facts_of(state, file, file.name)
+    if (file / CONFIG).is_file() or file.suffix == ONNX_SUFFIX:
+        return _exported_facts(file if file.is_dir() else file.parent, file.name)
     return facts_in(read_checkpoint(file), file.name)
+
+
+def _exported_facts(folder: Path, name: str) -> TrainingFacts:
+    """What an exported folder says of its training; an ONNX file may lie anywhere else."""
+    config = folder / CONFIG
+    try:
+        values = json.loads(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    except (OSError, RecursionError, ValueError) as error:
+        raise CheckpointError(f"{config}: cannot be read ({first_line(error)})") from error
+    return facts_of(mapping(mapping(values).get("training")), config, name)
 
 
 def facts_in(payload: Mapping[str, Any], name: str) -> TrainingFacts:

@@ -171,7 +171,10 @@ def refuse_absent(path: Path) -> None:
         best = next(
             (path / name for name in _RUN_FILES if (path / name).is_file()), "checkpoint_best.pt"
         )
-        raise CheckpointError(f"{path}: is a folder: give a checkpoint's file, such as {best}")
+        raise CheckpointError(
+            f"{path}: is a folder, and none of `selfmis export`: give a checkpoint's file, such as "
+            f"{best}"
+        )
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file: check the path of the checkpoint")
 

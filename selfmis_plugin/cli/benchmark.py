@@ -7,27 +7,34 @@ import sys
 from collections.abc import Sequence
 
 from selfmis_plugin.cli.benchmarks import known_benchmarks
-from selfmis_plugin.profiling.benchmark import BenchmarkError
+from selfmis_plugin.utils.files import printing_beside
+
+_OWN = "selfmis_plugin."
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one benchmark; return the exit status."""
+    benchmarks = known_benchmarks()
+    options = parser().parse_args(argv)
+    try:
+        with printing_beside(getattr(options, "json", None)):
+            return benchmarks[options.benchmark].run(options)
+    except (OSError, ValueError) as error:
+        # Those of this plugin say what to do; any other is a fault to see whole.
+        if isinstance(error, ValueError) and not type(error).__module__.startswith(_OWN):
+            raise
+        print(f"selfmis benchmark {options.benchmark}: {error}", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis benchmark",
         description="Measure on this machine, as ratios against a reference in the same run.",
     )
     commands = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
-    benchmarks = known_benchmarks()
-    for name, benchmark in benchmarks.items():
+    for name, benchmark in known_benchmarks().items():
         command = commands.add_parser(name, help=benchmark.title, description=benchmark.title)
         benchmark.add_arguments(command)
-    options = parser.parse_args(argv)
-    # Help should not wait for PyTorch.
-    from selfmis_plugin.checkpoints import CheckpointError
-    from selfmis_plugin.data.store import StoreError
-
-    try:
-        return benchmarks[options.benchmark].run(options)
-    except (BenchmarkError, CheckpointError, StoreError, OSError) as error:
-        print(f"selfmis benchmark {options.benchmark}: {error}", file=sys.stderr)
-        return 1
+    return parser

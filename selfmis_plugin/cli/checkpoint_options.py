@@ -24,7 +24,9 @@ def add_checkpoint_options(parser: argparse.ArgumentParser, name: str, data: str
     data
         What the data have to be.
     """
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a run's checkpoint_best.pt")
+    parser.add_argument(
+        "--checkpoint", "--model", type=Path, required=True, help="a run's checkpoint_best.pt"
+    )
     parser.add_argument(
         "--against",
         type=_named,
@@ -36,7 +38,11 @@ def add_checkpoint_options(parser: argparse.ArgumentParser, name: str, data: str
     parser.add_argument("--data", type=Path, required=True, help=data)
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
     parser.add_argument(
-        "--dest", type=Path, default=Path("outputs") / name, help="folder to fill (%(default)s)"
+        "--dest",
+        "--out",
+        type=Path,
+        default=Path("outputs") / name,
+        help="folder to fill (%(default)s)",
     )
 
 

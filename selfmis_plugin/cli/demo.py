@@ -16,6 +16,26 @@ _DEFAULT = "selfmis"
 def main(argv: Sequence[str]) -> int:
     """Run the demo; return its exit status."""
     demos = known_demos()
+    options = parser().parse_args(argv)
+    folder = "demo" if options.name == _DEFAULT else f"demo-{options.name}"
+    dest = options.dest or Path("outputs") / folder
+    try:
+        # The report names the host, and deciding on it may fail with all that a user should see.
+        from selfmis_plugin.demo.engines import CommandError, DemoError, run_demo
+    except RuntimeError as error:
+        print(f"selfmis demo: {error}", file=sys.stderr)
+        return 2
+    try:
+        run_demo(demos[options.name], dest, options.seeds, options.scale, options.workers)
+    except (DemoError, CommandError, OSError) as error:
+        print(f"selfmis demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
+    demos = known_demos()
     listing = "\n".join(f"  {name:16}{demo.title}" for name, demo in demos.items())
     parser = argparse.ArgumentParser(
         prog="selfmis demo",
@@ -34,7 +54,10 @@ def main(argv: Sequence[str]) -> int:
         help="which, see below (default: %(default)s)",
     )
     parser.add_argument(
-        "--dest", type=Path, help="folder to fill (default: outputs/demo, outputs/demo-DEMO)"
+        "--dest",
+        "--out",
+        type=Path,
+        help="folder to fill (default: outputs/demo, outputs/demo-DEMO)",
     )
     parser.add_argument("--seeds", type=whole(1), default=1, help="number of seeds (default: 1)")
     parser.add_argument(
@@ -49,18 +72,4 @@ def main(argv: Sequence[str]) -> int:
         default=2,
         help="processes that prepare records, and trainings at a time (default: 2)",
     )
-    options = parser.parse_args(argv)
-    folder = "demo" if options.name == _DEFAULT else f"demo-{options.name}"
-    dest = options.dest or Path("outputs") / folder
-    try:
-        # The report names the host, and deciding on it may fail with all that a user should see.
-        from selfmis_plugin.demo.engines import CommandError, DemoError, run_demo
-    except RuntimeError as error:
-        print(f"selfmis demo: {error}", file=sys.stderr)
-        return 2
-    try:
-        run_demo(demos[options.name], dest, options.seeds, options.scale, options.workers)
-    except (DemoError, CommandError, OSError) as error:
-        print(f"selfmis demo: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return parser

@@ -4,25 +4,53 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from selfmis_plugin.cli.diagnosis import Diagnosis, examine
+from selfmis_plugin.utils.files import write_json
+
+if TYPE_CHECKING:
+    from selfmis_plugin.cli.diagnosis import Diagnosis
 
 
 def main(argv: Sequence[str]) -> int:
     """Print what was found; return 1 if no training can start, else 0."""
+    options = parser().parse_args(argv)
+    from selfmis_plugin.cli.diagnosis import examine
+
+    found = examine()
+    try:
+        if options.json is not None:
+            write_json(options.json, dataclasses.asdict(found))
+        if options.json is None or str(options.json) != "-":
+            print(as_text(found))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        print(f"selfmis doctor: {error}", file=sys.stderr)
+        return 1
+    return int(any(problem.stops_training for problem in found.problems))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis doctor",
         description="Say what is installed here, which patches the host needs, what is wrong and "
         "what to do about it. Put its output into a bug report.",
         epilog="Exit status: 0, or 1 if no training can start before something is mended.",
     )
-    parser.add_argument("--json", action="store_true", help="all of it, for a program")
-    options = parser.parse_args(argv)
-    found = examine()
-    print(json.dumps(dataclasses.asdict(found), indent=2) if options.json else as_text(found))
-    return int(any(problem.stops_training for problem in found.problems))
+    parser.add_argument(
+        "--json",
+        type=Path,
+        nargs="?",
+        const=Path("-"),
+        metavar="FILE",
+        help="all of it, for a program; without a FILE, or with -, to the standard output",
+    )
+    return parser
 
 
 def as_text(found: Diagnosis) -> str:

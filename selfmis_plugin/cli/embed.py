@@ -7,25 +7,44 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.evaluation.embeddings import SINGLE, TOWERS, embed_split
-from selfmis_plugin.utils.arguments import whole
+from selfmis_plugin.utils.arguments import add_checkpoint, whole
+
+SINGLE, TOWERS = "single", ("single", "multi")
 
 
 def main(argv: Sequence[str]) -> int:
     """Embed and write; return the exit status."""
+    reads = parser()
+    options = reads.parse_args(argv)
+    if options.view is not None and options.tower is not None:
+        reads.error("--view takes the place of --tower: give one of them")
+    if options.out.suffix not in (".parquet", ".npy"):
+        reads.error(f"--out {options.out}: give a name that ends in .parquet or .npy")
+    from selfmis_plugin.evaluation.embeddings import embed_split
+
+    try:
+        name = options.view or options.tower or SINGLE
+        views = None if options.view is None else (options.view,)
+        embeddings = embed_split(
+            options.checkpoint, options.data, options.split, (name,), options.batch_size, views
+        )[name]
+        embeddings.write(options.out)
+    except (OSError, ValueError) as error:
+        print(f"selfmis embed: {error}", file=sys.stderr)
+        return 1
+    records, size = embeddings.values.shape
+    print(f"{records:,} embeddings of {size} values in {options.out}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis embed",
         description="Write the embeddings of a split's records as Parquet (record_id, patient_id, "
         "embedding) or .npy (with the names in FILE.records.tsv).",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        required=True,
-        help="a run's checkpoint_best.pt, or an ECGFounder file",
-    )
+    add_checkpoint(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
     parser.add_argument(
@@ -41,22 +60,7 @@ def main(argv: Sequence[str]) -> int:
         "place of --tower",
     )
     parser.add_argument("--batch-size", type=whole(1), default=128, metavar="N")
-    parser.add_argument("--out", type=Path, required=True, help="FILE.parquet or FILE.npy")
-    options = parser.parse_args(argv)
-    if options.view is not None and options.tower is not None:
-        parser.error("--view takes the place of --tower: give one of them")
-    if options.out.suffix not in (".parquet", ".npy"):
-        parser.error(f"--out {options.out}: give a name that ends in .parquet or .npy")
-    try:
-        name = options.view or options.tower or SINGLE
-        views = None if options.view is None else (options.view,)
-        embeddings = embed_split(
-            options.checkpoint, options.data, options.split, (name,), options.batch_size, views
-        )[name]
-        embeddings.write(options.out)
-    except (CheckpointError, StoreError, OSError) as error:
-        print(f"selfmis embed: {error}", file=sys.stderr)
-        return 1
-    records, size = embeddings.values.shape
-    print(f"{records:,} embeddings of {size} values in {options.out}")
-    return 0
+    parser.add_argument(
+        "--out", "--dest", type=Path, required=True, metavar="FILE", help="FILE.parquet or FILE.npy"
+    )
+    return parser

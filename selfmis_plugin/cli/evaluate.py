@@ -3,38 +3,53 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.contract import Classifies, Trained, lacks
-from selfmis_plugin.checkpoints.facts import facts_values, read_facts
-from selfmis_plugin.checkpoints.loading import load_trained
-from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES, infarctions_first
 from selfmis_plugin.data.person import GROUPINGS
-from selfmis_plugin.data.preprocessing import PreprocessingError
-from selfmis_plugin.data.provenance import headline, provenance_from
-from selfmis_plugin.data.splits import open_split
-from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.evaluation.calibrating import calibration_figures, calibration_text
-from selfmis_plugin.evaluation.evaluate import (
-    coverage,
-    difference_of,
-    evaluate,
-    figures_of,
-    predict_split,
+from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS
+from selfmis_plugin.utils.arguments import (
+    LABELS_HELP,
+    MODEL_HELP,
+    add_checkpoint,
+    add_json,
+    known_names,
+    labels,
+    prevalence,
+    whole,
 )
-from selfmis_plugin.evaluation.subgroups import figures_by
-from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
-from selfmis_plugin.metrics.statistics import DRAWS, FEW_PATIENTS
-from selfmis_plugin.utils.arguments import LABELS_HELP, known_names, labels, prevalence, whole
-from selfmis_plugin.utils.files import write_json
+from selfmis_plugin.utils.files import printing_beside, write_json
+
+if TYPE_CHECKING:
+    from selfmis_plugin.metrics.predictions import Predictions
+
+#: Of the normal distribution, on either side of a 95 % interval.
+_Z = 1.959964
 
 
 def main(argv: Sequence[str]) -> int:
     """Evaluate and print; return the exit status."""
+    options = parser().parse_args(argv)
+    if not options.draws and (options.by or options.prevalence):
+        parser().error("--by and --prevalence give figures with intervals: not with --draws 0")
+    try:
+        with printing_beside(options.json):
+            figures, lines = _evaluate(options)
+            if options.json:
+                write_json(options.json, figures)
+            print("\n".join(lines))
+    except (OSError, ValueError) as error:
+        print(f"selfmis evaluate: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis evaluate",
         description="Evaluate a checkpoint on a split of a store. A classifier: AUC, average "
@@ -42,12 +57,10 @@ def main(argv: Sequence[str]) -> int:
         "macro AUC and the mean over the nine infarction types, with 95 % intervals by patient. "
         "A pre-training checkpoint: retrieval of the 12-lead by the single-lead embedding.",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        required=True,
-        help="a run's checkpoint_best.pt; or an ECGFounder file, evaluated by its own head: as "
-        "published, through those of its 150 classes that name a statement of the data",
+    add_checkpoint(
+        parser,
+        MODEL_HELP + ", evaluated by its own head: as published, through those of its 150 classes "
+        "that name a statement of the data",
     )
     parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
@@ -91,27 +104,27 @@ def main(argv: Sequence[str]) -> int:
         help="also predictive values at 90 %% specificity where a label is so common: one share of "
         "1 for all labels, or AMI=0.02,IMI=0.03",
     )
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    add_json(parser)
     parser.add_argument(
         "--predictions", type=Path, metavar="FILE", help="also write each record's logits, Parquet"
     )
-    options = parser.parse_args(argv)
-    if not options.draws and (options.by or options.prevalence):
-        parser.error("--by and --prevalence give figures with intervals: not with --draws 0")
-    try:
-        figures, lines = _evaluate(options)
-        if options.json:
-            write_json(options.json, figures)
-    except (
-        CheckpointError, StoreError, PreprocessingError, PredictionsError, OSError, ValueError,
-    ) as error:  # fmt: skip
-        print(f"selfmis evaluate: {error}", file=sys.stderr)
-        return 1
-    print("\n".join(lines))
-    return 0
+    return parser
 
 
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    from selfmis_plugin.checkpoints.contract import Classifies, Trained, lacks
+    from selfmis_plugin.checkpoints.loading import load_trained
+    from selfmis_plugin.data.splits import open_split
+    from selfmis_plugin.evaluation.calibrating import calibration_figures, calibration_text
+    from selfmis_plugin.evaluation.evaluate import (
+        coverage,
+        difference_of,
+        evaluate,
+        figures_of,
+        predict_split,
+    )
+    from selfmis_plugin.evaluation.subgroups import figures_by
+
     place = options.data, options.split, options.batch_size
     trained: Trained = load_trained(options.checkpoint, options.labels)
     if not isinstance(trained, Classifies):
@@ -163,10 +176,14 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
 
 
 def _facts(checkpoint: Path) -> dict[str, Any]:
+    from selfmis_plugin.checkpoints.facts import facts_values, read_facts
+
     return {"trained_on": facts_values(read_facts(checkpoint).provenance)}
 
 
 def _title(figures: Mapping[str, Any]) -> list[str]:
+    from selfmis_plugin.data.provenance import headline, provenance_from
+
     return [
         f"{figures['checkpoint']} on {figures['records']} records of {figures['split']}",
         headline(provenance_from(figures["trained_on"])),
@@ -174,8 +191,29 @@ def _title(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _retrieval_lines(figures: Mapping[str, Any]) -> list[str]:
-    ranks = [f"R@{key[1:]} {100 * figures[key]:.1f}" for key in figures if key[1:].isdigit()]
-    return [f"retrieval: {'  '.join(ranks)}  median rank {figures['median_rank']:g}"]
+    records = figures["records"]
+    lines = [
+        "retrieval of a record's 12-lead embedding by its single-lead embedding, among "
+        f"{records:,} records; 95 % intervals (Wilson) take records as independent",
+        f"{'':5} {'share':>7}  {'interval':17} {'chance':>7}",
+    ]
+    for key in (key for key in figures if key[1:].isdigit()):
+        low, high = wilson(figures[key], records)
+        lines.append(
+            f"R@{key[1:]:3} {100 * figures[key]:>6.1f} %  "
+            f"{f'({100 * low:.1f}, {100 * high:.1f}) %':17} "
+            f"{100 * min(1.0, int(key[1:]) / records):>5.2g} %"
+        )
+    middle = (records + 1) / 2
+    return [*lines, f"median rank {figures['median_rank']:g} (by chance {middle:g})"]
+
+
+def wilson(share: float, number: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share of *number* records (Wilson, 1927)."""
+    spread = _Z**2 / number
+    centre = (share + spread / 2) / (1 + spread)
+    half = _Z / (1 + spread) * math.sqrt(share * (1 - share) / number + spread / (4 * number))
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> list[str]:
@@ -187,13 +225,15 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
         f"{'label':9} {'positives':>9}  {'AUC':20} {'average precision':20} "
         f"{'sens. at 90 % spec.':20} {'Brier':>6} {'calib.':>6}",
     ]
-    for name, label in report["labels"].items():
+    for name in infarctions_first(report["labels"]):
+        label = report["labels"][name]
         few = "!" if 0 < label["positive_patients"] < FEW_PATIENTS else " "
         lines.append(
             f"{_marked(name)} {label['positives']:>9}{few} {_interval(label['auc']):20} "
             f"{_interval(label['average_precision']):20} "
             f"{_interval(label['sensitivity_at_90_specificity']):20} "
             f"{_number(label['brier']['value']):>6} {label['calibration']['error']:6.3f}"
+            + _words(name)
         )
     for key, text in (("macro_auc", "macro AUC"), ("mi_auc", "mean over the infarction types (*)")):
         mean = report[key]
@@ -213,8 +253,9 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
 
 def _plain_lines(figures: Mapping[str, Any]) -> list[str]:
     lines = [f"{'label':9} {'positives':>9}  AUC"]
-    for name, auc in figures["per_label"].items():
-        lines.append(f"{_marked(name)} {figures['positives'][name]:>9}  {_number(auc)}")
+    for name in infarctions_first(figures["per_label"]):
+        auc = _number(figures["per_label"][name])
+        lines.append(f"{_marked(name)} {figures['positives'][name]:>9}  {auc:5}{_words(name)}")
     lines.append(f"macro AUC: {_number(figures['macro_auc'])}")
     lines.append(f"mean over the infarction types (*): {_number(figures['mi_auc'])}")
     return lines + _undefined_lines(figures)
@@ -297,7 +338,8 @@ def _group_lines(by: Mapping[str, Any], level: str) -> list[str]:
 
 def _difference_lines(difference: Mapping[str, Any], predictions: Predictions) -> list[str]:
     lines = [f"{'label':9} {'difference':23} p"]
-    rows = [(_marked(name), row) for name, row in difference["labels"].items()]
+    found = difference["labels"]
+    rows = [(_marked(name), found[name]) for name in infarctions_first(found)]
     rows += [("macro AUC", difference["macro_auc"]), ("mean of *", difference["mi_auc"])]
     for name, row in rows:
         lines.append(f"{name:9} {_interval(row, sign='+'):23} {_number(row['p_value'])}")
@@ -308,6 +350,10 @@ def _difference_lines(difference: Mapping[str, Any], predictions: Predictions) -
 
 def _marked(name: str) -> str:
     return f"{name}{'*' if name in INFARCTION_TYPES else ''}".ljust(9)
+
+
+def _words(name: str) -> str:
+    return f"  {INFARCTION_NAMES[name]}" if name in INFARCTION_NAMES else ""
 
 
 def _interval(row: Mapping[str, Any], sign: str = "") -> str:

@@ -7,37 +7,57 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.data.provenance import headline
-from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.evaluation.calibrating import calibration_text
-from selfmis_plugin.export.exporting import prepare_export
-from selfmis_plugin.export.model_card import model_card
-from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY
-from selfmis_plugin.predict.model import DISCLAIMER
-from selfmis_plugin.predict.model_folder import SavedModel, refuse_existing, write_model
-from selfmis_plugin.utils.arguments import LABELS_HELP, labels, said
+from selfmis_plugin.metrics.defaults import DRAWS, SPECIFICITY
+from selfmis_plugin.utils.arguments import (
+    LABELS_HELP,
+    MODEL_HELP,
+    add_checkpoint,
+    add_dest,
+    labels,
+    said,
+)
 from selfmis_plugin.utils.files import folder_beside
+
+if TYPE_CHECKING:
+    from selfmis_plugin.checkpoints.model_folder import SavedModel
 
 FORMATS = ("safetensors", "onnx")
 
 
 def main(argv: Sequence[str]) -> int:
     """Export and print; return the exit status."""
+    reads = parser()
+    options = reads.parse_args(argv)
+    if options.int8 and options.format != "onnx":
+        reads.error("--int8 needs --format onnx")
+    if options.int8 and options.data is None:
+        reads.error("--int8 needs --data: 8 bits are calibrated on records")
+    try:
+        model, onnx = _export(options)
+    except ImportError as error:
+        print(
+            f"selfmis export: {error}; ONNX needs: pip install 'selfmis-plugin[export]'",
+            file=sys.stderr,
+        )
+        return 1
+    except (OSError, ValueError) as error:
+        print(f"selfmis export: {error}", file=sys.stderr)
+        return 1
+    print("\n".join(_lines(options.dest, model, onnx)))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis export",
         description="Write a classifier as a folder: weights (safetensors), config.json with "
         "preprocessing and thresholds, and a model card; with --format onnx also model.onnx, "
         "which runs without PyTorch.",
     )
-    parser.add_argument(
-        "--checkpoint",
-        type=Path,
-        required=True,
-        help="a run's checkpoint_best.pt, or an ECGFounder file with its head",
-    )
+    add_checkpoint(parser, f"a classifier: {MODEL_HELP} with its head")
     parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument(
         "--data",
@@ -45,7 +65,7 @@ def main(argv: Sequence[str]) -> int:
         help="folder of a store or manifests: thresholds from its validation split, figures from "
         "its test split; without it there are none",
     )
-    parser.add_argument("--dest", type=Path, required=True, metavar="DIR", help="folder to make")
+    add_dest(parser, "folder to make")
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
     parser.add_argument(
         "--int8",
@@ -69,27 +89,12 @@ def main(argv: Sequence[str]) -> int:
         help="of the weights, as the hub names licences, such as cc-by-4.0; it depends on the "
         "records that they were trained on (default: %(default)s)",
     )
-    options = parser.parse_args(argv)
-    if options.int8 and options.format != "onnx":
-        parser.error("--int8 needs --format onnx")
-    if options.int8 and options.data is None:
-        parser.error("--int8 needs --data: 8 bits are calibrated on records")
-    try:
-        model, onnx = _export(options)
-    except ImportError as error:
-        print(
-            f"selfmis export: {error}; ONNX needs: pip install 'selfmis-plugin[export]'",
-            file=sys.stderr,
-        )
-        return 1
-    except (CheckpointError, StoreError, OSError, ValueError) as error:
-        print(f"selfmis export: {error}", file=sys.stderr)
-        return 1
-    print("\n".join(_lines(options.dest, model, onnx)))
-    return 0
+    return parser
 
 
 def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]:
+    from selfmis_plugin.checkpoints.model_folder import refuse_existing, write_model
+
     refuse_existing(options.dest)
     if options.format != "onnx":
         model = _prepared(options)
@@ -107,16 +112,24 @@ def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]
 
 
 def _card(model: SavedModel, options: argparse.Namespace) -> str:
+    from selfmis_plugin.export.model_card import model_card
+
     return model_card(model, options.dest.absolute().name, options.licence)
 
 
 def _prepared(options: argparse.Namespace) -> SavedModel:
+    from selfmis_plugin.export.exporting import prepare_export
+
     return prepare_export(
         options.checkpoint, options.data, options.specificity, DRAWS, options.labels
     )
 
 
 def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
+    from selfmis_plugin.data.provenance import headline
+    from selfmis_plugin.evaluation.calibrating import calibration_text
+    from selfmis_plugin.predict.prediction import DISCLAIMER
+
     lines = [f"{dest}: {len(model.classifier.labels)} labels"]
     if model.points:
         lines.append(
@@ -128,7 +141,7 @@ def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
     lines.append(headline(model.facts.provenance))
     if "test" in model.provenance:
         lines += calibration_text(model.provenance["test"]["calibrated"])
-    else:
+    elif not model.calibration:
         lines.append("probabilities are not calibrated: give --data to calibrate them")
     for name, facts in onnx.items():
         line = (

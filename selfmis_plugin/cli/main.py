@@ -7,9 +7,11 @@ import os
 import select
 import sys
 from collections.abc import Callable, Sequence
+from types import ModuleType
 
 from selfmis_plugin import compat
 from selfmis_plugin._version import __version__
+from selfmis_plugin.compat.installed import NO_TOOLKIT, brings
 from selfmis_plugin.utils.disk import FULL, WriteError
 from selfmis_plugin.utils.plugin_error import PluginError
 
@@ -33,23 +35,35 @@ COMMANDS = {
 }
 
 
+#: What is kept where Ctrl-C ends a command; the others have nothing to keep.
+KEPT = {
+    "train": "the last checkpoint is kept, and the same command goes on from it",
+    "benchmark": "what was finished is kept in its folder, and the same command goes on from there",
+    "demo": "the steps that are done are kept, and the same command goes on from there",
+}
+
+#: Exit status after Ctrl-C, by the shell's custom.
+INTERRUPTED = 130
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
+    if "_ARGCOMPLETE" in os.environ:
+        _complete()
     arguments = list(sys.argv[1:] if argv is None else argv)
-    listing = "\n".join(f"  {name:11}{text}" for name, text in COMMANDS.items())
-    parser = argparse.ArgumentParser(
-        prog="selfmis",
-        description="SelfMIS: single-lead ECG encoders that see infarction.",
-        epilog=f"commands:\n{listing}\n\n'selfmis COMMAND --help' says more.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"selfmis {__version__}")
-    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
-    command = parser.parse_args(arguments[:1]).command
-    run = _command(command)
+    command = _parser().parse_args(arguments[:1]).command
     try:
-        status = run(arguments[1:])
+        status = _command(command)(arguments[1:])
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        kept = KEPT.get(command, "nothing was written")
+        print(f"\nselfmis {command}: interrupted; {kept}", file=sys.stderr)
+        return INTERRUPTED
+    except ModuleNotFoundError as error:
+        if not brings(error.name):
+            raise
+        print(f"selfmis {command}: {NO_TOOLKIT}", file=sys.stderr)
+        return 1
     except PluginError as error:
         print(f"selfmis {command}: {error}", file=sys.stderr)
         return 1
@@ -68,57 +82,93 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _command(name: str) -> Callable[[Sequence[str]], int]:
-    """Return what runs a command.
+def _parser() -> argparse.ArgumentParser:
+    listing = "\n".join(f"  {name:11}{text}" for name, text in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="selfmis",
+        description="SelfMIS: single-lead ECG encoders that see infarction.",
+        epilog=f"commands:\n{listing}\n\n'selfmis COMMAND --help' says more.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"selfmis {__version__}")
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
+    return parser
 
-    Its module is imported only when it is given: training should not wait for what draws pictures,
+
+def _complete() -> None:
+    """Say what may come next on a shell's command line, and end."""
+    import argcomplete
+
+    program, _, rest = os.environ["COMP_LINE"].lstrip().partition(" ")
+    name = rest.split(" ")[0]
+    # The command's own parser knows what comes after its name.
+    if name in COMMANDS and " " in rest and hasattr(module := _module(name), "parser"):
+        os.environ["COMP_LINE"] = rest
+        point = int(os.environ["COMP_POINT"]) - len(program) - 1
+        os.environ["COMP_POINT"] = str(point)
+        argcomplete.autocomplete(module.parser())
+    parser = _parser()
+    parser.add_argument("rest", nargs="*")
+    argcomplete.autocomplete(parser)
+
+
+def _command(name: str) -> Callable[[Sequence[str]], int]:
+    """Return what runs a command."""
+    run: Callable[[Sequence[str]], int] = _module(name).main
+    return run
+
+
+def _module(name: str) -> ModuleType:
+    """Return the module of a command.
+
+    It is imported only when it is given: training should not wait for what draws pictures,
     nor preparation for PyTorch.
     """
     match name:
         case "prepare":
             from selfmis_plugin.cli import prepare
 
-            return prepare.main
+            return prepare
         case "show":
             from selfmis_plugin.cli import show
 
-            return show.main
+            return show
         case "train":
             from selfmis_plugin.cli import train
 
-            return train.main
+            return train
         case "evaluate":
             from selfmis_plugin.cli import evaluate
 
-            return evaluate.main
+            return evaluate
         case "benchmark":
             from selfmis_plugin.cli import benchmark
 
-            return benchmark.main
+            return benchmark
         case "embed":
             from selfmis_plugin.cli import embed
 
-            return embed.main
+            return embed
         case "predict":
             from selfmis_plugin.cli import predict
 
-            return predict.main
+            return predict
         case "export":
             from selfmis_plugin.cli import export
 
-            return export.main
+            return export
         case "report":
             from selfmis_plugin.cli import report
 
-            return report.main
+            return report
         case "doctor":
             from selfmis_plugin.cli import doctor
 
-            return doctor.main
+            return doctor
         case "demo":
             from selfmis_plugin.cli import demo
 
-            return demo.main
+            return demo
     raise ValueError(f"no command {name!r}")
 
 

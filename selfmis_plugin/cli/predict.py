@@ -3,47 +3,77 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.facts import facts_values
-from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.data.preprocessing import MICROVOLTS
-from selfmis_plugin.data.provenance import headline
-from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
-from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.predict.model import DISCLAIMER, PRECISIONS, Model, Prediction, load_model
-from selfmis_plugin.predict.opening import open_strip_file
-from selfmis_plugin.predict.strips import Strip
-from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
-from selfmis_plugin.preparation.recordings.units import plain_unit
-from selfmis_plugin.utils.arguments import LABELS_HELP, labels, picture, positive, probability
-from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
+from selfmis_plugin.preparation.recordings.units import told_microvolts
+from selfmis_plugin.utils.arguments import (
+    LABELS_HELP,
+    MODEL_HELP,
+    add_json,
+    labels,
+    picture,
+    positive,
+    probability,
+)
+from selfmis_plugin.utils.files import printing_beside, whole_file, write_json
+
+if TYPE_CHECKING:
+    from selfmis_plugin.predict.prediction import Prediction
+    from selfmis_plugin.predict.strip_model import StripModel
+    from selfmis_plugin.predict.strips import Strip
 
 #: Refused windows that are named one by one.
 _NAMED = 5
+#: What stands for the standard input, and what its recording is called.
+_STANDARD_INPUT, _TYPED_IN = "-", "standard input"
+
+PRECISIONS = ("float32", "bfloat16")
 
 
 def main(argv: Sequence[str]) -> int:
     """Predict and print; return the exit status."""
+    options = parser().parse_args(argv)
+    try:
+        with printing_beside(options.json):
+            return _predict(options)
+    except (OSError, ValueError) as error:
+        print(f"selfmis predict: {error}", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis predict",
         description="Probabilities of infarction types for recordings: WFDB, EDF, CSV, ECGs "
-        "exported from an Apple Watch, and other text files of one channel. Each is cut into "
-        "windows of 10 s; a window that is flat, clipped or too noisy is not scored. " + DISCLAIMER,
+        "exported from an Apple Watch, hospitals' and devices' formats (aECG, SCP, DICOM and "
+        "others), other text files of one channel, .mat and .npy. Each is cut into windows of 10 "
+        "s; a window that is flat, clipped or too noisy is not scored. For research, not for "
+        "diagnosis.",
     )
     parser.add_argument(
         "--model",
+        "--checkpoint",
         type=Path,
         required=True,
-        help="a folder of selfmis export, or a run's checkpoint_best.pt or an ECGFounder file "
-        "(then no thresholds)",
+        metavar="MODEL",
+        help=MODEL_HELP + "; only an exported folder has thresholds",
     )
     parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="recordings")
+    parser.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="recordings, folders of them, or - for the standard input",
+    )
     parser.add_argument(
         "--lead",
         metavar="CHANNEL",
@@ -53,11 +83,15 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--unit",
         "--units",
-        type=_unit,
+        type=told_microvolts,
         help="unit of the values: uV, mV, V, or the microvolts in one step; default: the file's",
     )
     parser.add_argument(
-        "--rate", type=positive, metavar="HZ", help="samples a second; default: the file's"
+        "--rate",
+        "--sample-rate",
+        type=positive,
+        metavar="HZ",
+        help="samples a second; default: the file's",
     )
     parser.add_argument(
         "--quality",
@@ -67,27 +101,26 @@ def main(argv: Sequence[str]) -> int:
         help="lowest mean correlation of the beats with the average beat, 0 to 1, of a window that "
         "is scored (default: %(default)s)",
     )
-    parser.add_argument("--precision", choices=PRECISIONS, default="float32")
+    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
     parser.add_argument("--all-labels", action="store_true", help="not the infarction types alone")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures there")
+    add_json(parser)
     parser.add_argument(
         "--png",
         type=picture,
         metavar="FILE",
         help="also draw the windows on millimetre paper; of several recordings FILE-1, FILE-2, ...",
     )
-    options = parser.parse_args(argv)
-    try:
-        model = load_model(options.model, options.precision, options.labels)
-        strips, problems = _read(model, options)
-        predictions = model.score(strips)
-        if options.json:
-            write_json(options.json, _content(model, options, predictions, problems))
-        if options.png:
-            _draw(options.png, model, predictions)
-    except (CheckpointError, OSError, ValueError) as error:
-        print(f"selfmis predict: {error}", file=sys.stderr)
-        return 1
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> int:
+    model = _model(options)
+    strips, problems = _read(model, options)
+    predictions = model.score(strips)
+    if options.json:
+        write_json(options.json, _content(model, options, predictions, problems))
+    if options.png:
+        _draw(options.png, model, predictions)
     if predictions:
         print("\n".join(_lines(model, predictions, options.all_labels)))
     for problem in problems:
@@ -95,40 +128,91 @@ def main(argv: Sequence[str]) -> int:
     return 1 if problems else 0
 
 
-def _read(model: Model, options: argparse.Namespace) -> tuple[list[Strip], list[str]]:
+def _model(options: argparse.Namespace) -> StripModel:
+    """The model, computed by onnxruntime where there is an ONNX file for it: PyTorch alone takes
+    longer to import than all of the rest."""
+    from selfmis_plugin.predict.onnx_model import OnnxModel, onnx_file, runs_here
+
+    plain = options.precision == PRECISIONS[0] and options.labels is None
+    if plain and onnx_file(options.model) is not None and runs_here():
+        return OnnxModel(options.model)
+    from selfmis_plugin.predict.model import load_model
+
+    return load_model(options.model, options.precision, options.labels)
+
+
+def _read(model: StripModel, options: argparse.Namespace) -> tuple[list[Strip], list[str]]:
     """Strips of the files that can be read, and why the others cannot."""
-    reading = ReadingOptions(options.rate, options.unit)
+    from dataclasses import replace
+
+    from selfmis_plugin.predict.opening import open_strip_file
+    from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
+
     channels = options.lead.split(",") if options.lead else None
+    named = tuple(name.strip() for name in channels) if channels else None
+    reading = ReadingOptions(options.rate, options.unit, named)
     strips, problems = [], []
-    for path in options.files:
-        try:
-            recording = open_strip_file(path, reading)
-            strips.append(model.cut(recording, channels, options.rate, options.quality))
-        except (RecordError, OSError) as error:
-            problems.append(str(error))
+    with _files(options.files) as files:
+        for name, path in files:
+            if path.is_dir() and name == str(path):
+                problems.append(f"{path}: no recording of a known format in it")
+                continue
+            try:
+                recording = open_strip_file(path, reading)
+                strip = model.cut(recording, channels, options.rate, options.quality)
+                strips.append(replace(strip, name=name))
+            except (OSError, ValueError) as error:
+                problems.append(str(error))
     return strips, problems
 
 
+@contextlib.contextmanager
+def _files(given: Sequence[Path]) -> Iterator[list[tuple[str, Path]]]:
+    """The recordings that are named, in named folders, or typed in, and what to call them; an
+    empty folder stands for itself."""
+    from selfmis_plugin.preparation.recordings.sources import recording_paths
+
+    files: list[tuple[str, Path]] = []
+    with contextlib.ExitStack() as stack:
+        for path in given:
+            header = path.with_name(path.name + ".hea")
+            if str(path) == _STANDARD_INPUT:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                typed = folder / "standard-input.csv"
+                typed.write_bytes(sys.stdin.buffer.read())
+                files.append((_TYPED_IN, typed))
+            elif path.is_dir() and not header.is_file():
+                found = sorted(recording_paths(path))
+                files += [(name, path / name) for name in found] or [(str(path), path)]
+            else:
+                files.append((path.name, path))
+        yield files
+
+
 def _content(
-    model: Model,
+    model: StripModel,
     options: argparse.Namespace,
     predictions: Sequence[Prediction],
     problems: Sequence[str],
 ) -> dict[str, Any]:
+    from selfmis_plugin.predict.prediction import DISCLAIMER
+
     return {
         "note": DISCLAIMER,
         "model": str(options.model),
         "precision": options.precision,
-        "trained_on": facts_values(model.saved.facts.provenance),
-        "calibration": {label: line.to_dict() for label, line in model.saved.calibration.items()},
+        "trained_on": [step.to_dict() for step in model.provenance],
+        "calibration": {label: line.to_dict() for label, line in model.calibration.items()},
         "not_learned": list(model.unlearned),
-        "specificity": model.saved.specificity,
+        "specificity": model.specificity,
         "files": [prediction.to_dict() for prediction in predictions],
         "not_read": list(problems),
     }
 
 
-def _lines(model: Model, predictions: Sequence[Prediction], all_labels: bool) -> list[str]:
+def _lines(model: StripModel, predictions: Sequence[Prediction], all_labels: bool) -> list[str]:
+    from selfmis_plugin.predict.prediction import DISCLAIMER
+
     lines = []
     for prediction in predictions:
         windows, scored = prediction.strip.windows, int(prediction.scored.sum())
@@ -140,9 +224,9 @@ def _lines(model: Model, predictions: Sequence[Prediction], all_labels: bool) ->
             lines.append(f"  and {len(refused) - _NAMED} more windows (--json has all)")
         lines += _table(prediction, all_labels) if scored else []
         lines.append("")
-    if model.saved.points:
+    if model.points:
         lines.append(
-            f"* above the threshold that kept a specificity of {model.saved.specificity:g} on the "
+            f"* above the threshold that kept a specificity of {model.specificity:g} on the "
             "validation split, one window a record"
         )
     else:
@@ -160,15 +244,17 @@ def _table(prediction: Prediction, all_labels: bool) -> list[str]:
     for label in wanted:
         result = results[label]
         threshold = "-" if result.threshold is None else f"{result.threshold:.3f}"
-        lines.append(
+        line = (
             f"  {label:9} {result.probability:>10.3f}{'*' if result.above else ' '}  "
             f"{f'{result.low:.3f}-{result.high:.3f}':15} {threshold:>9}"
         )
+        lines.append(f"{line}  {INFARCTION_NAMES.get(label, '')}".rstrip())
     return lines
 
 
-def _draw(path: Path, model: Model, predictions: Sequence[Prediction]) -> None:
+def _draw(path: Path, model: StripModel, predictions: Sequence[Prediction]) -> None:
     # Matplotlib takes a second to import, which most calls need not wait for.
+    from selfmis_plugin.data.provenance import headline
     from selfmis_plugin.predict.picture import draw_prediction
 
     for number, prediction in enumerate(predictions, start=1):
@@ -178,12 +264,7 @@ def _draw(path: Path, model: Model, predictions: Sequence[Prediction]) -> None:
             figure = draw_prediction(
                 prediction,
                 model.preprocessing.leads,
-                model.saved.input_rate,
-                headline(model.saved.facts.provenance, short=True),
+                model.input_rate,
+                headline(model.provenance, short=True),
             )
             figure.savefig(temporary)
-
-
-def _unit(text: str) -> float:
-    known = MICROVOLTS.get(plain_unit(text))
-    return positive(text) if known is None else known

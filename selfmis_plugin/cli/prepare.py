@@ -12,27 +12,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordings, synthetic
-from selfmis_plugin.data.filter_names import NO_FILTER
-from selfmis_plugin.data.filters import FILTERS
+from selfmis_plugin.data.filter_names import FILTER_NAMES, NO_FILTER
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.origin import OriginError, stated
-from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.preparation.databases import known_databases
 from selfmis_plugin.preparation.listing import DatabaseError
-from selfmis_plugin.preparation.run import (
-    PreparationError,
-    Share,
-    Summary,
-    kept,
-    merge,
-    prepare_database,
-    prepare_share,
-)
 from selfmis_plugin.utils import arguments
-from selfmis_plugin.utils.parallel import Workers
+
+if TYPE_CHECKING:
+    from selfmis_plugin.preparation.run import Share, Summary
+    from selfmis_plugin.utils.parallel import Workers
 
 DATABASES = known_databases()
 MERGE = "merge"
@@ -61,7 +53,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.set_defaults(database=name)
         command.add_argument("root", type=Path, metavar="ROOT", help="folder of the database")
         command.add_argument(
-            "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+            "--dest",
+            "--out",
+            type=Path,
+            required=True,
+            metavar="DIR",
+            help="folder of the store to make",
         )
         command.add_argument(
             "--workers",
@@ -80,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         command.add_argument(
             "--filter",
-            choices=tuple(FILTERS),
+            choices=FILTER_NAMES,
             default=NO_FILTER,
             help="filter applied to the records: ecgfounder is the one that ECGFounder's weights "
             "were trained on; SelfMIS describes none (default: %(default)s)",
@@ -112,7 +109,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command = commands.add_parser(MERGE, help=title, description=title)
     command.set_defaults(database=MERGE)
     command.add_argument(
-        "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+        "--dest",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the store to make",
     )
     _add_overwrite(command)
     for name, module in OTHERS.items():
@@ -123,6 +125,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prepare what the arguments say; return the exit status."""
+    # Help should not wait for what reads records.
+    from selfmis_plugin.data.store import StoreError
+    from selfmis_plugin.preparation.run import PreparationError, Share, kept
+
     try:
         with _terminated_like_interrupted():
             if args.database in OTHERS:
@@ -134,8 +140,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"selfmis prepare: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        rest = "" if args.database in OTHERS else f"; {kept(args.dest)}"
-        print(f"selfmis prepare: interrupted{rest}", file=sys.stderr)
+        left = "nothing was written" if args.database in OTHERS else kept(args.dest)
+        print(f"selfmis prepare: interrupted; {left}", file=sys.stderr)
         return INTERRUPTED
     print(made)
     if isinstance(made, Share) or args.database == MERGE:
@@ -144,6 +150,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _prepare(args: argparse.Namespace) -> Summary | Share:
+    from selfmis_plugin.preparation.run import (
+        PreparationError,
+        merge,
+        prepare_database,
+        prepare_share,
+    )
+
     if args.database == MERGE:
         return merge(args.dest, overwrite=args.overwrite)
     workers = _cluster(args.scheduler) if args.scheduler else args.workers
@@ -184,6 +197,8 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
 
 
 def _cluster(address: str) -> Workers:
+    from selfmis_plugin.preparation.run import PreparationError
+
     try:
         # Dask is an optional extra: nobody without a cluster should need it.
         from selfmis_plugin.preparation.cluster import DaskWorkers
@@ -197,12 +212,17 @@ def _cluster(address: str) -> Workers:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``selfmis prepare`` with *argv*, by default the command line's."""
+    return run(parser().parse_args(argv))
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis prepare",
         description="Turn a database of ECG records into a store for training.",
     )
     add_arguments(parser)
-    return run(parser.parse_args(argv))
+    return parser
 
 
 @contextmanager

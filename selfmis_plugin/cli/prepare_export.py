@@ -7,17 +7,14 @@ import sys
 from pathlib import Path
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
-from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.methods.host.export_signals import (
-    FORMAT,
-    KINDS,
-    SCALES,
-    ExportOptions,
-    export_signals,
-)
 from selfmis_plugin.utils import arguments
 
 TITLE = "a store's records as files for the recipes of fairseq-signals"
+
+#: Whose files, and of which kind and scale; see :mod:`selfmis_plugin.methods.host.export_signals`.
+FORMAT = "fairseq-signals"
+KINDS = ("plain", "cmsc", "classification")
+SCALES = ("zscore", "mV")
 
 #: Exit status after Ctrl-C, by the shell's custom.
 _INTERRUPTED = 130
@@ -27,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``selfmis prepare export``."""
     parser.add_argument("data", type=Path, metavar="STORE", help="a store, or manifests of one")
     parser.add_argument("--format", choices=(FORMAT,), required=True, help="whose files to write")
-    parser.add_argument("--dest", type=Path, required=True, metavar="DIR", help="folder to make")
+    parser.add_argument(
+        "--dest", "--out", type=Path, required=True, metavar="DIR", help="folder to make"
+    )
     parser.add_argument(
         "--kind",
         choices=KINDS,
@@ -44,13 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--scale",
-        choices=tuple(SCALES),
+        choices=SCALES,
         default="zscore",
         help="zscore: each lead of a record at mean 0 and deviation 1, as the toolkit's "
         "preprocessing leaves it; mV: millivolts (default: %(default)s)",
     )
     parser.add_argument(
         "--sample-rate",
+        "--rate",
         type=arguments.positive,
         metavar="HZ",
         help="decimate to so many Hz (default: the store's)",
@@ -68,6 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the files; return the exit status."""
+    from selfmis_plugin.data.store import StoreError
+    from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
+
     options = ExportOptions(args.kind, args.leads, args.scale, args.label_set, args.sample_rate)
     try:
         summary = export_signals(

@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from selfmis_plugin.data.fraction_manifests import (
-    ALL_TRAINING,
-    LabelFraction,
-    choose_fraction,
-    write_fraction,
-)
-from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.data.split_names import ALL_TRAINING
 from selfmis_plugin.utils import arguments
+
+if TYPE_CHECKING:
+    from selfmis_plugin.data.fraction_manifests import LabelFraction
 
 TITLE = "manifests that list a fraction of a store's training records"
 
@@ -22,7 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``selfmis prepare fraction``."""
     parser.add_argument("data", type=Path, metavar="STORE", help="a store, or manifests of one")
     parser.add_argument(
-        "--dest", type=Path, required=True, metavar="DIR", help="folder of manifests to make"
+        "--dest",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of manifests to make",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="replace such a folder that is at DIR"
@@ -37,6 +40,9 @@ def add_database_options(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the manifests; return the exit status."""
+    from selfmis_plugin.data.fraction_manifests import write_fraction
+    from selfmis_plugin.data.store import StoreError
+
     try:
         chosen = write_fraction(
             args.data, args.dest, args.label_fraction, args.seed, args.overwrite
@@ -50,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
 
 def asked(args: argparse.Namespace) -> LabelFraction | None:
     """Return the fraction that a database's command asks for."""
+    from selfmis_plugin.data.fraction_manifests import LabelFraction
+
     if args.label_fraction is None:
         return None
     return LabelFraction(args.label_fraction, args.seed)
@@ -62,6 +70,9 @@ def say(args: argparse.Namespace) -> int:
     """
     if args.label_fraction is None:
         return 0
+    from selfmis_plugin.data.fraction_manifests import choose_fraction
+    from selfmis_plugin.data.store import StoreError
+
     try:
         print(choose_fraction(args.dest, args.label_fraction, args.seed))
     except (StoreError, OSError) as error:

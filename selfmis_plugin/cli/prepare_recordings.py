@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from selfmis_plugin.data.origin import OriginError
-from selfmis_plugin.data.preprocessing import MICROVOLTS
-from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD
-from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.preparation.listing import DatabaseError
 from selfmis_plugin.preparation.recordings.channels import (
     REFERENCE_SHARE,
@@ -18,18 +16,22 @@ from selfmis_plugin.preparation.recordings.channels import (
 )
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
-from selfmis_plugin.preparation.recordings.units import plain_unit
-from selfmis_plugin.preparation.run import PreparationError
+from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils import arguments
 
-TITLE = "own recordings: one channel of a wearable beside a reference of several, CSV, WFDB or EDF"
+TITLE = "own recordings: one channel of a wearable beside a reference of several, of any format"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments on *parser*."""
     parser.add_argument("root", type=Path, metavar="ROOT", help="folder of the recordings")
     parser.add_argument(
-        "--dest", type=Path, required=True, metavar="DIR", help="folder of the store to make"
+        "--dest",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of the store to make",
     )
     parser.add_argument(
         "--single", required=True, metavar="CHANNEL", help="the wearable's channel, such as CH20"
@@ -48,13 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rate",
+        "--sample-rate",
         type=arguments.positive,
         metavar="HZ",
         help="samples a second of text files; their column of times is then not read",
     )
     parser.add_argument(
         "--units",
-        type=_units,
+        "--unit",
+        type=told_microvolts,
         metavar="UNIT",
         help="unit of the values: uV, mV, V, or the microvolts in one step; default: the files'",
     )
@@ -103,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         parser.add_argument(
             f"--{split}-subjects",
-            type=_names,
+            type=arguments.names,
             default=(),
             metavar="NAMES",
             help=f"the subjects in {split}.tsv, apart by commas, in place of a share",
@@ -125,7 +129,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prepare what the arguments say; return the exit status."""
     # Draws pictures, for which the preparation of other databases should not wait.
+    from selfmis_plugin.data.store import StoreError
     from selfmis_plugin.preparation.recordings import run as preparation
+    from selfmis_plugin.preparation.run import PreparationError
 
     try:
         options = preparation.RecordingsOptions(
@@ -157,18 +163,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _units(text: str) -> float:
-    known = MICROVOLTS.get(plain_unit(text))
-    if known is not None:
-        return known
-    try:
-        return arguments.positive(text)
-    except argparse.ArgumentTypeError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is none of {', '.join(MICROVOLTS)} and no number of microvolts"
-        ) from None
-
-
 def _quality(text: str) -> float | None:
     if text == "auto":
         return None
@@ -176,7 +170,3 @@ def _quality(text: str) -> float | None:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -7,15 +7,35 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.data.store import StoreError
-from selfmis_plugin.metrics.statistics import DRAWS
-from selfmis_plugin.report.build import Request, write_report
-from selfmis_plugin.utils.arguments import whole
+from selfmis_plugin.metrics.defaults import DRAWS
+from selfmis_plugin.utils.arguments import MODEL_HELP, add_checkpoint, add_dest, whole
 
 
 def main(argv: Sequence[str]) -> int:
     """Write the report; return the exit status."""
+    options = parser().parse_args(argv)
+    from selfmis_plugin.report.build import Request, write_report
+
+    request = Request(
+        checkpoint=options.checkpoint,
+        data=options.data,
+        split=options.split,
+        dest=options.dest,
+        pretraining=options.pretraining,
+        draws=options.draws,
+        worst=options.worst,
+    )
+    try:
+        page = write_report(request)
+    except (OSError, ValueError) as error:
+        print(f"selfmis report: {error}", file=sys.stderr)
+        return 1
+    print(page)
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis report",
         description="Write one self-contained HTML page about a trained classifier, and its "
@@ -23,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
         "curves, the records that it gets most wrong, its config and versions; with the "
         "pre-training's checkpoint also retrieval and a map of the embeddings.",
     )
-    parser.add_argument("--checkpoint", type=Path, required=True, help="a classifier's checkpoint")
+    add_checkpoint(parser, f"a classifier: {MODEL_HELP}")
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
     parser.add_argument(
@@ -36,21 +56,5 @@ def main(argv: Sequence[str]) -> int:
         "--draws", type=whole(1), default=DRAWS, metavar="N", help="bootstrap draws"
     )
     parser.add_argument("--worst", type=whole(0), default=6, metavar="N", help="ECGs to draw")
-    parser.add_argument("--dest", type=Path, required=True, help="folder for the report")
-    options = parser.parse_args(argv)
-    request = Request(
-        checkpoint=options.checkpoint,
-        data=options.data,
-        split=options.split,
-        dest=options.dest,
-        pretraining=options.pretraining,
-        draws=options.draws,
-        worst=options.worst,
-    )
-    try:
-        page = write_report(request)
-    except (CheckpointError, StoreError, OSError, ValueError) as error:
-        print(f"selfmis report: {error}", file=sys.stderr)
-        return 1
-    print(page)
-    return 0
+    add_dest(parser, "folder for the report")
+    return parser

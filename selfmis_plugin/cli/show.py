@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from matplotlib.figure import Figure
-
-from selfmis_plugin.data.overview import Overview, overview_lines, summarise, summarise_manifests
-from selfmis_plugin.data.preprocessing import centre
-from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.data.splits import open_splits
-from selfmis_plugin.data.store import INFO_FILE, SPLITS, Store, StoreError
-from selfmis_plugin.preparation.wfdb.reader import read_recording
 from selfmis_plugin.utils.arguments import picture
 from selfmis_plugin.utils.files import whole_file
-from selfmis_plugin.visualization.ecg import LAYOUTS, Panel, draw_panels
-from selfmis_plugin.visualization.overview import draw_overview
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from selfmis_plugin.data.overview import Overview
+    from selfmis_plugin.data.store import Store
+
+#: How a record's leads are laid out on the paper.
+LAYOUTS = ("3x4", "12x1")
 
 #: Characters of labels that fit above the paper.
 _LONGEST_LABELS = 110
@@ -28,13 +27,51 @@ _LONGEST_LABELS = 110
 
 def main(argv: Sequence[str]) -> int:
     """Draw what the arguments say; return the exit status."""
+    reads = parser()
+    options = reads.parse_args(argv)
+    if options.raw is not None and options.record is None:
+        reads.error("--raw needs --record")
+    if options.all_labels and options.record is not None:
+        reads.error("--all-labels is of an overview: leave out --record")
+    from selfmis_plugin.data.overview import MOST_LABELS, overview_lines
+    from selfmis_plugin.visualization.overview import draw_overview
+
+    lines = []
+    try:
+        if options.record is None:
+            overview = _overview(options.store)
+            lines = overview_lines(overview, None if options.all_labels else MOST_LABELS)
+            figure = draw_overview(overview, dpi=options.dpi)
+        else:
+            figure = _draw_record(_store(options.store), options)
+        name = f"{options.store.absolute().name}-{_file_name(options.record)}.png"
+        out = options.out or Path(name)
+        with whole_file(out) as temporary:
+            figure.savefig(temporary)
+    except (OSError, ValueError) as error:
+        print(f"selfmis show: {error}", file=sys.stderr)
+        return 1
+    print("\n".join([*lines, str(out)]))
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command line."""
     parser = argparse.ArgumentParser(
         prog="selfmis show",
         description="Draw a store's overview (and print it as a table), or one of its records on "
         "millimetre paper: 25 mm/s, 10 mm/mV.",
     )
     parser.add_argument("store", type=Path, metavar="STORE", help="a store, or manifests of one")
-    parser.add_argument("--record", metavar="ID", help="draw this record; see train.tsv for names")
+    parser.add_argument(
+        "--record",
+        metavar="ID",
+        help="draw this record, with or without the zeros before its number; see train.tsv for "
+        "names",
+    )
+    parser.add_argument(
+        "--all-labels", action="store_true", help="list every label, not the commonest alone"
+    )
     parser.add_argument(
         "--raw",
         type=Path,
@@ -50,56 +87,46 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--dpi", type=_dpi, default=150, help="dots an inch (default: %(default)s)")
     parser.add_argument(
         "--out",
+        "--dest",
         type=picture,
         metavar="FILE",
         help="picture to write: .png, .pdf, .svg and others, by its name (default: "
         "STORE-overview.png or STORE-ID.png in this folder)",
     )
-    options = parser.parse_args(argv)
-    if options.raw is not None and options.record is None:
-        parser.error("--raw needs --record")
-    lines = []
-    try:
-        if options.record is None:
-            overview = _overview(options.store)
-            lines = overview_lines(overview)
-            figure = draw_overview(overview, dpi=options.dpi)
-        else:
-            figure = _draw_record(_store(options.store), options)
-        name = f"{options.store.absolute().name}-{_file_name(options.record)}.png"
-        out = options.out or Path(name)
-        with whole_file(out) as temporary:
-            figure.savefig(temporary)
-    except (StoreError, RecordError, OSError, ValueError) as error:
-        print(f"selfmis show: {error}", file=sys.stderr)
-        return 1
-    print("\n".join([*lines, str(out)]))
-    return 0
+    return parser
 
 
 def _overview(folder: Path) -> Overview:
+    from selfmis_plugin.data.overview import summarise, summarise_manifests
+    from selfmis_plugin.data.store import Store
+
     return summarise_manifests(folder) if _is_manifests(folder) else summarise(Store.open(folder))
 
 
 def _store(folder: Path) -> Store:
+    from selfmis_plugin.data.splits import open_splits
+    from selfmis_plugin.data.store import Store
+
     if _is_manifests(folder):
         return next(iter(open_splits(folder).values())).store
     return Store.open(folder)
 
 
 def _is_manifests(folder: Path) -> bool:
+    from selfmis_plugin.data.split_names import SPLITS
+    from selfmis_plugin.data.store import INFO_FILE
+
     manifests = [folder / f"{split}.tsv" for split in SPLITS]
     return not (folder / INFO_FILE).exists() and any(map(Path.is_file, manifests))
 
 
 def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
-    rows = np.flatnonzero(store.records["record_id"] == options.record)
-    if not len(rows):
-        raise StoreError(
-            f"{store.path}: has no record {options.record!r}: names are in the first column of its "
-            "train.tsv, valid.tsv and test.tsv, and are taken as they stand there"
-        )
-    row = int(rows[0])
+    from selfmis_plugin.data.preprocessing import centre
+    from selfmis_plugin.data.recording import RecordError
+    from selfmis_plugin.preparation.wfdb.reader import read_recording
+    from selfmis_plugin.visualization.ecg import Panel, draw_panels
+
+    row = store.find(options.record)
     record = store.records.iloc[row]
     labels = ", ".join(record["labels"]) or "no labels"
     if len(labels) > _LONGEST_LABELS:
@@ -136,7 +163,10 @@ def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
         )
         done = record["repaired"] or "nothing repaired"
         subtitle = f"{done}; filter {store.info.filter}"
-        panels = [before, replace(prepared, title=f"after preparation, {rate}", subtitle=subtitle)]
+        panels = [
+            before,
+            dataclasses.replace(prepared, title=f"after preparation, {rate}", subtitle=subtitle),
+        ]
     return draw_panels(panels, layout=options.layout, dpi=options.dpi)
 
 

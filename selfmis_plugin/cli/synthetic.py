@@ -6,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from selfmis_plugin.synthetic import LAYOUTS, CohortError, write_cohort
 from selfmis_plugin.utils.arguments import whole, workers
 
 __all__ = ["TITLE", "add_arguments", "run"]
+
+#: Databases that a cohort can imitate; see :data:`selfmis_plugin.synthetic.LAYOUTS`.
+LAYOUTS = ("ptbxl", "mimic-iv-ecg", "ecgid")
 
 TITLE = "a synthetic cohort, for trying things out without data"
 
@@ -19,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dest", type=Path, metavar="DEST", help="folder to make")
     parser.add_argument(
         "--layout",
-        choices=tuple(LAYOUTS),
+        choices=LAYOUTS,
         default="ptbxl",
         help="database to imitate; mimic-iv-ecg has no labels, ecgid holds lead I of healthy "
         "persons, several recordings each (default: %(default)s)",
@@ -37,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the cohort and print what it holds; returns the exit status."""
+    from selfmis_plugin.synthetic import CohortError, write_cohort
+
     try:
         summary = write_cohort(args.dest, args.layout, args.records, args.seed, args.workers)
     except (CohortError, OSError) as error:

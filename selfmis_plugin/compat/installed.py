@@ -25,6 +25,19 @@ SUPPORTED = {
     FAIRSEQ_SIGNALS: "fairseq-signals at commit 6b9e1375bbe6bc2e55ff4d9b95eabe8eee3adec7",
 }
 INSTALLATION = "https://github.com/Jwoos5/fairseq-signals#requirements-and-installation"
+#: What to say, and to do, where there is none.
+NO_TOOLKIT = (
+    "No training toolkit is installed. For the embedded default run 'make setup' in a checkout, "
+    "or: pip install --no-build-isolation 'selfmis-plugin[fairseq]' (after torch, numpy, cython "
+    f"and setuptools). To train inside fairseq-signals see {INSTALLATION}"
+)
+#: Packages that come with a toolkit, and that nothing else here needs.
+_BROUGHT = frozenset({"antlr4", "hydra", "omegaconf", FAIRSEQ, FAIRSEQ_SIGNALS, COMMAND_LINE})
+
+
+def brings(module: str | None) -> bool:
+    """Whether a module that is missing is one of those that a toolkit brings."""
+    return module is not None and module.split(".")[0] in _BROUGHT
 
 
 class ToolkitError(RuntimeError):
@@ -85,11 +98,7 @@ def only_installed() -> str:
     """
     found = installed()
     if not found:
-        raise ToolkitError(
-            "No training toolkit is installed. For the embedded default run 'make setup' in a "
-            "checkout, or: pip install --no-build-isolation 'selfmis-plugin[fairseq]' (after torch,"
-            f" numpy, cython and setuptools). To train inside fairseq-signals see {INSTALLATION}"
-        )
+        raise ToolkitError(NO_TOOLKIT)
     if len(found) > 1:
         raise ToolkitError(
             "fairseq and fairseq-signals are both installed, and both bring a package named "

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal as scipy_signal
 
 from selfmis_plugin.data.filter_kernels import compiled
 
@@ -79,6 +78,8 @@ def xqrs(signal: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.int64]:
     rate
         Samples a second.
     """
+    from scipy import signal as scipy_signal
+
     if np.max(signal) == np.min(signal):
         return np.empty(0, dtype=np.int64)
     design = _design(float(rate))
@@ -99,6 +100,8 @@ class _Design(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def _design(rate: float) -> _Design:
+    from scipy import signal as scipy_signal
+
     b, a = scipy_signal.butter(2, [2 * edge / rate for edge in _BAND_HZ], "bandpass")
     width, radius = int(_QRS_SECONDS * rate), int(_QRS_SECONDS / 2 * rate)
     taps = _ricker(width)
@@ -114,6 +117,8 @@ def _ricker(points: int) -> npt.NDArray[np.float64]:
 
 
 def _gain(b: npt.NDArray[np.float64], a: npt.NDArray[np.float64], rate: float) -> float:
+    from scipy import signal as scipy_signal
+
     frequencies, response = scipy_signal.freqz(b, a)
     middle = np.mean(_BAND_HZ) * 2 * np.pi / rate
     return float(np.abs(response[np.flatnonzero(frequencies >= middle)[0]]))

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal as scipy_signal
 
 from selfmis_plugin.data.filter_kernels import filter_both_ways, minus_running_median
 from selfmis_plugin.data.filter_names import BANDPASS, ECGFOUNDER, NO_FILTER
@@ -98,6 +97,8 @@ def ecgfounder_filter_reference(signal: npt.ArrayLike, rate: float) -> npt.NDArr
     Parameters, result and errors are the same. This is the definition that the faster one is
     tested and measured against.
     """
+    from scipy import signal as scipy_signal
+
     filtered = _checked_for_ecgfounder(signal, rate).copy()
     notch, band_pass = _stages(rate)
     for lead in filtered:
@@ -138,6 +139,8 @@ def bandpass_filter(signal: npt.ArrayLike, rate: float) -> npt.NDArray[np.float6
     >>> bandpass_filter(np.full((12, 5000), 800.0), rate=500).round(3).any()
     np.False_
     """
+    from scipy import signal as scipy_signal
+
     if not rate > 2 * BAND_HZ[1]:
         raise PreprocessingError(
             f"a low-pass at {BAND_HZ[1]:g} Hz needs more than {2 * BAND_HZ[1]:g} samples a second, "
@@ -191,6 +194,8 @@ def _checked(signal: npt.ArrayLike, shortest: int) -> npt.NDArray[np.float64]:
 def _stages(rate: float) -> tuple[_Stage, _Stage]:
     # Transfer functions, as the authors have them, and not the better conditioned second-order
     # sections: what rounding does to the poles is part of what the weights have seen.
+    from scipy import signal as scipy_signal
+
     notch = scipy_signal.iirnotch(POWER_LINE_HZ, QUALITY, fs=rate)
     band_pass = scipy_signal.butter(ORDER, BAND_HZ, btype="bandpass", fs=rate)
     return _stage(*notch), _stage(*band_pass)
@@ -198,6 +203,8 @@ def _stages(rate: float) -> tuple[_Stage, _Stage]:
 
 @functools.lru_cache(maxsize=16)
 def _bandpass_sections(rate: float) -> tuple[npt.NDArray[np.float64], ...]:
+    from scipy import signal as scipy_signal
+
     return tuple(
         scipy_signal.butter(BANDPASS_ORDER, edge, btype=kind, fs=rate, output="sos")
         for edge, kind in zip(BAND_HZ, ("highpass", "lowpass"), strict=True)
@@ -206,6 +213,8 @@ def _bandpass_sections(rate: float) -> tuple[npt.NDArray[np.float64], ...]:
 
 def _stage(b: npt.NDArray[np.float64], a: npt.NDArray[np.float64]) -> _Stage:
     # filtfilt's default padding.
+    from scipy import signal as scipy_signal
+
     return _Stage(b, a, scipy_signal.lfilter_zi(b, a), 3 * len(a))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from selfmis_plugin.data.labels import INFARCTION_NAMES, infarctions_first
 from selfmis_plugin.data.splits import open_splits
 from selfmis_plugin.data.store import REFUSED_FILE, SPLITS, Store, StoreInfo, read_manifest
 from selfmis_plugin.data.store.format import ALL_TRAINING
@@ -143,8 +144,12 @@ def _count(store: Store, table: pd.DataFrame, notes: tuple[str, ...]) -> Overvie
     )
 
 
-def overview_lines(overview: Overview, most_labels: int = 20) -> list[str]:
-    """Return the overview as a table to print."""
+#: Labels that an overview lists.
+MOST_LABELS = 20
+
+
+def overview_lines(overview: Overview, most_labels: int | None = MOST_LABELS) -> list[str]:
+    """Return the overview as a table to print, with the commonest labels; None: with all."""
     info = overview.info
     splits = [split for split in SPLITS if overview.records[split]]
     total = max(1, overview.total)
@@ -162,10 +167,13 @@ def overview_lines(overview: Overview, most_labels: int = 20) -> list[str]:
         lines.append(f"{overview.shared_patients:,} patients have records in more than one split")
     if overview.labels:
         lines += ["", _row("label", *(f"{split:>9}" for split in splits))]
-        for name, counts in list(overview.labels.items())[:most_labels]:
-            lines.append(_row(name, *(f"{counts[split]:>9,}" for split in splits)))
-        left = len(overview.labels) - most_labels
-        lines += [f"... and {left} more labels"] if left > 0 else []
+        shown = infarctions_first(list(overview.labels)[:most_labels])
+        for name in shown:
+            counts = overview.labels[name]
+            words = f"  {INFARCTION_NAMES[name]}" if name in INFARCTION_NAMES else ""
+            lines.append(_row(name, *(f"{counts[split]:>9,}" for split in splits)) + words)
+        left = len(overview.labels) - len(shown)
+        lines += [f"... and {left} more labels (--all-labels lists them)"] if left > 0 else []
     if overview.unlabelled:
         lines.append(f"without a label: {overview.unlabelled:,}")
     lines += ["", f"repaired: {overview.repaired:,} ({100 * overview.repaired / total:.1f} %)"]

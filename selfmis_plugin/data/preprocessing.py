@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal as scipy_signal
 
+from selfmis_plugin.data.voltages import MICROVOLTS as MICROVOLTS
 from selfmis_plugin.utils.fields import FieldError, Fields, shown
-
-#: Microvolts in one unit of a recording, by the unit's name in lower case.
-MICROVOLTS: Mapping[str, float] = {"uv": 1.0, "mv": 1e3, "v": 1e6}
 
 #: What int16 microvolts can hold; -32768 stays free, WFDB reads it as a missing sample.
 INT16_LIMIT = 32767
@@ -233,6 +230,8 @@ def resample(
     PreprocessingError
         If a rate is not between :data:`LOWEST_RATE` and :data:`HIGHEST_RATE`.
     """
+    from scipy import signal as scipy_signal
+
     ratio = resampling_ratio(rate, target)
     if ratio == 1:
         return signal

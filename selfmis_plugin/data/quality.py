@@ -13,14 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
-from scipy import signal as scipy_signal
 
 from selfmis_plugin.data.beats import Detector, find_beats
 from selfmis_plugin.data.preprocessing import replace_non_finite, resample
-
-#: Threshold of the figure that Orphanidou et al. (2015) found for ECG.
-PUBLISHED_THRESHOLD = 0.66
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 
 #: Most of the samples that may be missing; they are then interpolated.
 LARGEST_MISSING = 0.01
@@ -258,6 +254,8 @@ _PHRASES = {
 
 
 def _flat(signals: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.bool_]:
+    from scipy import ndimage
+
     length = max(2, math.ceil(FLAT_SECONDS * rate))
     if length > signals.shape[1]:
         return np.ptp(signals, axis=1) <= FLAT_MICROVOLTS
@@ -269,6 +267,8 @@ def _flat(signals: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.bool_
 
 
 def _clipped_share(offset: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    from scipy import ndimage
+
     high, low = offset.max(axis=1), offset.min(axis=1)
     share = np.zeros(len(offset))
     for rail in (high, low):
@@ -281,6 +281,8 @@ def _clipped_share(offset: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _noisy(offset: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.bool_]:
+    from scipy import signal as scipy_signal
+
     low, high = BEAT_BAND
     if rate <= 2 * high:
         return np.zeros(len(offset), dtype=bool)
@@ -293,10 +295,14 @@ def _noisy(offset: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.bool_
 
 def in_beat_band(signals: npt.NDArray[np.float64], rate: float) -> npt.NDArray[np.float64]:
     """Return the channels, (channels, samples), at :data:`BEAT_RATE` and in :data:`BEAT_BAND`."""
+    from scipy import signal as scipy_signal
+
     resampled = resample(signals, rate, BEAT_RATE)
     return np.asarray(scipy_signal.sosfiltfilt(_beat_band(), resampled, axis=-1))
 
 
 @functools.cache
 def _beat_band() -> npt.NDArray[np.float64]:
+    from scipy import signal as scipy_signal
+
     return np.asarray(scipy_signal.butter(2, BEAT_BAND, "bandpass", fs=BEAT_RATE, output="sos"))

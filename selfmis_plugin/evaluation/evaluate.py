@@ -23,10 +23,11 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.metrics.auc import auc_report
+from selfmis_plugin.metrics.defaults import DRAWS, SPECIFICITY
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.predictive_values import predictive_values
 from selfmis_plugin.metrics.retrieval import retrieval
-from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY, compare, judge
+from selfmis_plugin.metrics.statistics import compare, judge
 
 
 def evaluate(
@@ -257,12 +258,14 @@ def outputs(
     part: Split,
     leads: Sequence[str],
     batch_size: int,
+    title: str = "computing",
 ) -> Iterator[Any]:
-    """Yield what *compute* returns for each batch of a split's raw signals."""
+    """Yield what *compute* returns for each batch of a split's raw signals; *title* is what the
+    progress bar says is running."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
     starts = range(0, len(part.rows), batch_size)
-    for start in tqdm(starts, desc=f"evaluating {part.manifest.name}", unit="batch"):
+    for start in tqdm(starts, desc=f"{title} {part.manifest.name}", unit="batch"):
         signal = part.store.read(part.rows[start : start + batch_size], leads)
         yield compute(torch.from_numpy(signal).to(device))
 
@@ -276,7 +279,8 @@ def rows_of(trained: Trained, network: nn.Module, part: Split, batch_size: int) 
         If that is not one row a record.
     """
     leads = trained.preprocessing.leads
-    batches = list(outputs(network, network, part, leads, batch_size))
+    title = f"{trained.path.name} on"
+    batches = list(outputs(network, network, part, leads, batch_size, title))
     return joined_rows(trained, batches, len(part.rows))
 
 
@@ -310,7 +314,8 @@ def embed_pairs(
         If its network does not return two rows a record.
     """
     towers = trained.pair_network(part.store.info.sample_rate)
-    pairs = list(outputs(towers, towers, part, trained.preprocessing.leads, batch_size))
+    title = f"both towers of {trained.path.name} on"
+    pairs = list(outputs(towers, towers, part, trained.preprocessing.leads, batch_size, title))
     if not all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs):
         raise CheckpointError(
             f"{trained.path}: what should embed pairs does not return two embeddings: its reader "

@@ -11,8 +11,8 @@ from selfmis_plugin.data.person import GROUPINGS, UNKNOWN
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.evaluate import by_record_and_patient
+from selfmis_plugin.metrics.defaults import DRAWS
 from selfmis_plugin.metrics.predictions import Predictions
-from selfmis_plugin.metrics.statistics import DRAWS
 
 __all__ = ["figures_by"]
 

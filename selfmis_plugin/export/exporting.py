@@ -8,23 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.data.splits import Split, open_split
-from selfmis_plugin.evaluation.calibrating import fitted_to, measured
-from selfmis_plugin.evaluation.evaluate import predict_split
-from selfmis_plugin.metrics.predictions import Predictions
-from selfmis_plugin.metrics.statistics import DRAWS, SPECIFICITY, judge
-from selfmis_plugin.predict.model_folder import (
+from selfmis_plugin.checkpoints.loading import read_model
+from selfmis_plugin.checkpoints.model_folder import (
     SavedModel,
     file_digest,
     portable_classifier,
-    read_model,
 )
-from selfmis_plugin.predict.operating_points import (
+from selfmis_plugin.data.exported import WEIGHTS
+from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.evaluation.calibrating import fitted_to, measured
+from selfmis_plugin.evaluation.evaluate import predict_split
+from selfmis_plugin.metrics.defaults import DRAWS, SPECIFICITY
+from selfmis_plugin.metrics.operating_points import (
     OperatingPoint,
     at_operating_points,
     choose_operating_points,
 )
+from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.statistics import judge
 
 VALID, TEST = "valid", "test"
 
@@ -41,7 +42,7 @@ def prepare_export(
     Parameters
     ----------
     checkpoint
-        A classifier's, or an ECGFounder file.
+        A classifier's, a folder of an earlier export, or an ECGFounder file.
     data
         Folder of a store or of manifests: thresholds come from ``valid``, figures from ``test``.
     specificity
@@ -58,18 +59,19 @@ def prepare_export(
     StoreError
         If the data cannot be read.
     """
-    if checkpoint.is_dir():
-        raise CheckpointError(f"{checkpoint} is a folder: give a run's checkpoint_best.pt")
     model = read_model(checkpoint, labels)
     portable_classifier(model)
     unlearned = model.facts.unlearned
     provenance: dict[str, Any] = {
         "plugin_version": __version__,
-        "checkpoint": checkpoint.name,
-        "checkpoint_sha256": file_digest(checkpoint),
+        "checkpoint": checkpoint.resolve().name,
+        "checkpoint_sha256": file_digest(
+            checkpoint / WEIGHTS if checkpoint.is_dir() else checkpoint
+        ),
     }
     if data is None:
-        return replace(model, provenance=provenance)
+        # What an earlier export has chosen and measured holds for the same weights.
+        return replace(model, provenance={**model.provenance, **provenance})
     valid, test = open_split(data, VALID), open_split(data, TEST)
     chosen_on = predict_split(checkpoint, data, VALID, labels=labels)
     points = choose_operating_points(chosen_on, specificity)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from selfmis_plugin.checkpoints.model_folder import SavedModel
 from selfmis_plugin.data.origin import SYNTHETIC
-from selfmis_plugin.predict.model_folder import SavedModel
 
 __all__ = ["front_matter"]
 

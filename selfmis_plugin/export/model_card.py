@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from selfmis_plugin.checkpoints.model_folder import SavedModel
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.provenance import headline, provenance_lines
 from selfmis_plugin.evaluation.calibrating import calibration_text
 from selfmis_plugin.export.front_matter import front_matter
+from selfmis_plugin.metrics.operating_points import threshold_of
 from selfmis_plugin.predict.model import DISCLAIMER
-from selfmis_plugin.predict.model_folder import SavedModel
-from selfmis_plugin.predict.operating_points import threshold_of
 from selfmis_plugin.utils.markdown import code, text
 
 

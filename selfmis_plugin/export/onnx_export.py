@@ -23,10 +23,10 @@ from onnxruntime.quantization import (
 )
 
 from selfmis_plugin.checkpoints import CheckpointError
+from selfmis_plugin.checkpoints.model_folder import SavedModel, portable_classifier
 from selfmis_plugin.data.provenance import headline
-from selfmis_plugin.export.onnx_runtime import DESCRIPTION, INPUT, OUTPUT, OnnxClassifier
 from selfmis_plugin.nn.encoder import plain_encoder
-from selfmis_plugin.predict.model_folder import SavedModel, portable_classifier
+from selfmis_plugin.nn.onnx_runtime import DESCRIPTION, INPUT, OUTPUT, OnnxClassifier
 from selfmis_plugin.utils.messages import without_messages
 
 _LATENCY_RUNS = 20

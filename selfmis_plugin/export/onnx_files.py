@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.checkpoints.model_folder import SavedModel
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.export.exporting import TEST, VALID
 from selfmis_plugin.export.onnx_export import latency_ms, write_int8, write_onnx
-from selfmis_plugin.export.onnx_runtime import OnnxClassifier
 from selfmis_plugin.metrics.auc import auc_report
+from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
 from selfmis_plugin.predict.model import Model
-from selfmis_plugin.predict.model_folder import SavedModel
-from selfmis_plugin.predict.strips import ArrayRecording, cut_strip
+from selfmis_plugin.predict.strips import cut_strip
 from selfmis_plugin.preparation.record import SAMPLE_RATE
+from selfmis_plugin.preparation.recordings.array_recording import ArrayRecording
 from selfmis_plugin.synthetic import simulate
 
 FLOAT, INT8 = "model.onnx", "model.int8.onnx"

@@ -10,17 +10,16 @@ changes the order of a label's records, so no AUC.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
+from selfmis_plugin.metrics.calibrated import Recalibration, calibrated_probabilities
 from selfmis_plugin.metrics.calibration import calibrate, probabilities
 from selfmis_plugin.metrics.predictions import Predictions
-from selfmis_plugin.utils.fields import Fields
 
 __all__ = [
     "FEWEST",
@@ -35,51 +34,6 @@ __all__ = [
 #: of the line follow single records.
 FEWEST = 10
 PLATT, SHARED = "platt", "shared slope"
-
-
-@dataclass(frozen=True)
-class Recalibration:
-    """How one label's logits become log odds that come true.
-
-    Attributes
-    ----------
-    method
-        ``"platt"``, a line of the label's own; ``"shared slope"``, the intercept its own, the
-        slope of all labels.
-    slope, intercept
-        Log odds = slope * logit + intercept. The slope is above zero.
-    positives
-        Records of the validation split with the label.
-    """
-
-    method: str
-    slope: float
-    intercept: float
-    positives: int
-
-    def log_odds(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """Return log odds of logits of any shape."""
-        return self.slope * logits.astype(np.float64) + self.intercept
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Fields) -> Recalibration:
-        """Read what :meth:`to_dict` wrote.
-
-        Raises
-        ------
-        FieldError
-            If it is something else.
-        """
-        return cls(
-            values.text("method"),
-            values.number("slope", above=0),
-            values.number("intercept"),
-            values.whole("positives"),
-        )
 
 
 def fit_recalibration(
@@ -111,14 +65,6 @@ def fit_recalibration(
         if chosen:
             fitted[label] = chosen
     return fitted
-
-
-def calibrated_probabilities(
-    label: str, logits: npt.NDArray[np.floating], lines: Mapping[str, Recalibration]
-) -> npt.NDArray[np.float64]:
-    """Return probabilities of a label's logits, of any shape: the sigmoid where it has no line."""
-    line = lines.get(label)
-    return probabilities(logits if line is None else line.log_odds(logits))
 
 
 def recalibrated(predictions: Predictions, fitted: Mapping[str, Recalibration]) -> Predictions:

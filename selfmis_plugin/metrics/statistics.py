@@ -12,6 +12,7 @@ import numpy.typing as npt
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.metrics.bootstrap import Estimate, draw_patients_apart, estimate
 from selfmis_plugin.metrics.calibration import Calibration, calibrate, probabilities
+from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS, SPECIFICITY
 from selfmis_plugin.metrics.intervals import (
     AUCs,
     Difference,
@@ -29,12 +30,6 @@ __all__ = [
     "DRAWS", "FEW_PATIENTS", "SPECIFICITY", "Comparison", "Difference", "LabelFigures", "Mean",
     "Report", "compare", "judge",
 ]  # fmt: skip
-
-DRAWS = 1000
-#: With fewer positive patients a figure says little by itself, which tables mark.
-FEW_PATIENTS = 10
-#: Of the negatives, this share stays below the threshold at which sensitivity is given.
-SPECIFICITY = 0.9
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ def draw_prediction(
     for number, (window, values) in enumerate(
         zip(shown, prediction.probabilities, strict=False), start=1
     ):
-        title = f"{prediction.strip.name}   from {window.start:g} s, {number} of {len(windows)}"
+        # Pictures are handed on: the file's name may be a person's.
+        title = f"from {window.start:g} s, window {number} of {len(windows)}"
         if window.problem:
             text = f"not scored: {window.problem}"
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +19,10 @@ from selfmis_plugin.data.preprocessing import (
     resample,
     to_int16,
 )
-from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD, assess, interpolate_missing
+from selfmis_plugin.data.quality import assess, interpolate_missing
 from selfmis_plugin.data.recording import RecordError
-from selfmis_plugin.preparation.recordings.long_recording import Block, LongRecording
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
+from selfmis_plugin.preparation.recordings.long_recording import LongRecording
 
 #: Share of a window's length that a recording, or what is left at its end, must have.
 SHORTEST_SHARE = 0.5
@@ -35,31 +35,6 @@ _SAID = {
     "off": "off: 5 mV or more from its median",
     "beats": "beats: not 5 to 25 in 10 s",
 }
-
-
-class ArrayRecording(LongRecording):
-    """A recording that is in memory already.
-
-    Parameters
-    ----------
-    name
-        How messages name it.
-    signals
-        Microvolts, (channels, samples); missing samples are NaN.
-    names
-        Names of the channels.
-    rate
-        Samples a second.
-    """
-
-    def __init__(
-        self, name: str, signals: npt.NDArray[np.float64], names: Sequence[str], rate: float
-    ) -> None:
-        super().__init__(Path(name), dict.fromkeys(names, rate))
-        self._signals = dict(zip(names, signals, strict=True))
-
-    def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
-        yield Block(0.0, tuple(self._signals[name] for name in names), continues=False)
 
 
 @dataclass(frozen=True)

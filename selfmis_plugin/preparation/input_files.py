@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
+from selfmis_plugin.data.recording import DigitalRecording, Reader, RecordError, Recording
 from selfmis_plugin.preparation.listing import ListedRecord
-from selfmis_plugin.preparation.record import Reader
 from selfmis_plugin.preparation.wfdb.header import GAP, read_header
 
 #: Size in bytes and time of the last change in ns; None for a file that is not there.

@@ -7,13 +7,15 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.origin import Origin, found_origins
 from selfmis_plugin.data.person import Person
 from selfmis_plugin.data.recording import Reader, RecordError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class DatabaseError(ValueError):
@@ -74,6 +76,10 @@ class Listing:
         What else the summary should say.
     reader
         What reads a record, for a database whose channels have names of their own.
+    input_files
+        Names the files of a record by its path, where they are not those of a WFDB record.
+    locate
+        Says where a file is that *input_files* names, where the name must not tell.
     origins
         Where the records come from; None: what the root folder says of itself.
     """
@@ -86,6 +92,8 @@ class Listing:
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     reader: Reader | None = None
+    input_files: Callable[[str], Iterable[str]] | None = None
+    locate: Callable[[str], str] | None = None
     origins: tuple[Origin, ...] | None = None
 
     @property
@@ -142,6 +150,8 @@ def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = (
     DatabaseError
         If the file cannot be read or lacks a column; the message names those it has.
     """
+    import pandas as pd
+
     try:
         found = [str(name) for name in pd.read_csv(path, nrows=0).columns]
         missing = [name for name in columns if name not in found]

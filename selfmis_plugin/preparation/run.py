@@ -102,7 +102,7 @@ def prepare_database(
     restart: bool = False,
     reader: Reader | None = None,
     filter: str = NO_FILTER,
-    input_files: InputFiles = wfdb_files,
+    input_files: InputFiles | None = None,
     part_records: int | None = None,
     fraction: LabelFraction | None = None,
 ) -> Summary:
@@ -136,7 +136,8 @@ def prepare_database(
     filter
         Name of the filter that the records pass, see :mod:`selfmis_plugin.data.filters`.
     input_files
-        Names the files of a record, by its path, so that one that changes is noticed.
+        Names the files of a record, by its path, so that one that changes is noticed; None: as the
+        listing says, or those of a WFDB record.
     part_records
         Number of records of a part, by default chosen by the number of records.
     fraction
@@ -161,6 +162,7 @@ def prepare_database(
     folder = PartsFolder(Path(dest).absolute())
     may_be_done = reader is None and not (overwrite or restart)
     reader = reader or listing.reader or read_record
+    input_files = input_files or listing.input_files or wfdb_files
     plan = _plan(listing, required, reader, filter, part_records)
     made = _made(plan)
     if may_be_done:
@@ -188,7 +190,7 @@ def prepare_share(
     overwrite: bool = False,
     reader: Reader | None = None,
     filter: str = NO_FILTER,
-    input_files: InputFiles = wfdb_files,
+    input_files: InputFiles | None = None,
     part_records: int | None = None,
 ) -> Share:
     """Prepare one of several shares of a database's parts, such as a task of a job array.
@@ -214,6 +216,7 @@ def prepare_share(
         raise ValueError(f"share {number} of {shares}: must be from 1 to {shares}")
     folder = PartsFolder(Path(dest).absolute())
     reader = reader or listing.reader or read_record
+    input_files = input_files or listing.input_files or wfdb_files
     plan = replace(_plan(listing, required, reader, filter, part_records), shares=shares)
     _make_way(folder, plan, overwrite, restart=False)
     with folder.held(alone=False):
@@ -359,11 +362,15 @@ def _done_before(
 
 def _digest(plan: Plan, listing: Listing, input_files: InputFiles) -> str:
     """Return the digest of the records as they are now."""
-    digest, listed = InputsDigest(), ""
+    digest, listed, locate = InputsDigest(), "", listing.locate
+
+    def now_of(name: str) -> Identity:
+        return identity(name if locate is None else locate(name))
+
     for job in jobs(_without_doubles(listing), plan.part_records):
         inputs: dict[str, Identity] = {}
         for record in job.records:
-            inputs |= record_inputs(listing.root, record, input_files, identity)
+            inputs |= record_inputs(listing.root, record, input_files, now_of)
         root = str(listing.root)
         digest.add({relative_to(name, root): now for name, now in inputs.items()})
         listed = job.listing
@@ -426,11 +433,12 @@ def _prepare(
         part_records=plan.part_records,
         preparer=RecordPreparer(listing.root, tuple(required), reader, layout.filter),
         input_files=input_files,
+        locate=listing.locate,
     )
     found = 0
     bar = tqdm(
         total=sum(_records(plan, part) for part in parts),
-        desc=listing.database,
+        desc=f"preparing {listing.database}",
         unit=" records",
         smoothing=0.05,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -77,6 +77,8 @@ class PartPreparer:
         What prepares a record.
     input_files
         Names the files of a record.
+    locate
+        Says where a file is that *input_files* names; None: there.
     version
         Version of the plugin that cut the parts; one that differs might prepare otherwise.
     """
@@ -87,6 +89,7 @@ class PartPreparer:
     part_records: int
     preparer: RecordPreparer
     input_files: InputFiles
+    locate: Callable[[str], str] | None = None
     version: str = __version__
 
     def __call__(self, job: Job) -> PartDone:
@@ -204,9 +207,11 @@ class PartPreparer:
 
     def _identity(self, name: str) -> Identity:
         try:
-            return identity(name)
+            return identity(name if self.locate is None else self.locate(name))
         except OSError as error:
-            raise StoppedError(_unreadable(name, error)) from error
+            hidden = self.locate is not None
+            shown = OSError(error.errno, error.strerror) if hidden else error
+            raise StoppedError(_unreadable(name, shown)) from error
 
     def _check_unchanged(self, before: dict[str, Identity]) -> None:
         for name, was in before.items():

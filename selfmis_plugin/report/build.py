@@ -17,6 +17,7 @@ from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
 from selfmis_plugin.checkpoints.facts import facts_values, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.splits import Split, open_split
@@ -35,9 +36,10 @@ from selfmis_plugin.evaluation.evaluate import (
 )
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.calibration import probabilities
+from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.recalibration import recalibrated
-from selfmis_plugin.metrics.statistics import DRAWS, FEW_PATIENTS, Report, judge
+from selfmis_plugin.metrics.statistics import Report, judge
 from selfmis_plugin.report.figures import (
     draw_calibration,
     draw_intervals,
@@ -230,7 +232,9 @@ def _learning(request: Request) -> list[Section]:
         ("learning", "Classifier", request.checkpoint, ("loss", "macro_auc", "mi_auc")),
         ("learning_pretraining", "Pre-training", request.pretraining, ("loss", "r1", "r10")),
     ):
-        curves = learning_curves(checkpoint) if checkpoint is not None else {}
+        # An exported folder lies anywhere, perhaps in another run's.
+        known = checkpoint is not None and checkpoint.is_file()
+        curves = learning_curves(checkpoint) if checkpoint is not None and known else {}
         figure = draw_learning(curves, figures)
         if figure is not None:
             pictures.append(Picture.of(name, f"{title} by epoch", figure))
@@ -328,7 +332,7 @@ def _worst(
 
 
 def _about(request: Request, part: Split) -> Section:
-    config = read_checkpoint(request.checkpoint)["cfg"]
+    config = _config(request.checkpoint)
     versions = [f"selfmis-plugin {__version__}", f"Python {platform.python_version()}"]
     for name in _VERSIONS:
         try:
@@ -341,6 +345,15 @@ def _about(request: Request, part: Split) -> Section:
         (", ".join(versions),),
         code=f"# config\n{json.dumps(config, indent=2, default=str)}\n\n# store\n{store}",
     )
+
+
+def _config(checkpoint: Path) -> Any:
+    """What a checkpoint says of its run, or an exported folder of itself; nothing where none is."""
+    folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
+    if checkpoint.is_dir() or checkpoint.suffix == ONNX_SUFFIX:
+        file = folder / CONFIG
+        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return read_checkpoint(checkpoint).get("cfg", {})
 
 
 def _interval(figure: Estimate) -> str:

@@ -13,11 +13,16 @@ from selfmis_plugin.utils.parallel import usable_cores
 
 __all__ = [
     "LABELS_HELP",
+    "MODEL_HELP",
     "PICTURES",
+    "add_checkpoint",
+    "add_dest",
+    "add_json",
     "add_origin",
     "default_workers",
     "known_names",
     "labels",
+    "names",
     "picture",
     "positive",
     "prevalence",
@@ -61,6 +66,36 @@ def whole_numbers(text: str) -> tuple[int, ...]:
     return tuple(sorted(set(numbers)))
 
 
+#: What a command that judges or uses a model takes.
+MODEL_HELP = (
+    "a run's checkpoint_best.pt, a folder of selfmis export or its model.onnx, or an ECGFounder "
+    "file"
+)
+
+
+def add_checkpoint(parser: argparse.ArgumentParser, text: str = MODEL_HELP) -> None:
+    """Declare ``--checkpoint``, also called ``--model``."""
+    parser.add_argument(
+        "--checkpoint", "--model", type=Path, required=True, metavar="MODEL", help=text
+    )
+
+
+def add_dest(parser: argparse.ArgumentParser, text: str) -> None:
+    """Declare ``--dest``, also called ``--out``: the folder to make."""
+    parser.add_argument("--dest", "--out", type=Path, required=True, metavar="DIR", help=text)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--json``."""
+    parser.add_argument(
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="also write all figures there; - is the standard output, and what is else printed "
+        "there goes to the standard error",
+    )
+
+
 def add_origin(parser: argparse.ArgumentParser) -> None:
     """Declare ``--origin``, of commands that make a store."""
     parser.add_argument(
@@ -78,6 +113,11 @@ def said(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("is empty")
     return text
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Read names apart by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def workers(text: str) -> int:

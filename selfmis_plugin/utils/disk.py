@@ -13,7 +13,7 @@ __all__ = ["FULL", "WriteError", "explained", "in_words"]
 
 #: Errors of a place that takes no more bytes.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NOT_ALLOWED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG})
 _AGAIN = "Then give the same command again"
 _ADVICE = {
     errno.ENOSPC: f"free some space, or give a place on another disk. {_AGAIN}",
@@ -21,6 +21,7 @@ _ADVICE = {
     errno.EFBIG: "raise the limit (ulimit -f), or give a place whose file system takes larger "
     f"files. {_AGAIN}",
     errno.EROFS: "give a place on a disk that can be written to",
+    errno.ENAMETOOLONG: "give a shorter name",
     errno.EIO: "see to the disk or the network. " + _AGAIN,
 }
 _MAY_NOT = "give a place where you may write, or see to the permissions"

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from selfmis_plugin.utils.disk import explained
 from selfmis_plugin.utils.temporary import PARTIAL, is_temporary, temporary_beside
+
+#: The standard output, while what is printed goes elsewhere.
+_json_stream: ContextVar[TextIO | None] = ContextVar("json_stream", default=None)
 
 
 @contextlib.contextmanager
@@ -26,7 +31,9 @@ def whole_file(path: str | os.PathLike[str], mode: int | None = None) -> Iterato
     """
     # Absolute: the working folder may change meanwhile.
     target = Path(path).absolute()
-    if target.is_dir():
+    with explained(target):
+        is_folder = target.is_dir()
+    if is_folder:
         raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
     # A device or a pipe, which no rename may replace; or what somebody else will rename.
     if (target.exists() and not target.is_file()) or is_temporary(target):
@@ -142,9 +149,35 @@ def require_folder(path: str | os.PathLike[str]) -> None:
             )
 
 
+@contextlib.contextmanager
+def printing_beside(json_target: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Send what is printed to the standard error where the JSON goes to the standard output."""
+    if not _is_standard_output(json_target):
+        yield
+        return
+    token = _json_stream.set(sys.stdout)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _json_stream.reset(token)
+
+
+def _is_standard_output(path: str | os.PathLike[str] | None) -> bool:
+    return path is not None and os.fspath(path) == "-"
+
+
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
-    """Write *content* as JSON, whole or not at all; NaN is refused, since JSON has none."""
+    """Write *content* as JSON, whole or not at all; NaN is refused, since JSON has none.
+
+    ``-`` is the standard output.
+    """
     text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    if _is_standard_output(path):
+        stream = _json_stream.get() or sys.stdout
+        stream.write(text)
+        stream.flush()
+        return
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

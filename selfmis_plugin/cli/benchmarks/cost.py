@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.methods import known_methods
@@ -38,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rounds", type=arguments.whole(1), default=3, help="timed turns (default: 3)"
     )
     parser.add_argument("--threads", type=arguments.whole(1), help="threads of PyTorch")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
+    arguments.add_json(parser)
 
 
 def _compared() -> tuple[Method, dict[str, str]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
+from selfmis_plugin.utils.arguments import add_json
 from selfmis_plugin.utils.files import write_json
 from selfmis_plugin.utils.parallel import usable_cores
 
@@ -41,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only prepare a quarter, a half and all of the records with --workers processes",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    add_json(parser)
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="empty folder for the data, which is then kept"
     )

@@ -109,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "config says)",
     )
     _add_fold_arguments(parser)
-    parser.add_argument("--dest", type=Path, default=Path("outputs/benchmark-mi"))
+    parser.add_argument("--dest", "--out", type=Path, default=Path("outputs/benchmark-mi"))
 
 
 def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:

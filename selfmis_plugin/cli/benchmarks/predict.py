@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.data.filter_names import ECGFOUNDER, FILTER_NAMES
 from selfmis_plugin.profiling.benchmark import SIZES, Benchmark, BenchmarkError
-from selfmis_plugin.utils.arguments import positive, whole
+from selfmis_plugin.utils.arguments import add_json, positive, whole
 from selfmis_plugin.utils.files import write_json
 
 if TYPE_CHECKING:
@@ -31,14 +30,16 @@ _TITLES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the benchmark."""
     parser.add_argument("--strips", type=whole(1), default=64, help="of 10 s (64)")
-    parser.add_argument("--rate", type=positive, default=512.0, help="of the strips (512 Hz)")
+    parser.add_argument(
+        "--rate", "--sample-rate", type=positive, default=512.0, help="of the strips (512 Hz)"
+    )
     parser.add_argument("--filter", choices=FILTER_NAMES, default=ECGFOUNDER)
     parser.add_argument("--rounds", type=whole(1), default=5, help="timed turns (5)")
     parser.add_argument("--threads", type=whole(1), help="threads of PyTorch (its own choice)")
     parser.add_argument(
         "--config", choices=SIZES, default="full", help="encoder: ECGFounder's, or a small one"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from selfmis_plugin.benchmark import paper
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
+from selfmis_plugin.utils.arguments import add_json
 from selfmis_plugin.utils.files import write_json
 from selfmis_plugin.utils.messages import without_messages
 
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", choices=("cpu", "cuda"), help="default: cuda where there is one"
     )
     parser.add_argument("--only", metavar="NAME", action="append", help="a config or method; again")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.profiling.benchmark import SIZES, Benchmark
-from selfmis_plugin.utils.arguments import whole
+from selfmis_plugin.utils.arguments import add_json, whole
 from selfmis_plugin.utils.files import write_json
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", choices=SIZES, default="full", help="encoder: ECGFounder's, or a small one"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
+    add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -12,11 +12,12 @@ import pyarrow as pa
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.origin import Origin, origins_from
+from selfmis_plugin.data.split_names import ALL_TRAINING as ALL_TRAINING
+from selfmis_plugin.data.split_names import SPLITS as SPLITS
 from selfmis_plugin.utils.fields import Fields
 
 STORE_FORMAT = "selfmis-store"
 STORE_VERSION = 1
-SPLITS: tuple[str, ...] = ("train", "valid", "test")
 UNITS = "uV"
 
 INFO_FILE = "store.json"
@@ -26,8 +27,6 @@ REFUSED_FILE = "refused.tsv"
 #: From what, and how, a command made the store; one that a program writes has none.
 MADE_FILE = "prepared.json"
 
-#: Manifest of all training records, beside a ``train.tsv`` that lists a fraction of them.
-ALL_TRAINING = "train_all"
 #: Folder of embeddings kept of the store's records.
 EMBEDDINGS_FOLDER = "embeddings"
 #: Folder of the beats kept of them.

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -55,6 +56,13 @@ __all__ = [
 
 #: What damaged bytes make of Arrow, whose own errors are not all of one class.
 _UNREADABLE = (OSError, ArithmeticError, LookupError, TypeError, ValueError, pa.ArrowException)
+
+#: Zeros before a number within a name.
+_ZEROS = re.compile(r"(?<!\d)0+(?=\d)")
+
+
+def _without_zeros(name: str) -> str:
+    return _ZEROS.sub("", name)
 
 
 class Store:
@@ -206,6 +214,34 @@ class Store:
                 f"{self.path}: has no record {names}{more}; is this manifest another store's?"
             )
         return rows.astype(np.int64)
+
+    def find(self, record_id: str) -> int:
+        """Return the row of the record that a user asks for, with or without zeros before numbers.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or ``17`` is asked for and ``17`` and ``00017`` are both there.
+        """
+        ids = self.records["record_id"]
+        wanted = _without_zeros(record_id)
+        rows = np.flatnonzero(ids.map(_without_zeros).to_numpy() == wanted)
+        exact = [row for row in rows if ids.iloc[row] == record_id]
+        # Who writes the zeros means them.
+        if exact and (len(rows) == 1 or wanted != record_id):
+            return int(exact[0])
+        if len(rows) == 1:
+            return int(rows[0])
+        if len(rows):
+            names = " and ".join(repr(ids.iloc[row]) for row in rows)
+            raise StoreError(
+                f"{self.path}: has the records {names}, and {record_id!r} may be either: write all "
+                "the zeros"
+            )
+        raise StoreError(
+            f"{self.path}: has no record {record_id!r}: names are in the first column of its "
+            "train.tsv, valid.tsv and test.tsv"
+        )
 
     def targets(self, rows: npt.ArrayLike, labels: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return labels as a multi-hot table.

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from selfmis_plugin.nn.compiled import constant_when_compiled
+
 __all__ = [
     "SamePadding",
     "as_image",
@@ -45,7 +47,7 @@ def on_float32_cpu(signal: Tensor) -> bool:
 
 
 # torch.compile cannot trace what this asks.
-@torch.compiler.assume_constant_result
+@constant_when_compiled
 def _onednn_is_there() -> bool:
     return torch.backends.mkldnn.is_available()
 

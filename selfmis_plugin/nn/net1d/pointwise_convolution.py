@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from selfmis_plugin.nn.compiled import constant_when_compiled
 from selfmis_plugin.nn.net1d.channels_last import (
     as_image,
     as_image_weight,
@@ -72,7 +73,7 @@ def _by_onednn(signal: Tensor, many: bool) -> bool:
 
 
 # torch.compile cannot trace what this asks.
-@torch.compiler.assume_constant_result
+@constant_when_compiled
 @functools.cache
 def _mkl_is_at_home() -> bool:
     """Whether matrix products are MKL's and the processor is Intel's."""

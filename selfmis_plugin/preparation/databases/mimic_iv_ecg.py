@@ -8,9 +8,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.listing import (
@@ -21,6 +21,9 @@ from selfmis_plugin.preparation.listing import (
     existing_folder,
     read_columns,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAME = "mimic-iv-ecg"
 RECORDS_TABLE = "record_list.csv"
@@ -49,6 +52,8 @@ def list_records(
     DatabaseError
         If the list is missing, wrong or too short.
     """
+    import pandas as pd
+
     root = existing_folder(root)
     path = root / RECORDS_TABLE
     table = read_columns(path, COLUMNS)

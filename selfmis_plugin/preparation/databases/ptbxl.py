@@ -9,8 +9,7 @@ import argparse
 import ast
 from collections.abc import Iterator
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.person import Person, age_of
@@ -23,6 +22,9 @@ from selfmis_plugin.preparation.listing import (
     existing_folder,
     read_columns,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NAME = "ptbxl"
 RECORDS_TABLE = "ptbxl_database.csv"
@@ -65,6 +67,8 @@ def read_statements(path: Path) -> dict[str, tuple[str, ...]]:
     DatabaseError
         If the table cannot be read, lacks a column or has no diagnostic statement.
     """
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, index_col=0)
     except FileNotFoundError:

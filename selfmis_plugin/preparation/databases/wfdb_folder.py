@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from selfmis_plugin.data.origin import origins_of
-from selfmis_plugin.data.store import SPLITS
+from selfmis_plugin.data.split_names import SPLITS
 from selfmis_plugin.preparation.listing import Database, DatabaseError, ListedRecord, Listing
 from selfmis_plugin.preparation.wfdb.header import read_person, segment_names
 from selfmis_plugin.preparation.wfdb.reader import header_path

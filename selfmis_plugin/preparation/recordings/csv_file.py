@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.csv_layout import CsvLayout, read_layout
@@ -25,10 +26,20 @@ from selfmis_plugin.preparation.recordings.long_recording import (
 )
 from selfmis_plugin.preparation.recordings.text_lines import line_blocks
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    #: A column's cells: numbers, or what pandas has made of them.
+    Cells = npt.NDArray[np.float64] | pd.Series
+
 #: Rows from which the rate is found.
 _ROWS_FOR_RATE = 20_000
 #: Share by which the rate of a column of times may differ from what the head says.
 _LARGEST_DIFFERENCE = 0.05
+#: Characters of a table that is read before pandas, which reads faster, would be imported.
+_SHORT = 2_000_000
+#: A text without a sign that a table of plain numbers has not.
+_ONLY_NUMBERS = re.compile(r"[-+0-9.eE,;|\t \r\n]*")
 #: Lines among the data that are remarks.
 _COMMENTS = re.compile("^#.*\n?", re.MULTILINE)
 
@@ -98,9 +109,11 @@ class CsvRecording(LongRecording):
             else:
                 for start, part, continues in stretches.parts(frame[times[0].position], values):
                     yield Block(start, tuple(part), continues)
-            done += len(frame)
+            done += values.shape[1]
 
-    def _values(self, frame: pd.DataFrame, column: Column, done: int) -> npt.NDArray[np.float64]:
+    def _values(
+        self, frame: Mapping[int, Cells], column: Column, done: int
+    ) -> npt.NDArray[np.float64]:
         return numbers(
             self.path,
             column,
@@ -159,8 +172,8 @@ def _rate(path: Path, layout: CsvLayout, axis: TimeAxis | None) -> float:
 
 def _frames(
     path: Path, layout: CsvLayout, columns: Sequence[Column], rows: int
-) -> Iterator[pd.DataFrame]:
-    """Yield the wanted columns, named by position, at most *rows* at a time.
+) -> Iterator[Mapping[int, Cells]]:
+    """Yield the wanted columns, by position, at most *rows* at a time.
 
     Raises
     ------
@@ -173,22 +186,61 @@ def _frames(
         text = _COMMENTS.sub("", lines) if "#" in lines else lines
         if layout.quote and layout.separator:
             _check_quotes(path, text, layout.quote, done)
-        frame = _one_column(text) if not layout.separator else _table(path, text, layout, positions)
-        for first in range(0, len(frame), rows):
-            yield frame.iloc[first : first + rows]
+        if layout.separator:
+            frame = _plain_table(text, layout, positions) or _table(path, text, layout, positions)
+        else:
+            frame = _one_column(text)
+        for first in range(0, len(frame[positions[0]]), rows):
+            yield {position: frame[position][first : first + rows] for position in positions}
         done += lines.count("\n")
 
 
-def _one_column(text: str) -> pd.DataFrame:
+def _one_column(text: str) -> Mapping[int, Cells]:
     # Spreadsheets leave separators behind a value.
     values = [bare for line in text.split("\n") if (bare := line.strip().rstrip(",;\t").strip())]
-    return pd.DataFrame({0: pd.Series(values, dtype="str")})
+    if _ONLY_NUMBERS.fullmatch(text):
+        # A word that is no number is left to who can say which it is.
+        with contextlib.suppress(ValueError):
+            return {0: np.array(values, dtype=np.float64)}
+    import pandas as pd
+
+    return {0: pd.Series(values, dtype="str")}
 
 
-def _table(path: Path, text: str, layout: CsvLayout, positions: Sequence[int]) -> pd.DataFrame:
+def _plain_table(
+    text: str, layout: CsvLayout, positions: Sequence[int]
+) -> Mapping[int, Cells] | None:
+    """The columns of a table in which they hold nothing but numbers with points; None for another.
+
+    So are most tables, and reading them needs no pandas, whose import takes longer than the file.
+    """
+    separator = layout.separator
+    plain = len(separator) == 1 and separator != " " and not layout.quote
+    if not plain or any(layout.decimals[position] != "." for position in positions):
+        return None
+    if len(text) > _SHORT or not text.strip() or not _ONLY_NUMBERS.fullmatch(text):
+        return None
+    try:
+        found = np.loadtxt(
+            io.StringIO(text),
+            delimiter=separator,
+            comments=None,
+            usecols=list(positions),
+            ndmin=2,
+        )
+    except ValueError:
+        return None
+    return dict(zip(positions, found.T, strict=True))
+
+
+def _table(
+    path: Path, text: str, layout: CsvLayout, positions: Sequence[int]
+) -> Mapping[int, Cells]:
+    import pandas as pd
+
     decimals = {layout.decimals[position] for position in positions}
     try:
-        return pd.read_csv(
+        frame = pd.read_csv(
             io.StringIO(text),
             sep=r"\s+" if layout.separator == " " else layout.separator,
             decimal=decimals.pop() if len(decimals) == 1 else ".",
@@ -206,6 +258,7 @@ def _table(path: Path, text: str, layout: CsvLayout, positions: Sequence[int]) -
         raise RecordError(
             "bad table", f"{path.name}: cannot be read as a table: {error}"
         ) from error
+    return {position: frame[position] for position in positions}
 
 
 def _check_quotes(path: Path, text: str, quote: str, done: int) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from selfmis_plugin.data.preprocessing import MICROVOLTS
 from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.preparation.recordings.csv_names import (
     Column,
     is_counter,

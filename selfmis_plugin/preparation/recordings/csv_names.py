@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from selfmis_plugin.data.preprocessing import MICROVOLTS
+from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.preparation.recordings.units import TIME_UNITS, plain_unit
 
 #: What a signal is called of which nothing but the unit is said.

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.csv_names import Column, time_unit
 from selfmis_plugin.preparation.recordings.csv_values import numbers
 from selfmis_plugin.preparation.recordings.text_head import LIKELY_RATES
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: A gap in time up to this long is filled with missing samples; after a longer one the recording
 #: begins anew.
@@ -54,10 +57,12 @@ class Clock:
         self._last_seconds = -np.inf
         self._midnights = 0
 
-    def read(self, cells: pd.Series, row: int) -> npt.NDArray[np.float64]:
+    def read(self, cells: npt.NDArray[np.float64] | pd.Series, row: int) -> npt.NDArray[np.float64]:
         """Return the times, NaN where a cell holds none; *row* is the number of the first."""
-        if not self.is_text:
+        if isinstance(cells, np.ndarray) or not self.is_text:
             return numbers(self._path, self._column, cells, self._decimal, row)
+        import pandas as pd
+
         texts = cells.astype("str").str.strip().where(cells.notna(), None)
         if self._iso is not False:
             dates = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
@@ -93,6 +98,8 @@ class Clock:
 
     def _days(self, dates: pd.Series) -> npt.NDArray[np.float64]:
         """Days since the first date; whether day or month stands first, other dates may tell."""
+        import pandas as pd
+
         codes, texts = pd.factorize(dates)
         parts = [self._parts(text) for text in texts]
         if self._first is None:
@@ -163,7 +170,9 @@ class TimeAxis:
     usual_step: float
 
 
-def find_axis(path: Path, column: Column, decimal: str, cells: pd.Series) -> TimeAxis:
+def find_axis(
+    path: Path, column: Column, decimal: str, cells: npt.NDArray[np.float64] | pd.Series
+) -> TimeAxis:
     """Find rate and usual step from the first rows of a column of times.
 
     Raises
@@ -171,7 +180,7 @@ def find_axis(path: Path, column: Column, decimal: str, cells: pd.Series) -> Tim
     RecordError
         If the times do not advance, or do so at no ECG's rate.
     """
-    is_text = not pd.api.types.is_numeric_dtype(cells) and not _are_numbers(cells, decimal)
+    is_text = not isinstance(cells, np.ndarray) and not _are_numbers(cells, decimal)
     times = Clock(path, column, decimal, is_text).read(cells, 0)
     steps = np.diff(times)
     steps = steps[np.isfinite(steps)]
@@ -202,6 +211,10 @@ def find_axis(path: Path, column: Column, decimal: str, cells: pd.Series) -> Tim
 
 def _are_numbers(cells: pd.Series, decimal: str) -> bool:
     """Whether cells that were read as text are numbers with another decimal mark, or damaged."""
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(cells):
+        return True
     texts = cells.dropna().astype("str").str.replace(decimal, ".", regex=False)
     return bool(len(texts)) and bool(pd.to_numeric(texts, errors="coerce").notna().mean() > 0.5)
 
@@ -239,7 +252,7 @@ class Stretches:
     _rows: int = field(default=0, init=False)
 
     def parts(
-        self, cells: pd.Series, values: npt.NDArray[np.float64]
+        self, cells: npt.NDArray[np.float64] | pd.Series, values: npt.NDArray[np.float64]
     ) -> Iterator[tuple[float, npt.NDArray[np.float64], bool]]:
         """Yield start, samples and whether they go on, cut at long gaps, short ones filled."""
         axis = self.axis
@@ -287,7 +300,7 @@ class Stretches:
                 "rate with --rate if the rows are consecutive nevertheless",
             )
 
-    def _times(self, cells: pd.Series) -> npt.NDArray[np.float64]:
+    def _times(self, cells: npt.NDArray[np.float64] | pd.Series) -> npt.NDArray[np.float64]:
         times = self.clock.read(cells, self._rows) * self.axis.unit
         known = np.isfinite(times)
         if not known.any():

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.csv_names import Column
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: What stands where a sample is missing.
 _MISSING = {"", "nan", "null", "none", "na", "n/a", "#n/a", "inf", "-inf", "+inf", "infinity"}
 
 
 def numbers(
-    path: Path, column: Column, cells: pd.Series, decimal: str, row: int, strict: bool = False
+    path: Path,
+    column: Column,
+    cells: npt.NDArray[np.float64] | pd.Series,
+    decimal: str,
+    row: int,
+    strict: bool = False,
 ) -> npt.NDArray[np.float64]:
     """Return a column's cells as numbers, NaN where they hold none.
 
@@ -38,6 +46,11 @@ def numbers(
     RecordError
         If a cell with a digit is no number: it would be lost.
     """
+    if isinstance(cells, np.ndarray):
+        return cells
+    # Most files are read without it.
+    import pandas as pd
+
     if pd.api.types.is_numeric_dtype(cells):
         return np.asarray(cells, dtype=np.float64)
     texts = cells.astype("str").str.strip().str.strip("\"'")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import edfio
 import numpy as np
 
 from selfmis_plugin.data.recording import RecordError
@@ -16,6 +16,9 @@ from selfmis_plugin.preparation.recordings.long_recording import (
     ReadingOptions,
     microvolts_per_unit,
 )
+
+if TYPE_CHECKING:
+    import edfio
 
 # Where the header's text is, and how much of it there is for the file and for each signal.
 _HEADER = 256
@@ -45,6 +48,8 @@ class EdfRecording(LongRecording):
     """
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
+        import edfio
+
         self._options = options
         stated, encoding = _read_header(path)
         try:

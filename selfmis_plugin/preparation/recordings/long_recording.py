@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, MICROVOLTS
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE
 from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.preparation.recordings.units import plain_unit
 
 
@@ -22,14 +23,17 @@ class ReadingOptions:
     Attributes
     ----------
     rate
-        Samples a second of text files; None: what their time column or their head says. EDF and
-        WFDB files say it themselves.
+        Samples a second of text files and arrays; None: what their time column or their head says.
+        The other formats say it themselves.
     microvolts_per_unit
         Microvolts in one unit of the values; None: what the file says.
+    channels
+        Names of the channels, in their order, of files that name none (.npy, .mat).
     """
 
     rate: float | None = None
     microvolts_per_unit: float | None = None
+    channels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import numpy.typing as npt
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.origin import Origin, stated
-from selfmis_plugin.data.quality import PUBLISHED_THRESHOLD, choose_threshold
+from selfmis_plugin.data.quality import choose_threshold
 from selfmis_plugin.data.store import SPLITS, Store, StoreWriter
 from selfmis_plugin.data.store.writer import refused_row
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.preparation.input_files import identity, wfdb_files
 from selfmis_plugin.preparation.listing import DatabaseError
 from selfmis_plugin.preparation.made import Made

@@ -12,7 +12,7 @@ from pathlib import Path
 from selfmis_plugin.data.origin import Origin, origins_of
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.listing import DatabaseError, existing_folder, read_columns
-from selfmis_plugin.preparation.recordings.opening import FORMATS
+from selfmis_plugin.preparation.recordings.opening import is_recording
 from selfmis_plugin.preparation.wfdb.header import segment_names
 from selfmis_plugin.utils.paths import escaped
 
@@ -72,8 +72,8 @@ def find_sources(root: Path, group: str | None = None, table: Path | None = None
     Parameters
     ----------
     root
-        The folder, searched with its subfolders for CSV, TSV, TXT, EDF (also .rec) and WFDB header
-        files.
+        The folder, searched with its subfolders for recordings of any known format: text files, EDF
+        (also .rec) and WFDB headers by their names, others by what stands in them.
     group
         Pattern of the paths, such as ``{subject}/{activity}/*`` or ``{subject}_{activity}.csv``.
         ``*`` and a name stand for any text without a slash.
@@ -94,7 +94,7 @@ def find_sources(root: Path, group: str | None = None, table: Path | None = None
         recordings = list(_listed(root, table))
         note = f"subjects and activities as {table.name} says"
     else:
-        paths = list(_paths(root))
+        paths = list(recording_paths(root))
         if group:
             recordings = list(_matched(paths, group))
             note = f"subjects and activities from the paths, as {group}"
@@ -106,20 +106,21 @@ def find_sources(root: Path, group: str | None = None, table: Path | None = None
             ]
             note = "the subject is the top folder, or the file's name where there is none"
     if not recordings:
-        raise DatabaseError(f"{root}: no recording in it (files ending in {', '.join(FORMATS)})")
+        raise DatabaseError(f"{root}: no recording of a known format in it")
     return Sources(root, tuple(_named(recordings)), note)
 
 
-def _paths(root: Path) -> Iterator[str]:
+def recording_paths(root: Path) -> Iterator[str]:
+    """Yield the recordings under a folder, by their paths below it, a folder's own in order."""
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         headers = [name for name in files if name.endswith(".hea")]
         # The segments of a multi-segment record are not recordings of their own.
         segments = {f"{name}.hea" for h in headers for name in segment_names(Path(folder, h))}
         for name in sorted(files):
-            known = Path(name).suffix.casefold() in FORMATS and not name.startswith(".")
-            if known and name not in segments:
-                yield Path(folder, name).relative_to(root).as_posix()
+            path = Path(folder, name)
+            if not name.startswith(".") and name not in segments and is_recording(path):
+                yield path.relative_to(root).as_posix()
 
 
 def _matched(paths: list[str], group: str) -> Iterator[Source]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, standard_lead
-from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, MICROVOLTS
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE
+from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.preparation.recordings.units import TIME_UNITS, plain_unit
 
 #: Rates that an ECG recorder may have.

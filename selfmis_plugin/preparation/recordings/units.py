@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import unicodedata
+
+from selfmis_plugin.data.voltages import MICROVOLTS
+from selfmis_plugin.utils import arguments
 
 #: Seconds in one unit of time, by the unit's plain name.
 TIME_UNITS: dict[str, float] = {"min": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -52,3 +56,16 @@ def plain_unit(unit: str) -> str:
         if word.fullmatch(text):
             return name
     return _ABBREVIATIONS.get(text, text)
+
+
+def told_microvolts(text: str) -> float:
+    """Read what a command line says of a unit: its name, or the microvolts in one step."""
+    known = MICROVOLTS.get(plain_unit(text))
+    if known is not None:
+        return known
+    try:
+        return arguments.positive(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is none of {', '.join(MICROVOLTS)} and no number of microvolts"
+        ) from None

@@ -17,8 +17,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
-import wfdb
 
 from selfmis_plugin.data.preprocessing import MISSING_INT16, to_microvolts
 from selfmis_plugin.data.recording import RecordError
@@ -97,6 +95,8 @@ def frame_count(header: Header) -> int:
 
 
 def _compressed_frames(header: Header, line: SignalLine) -> int:
+    import soundfile
+
     try:
         samples = soundfile.info(str(header.path.with_name(line.file))).frames - line.offset
     except (OSError, RuntimeError) as error:
@@ -162,6 +162,8 @@ def _digital(
     header: Header, channels: Sequence[int], start: int, stop: int
 ) -> list[npt.NDArray[Any]]:
     """Return the digital values of signals from *start* to *stop*, as they lie in the files."""
+    import wfdb
+
     lines = [header.signals[channel] for channel in channels]
     # Differences add up from the beginning.
     whole = any(line.format == DIFFERENCES for line in lines)

@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, standard_lead
-from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, MICROVOLTS, centre
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, centre
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
+from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.preparation.wfdb.header import LARGEST_HEADER, MOST_SIGNALS, open_file
 from selfmis_plugin.preparation.wfdb.reader import (
     LONGEST_READ,

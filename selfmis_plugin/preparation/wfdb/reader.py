@@ -10,13 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, standard_lead
-from selfmis_plugin.data.preprocessing import (
-    HIGHEST_RATE,
-    LOWEST_RATE,
-    MICROVOLTS,
-    centre,
-)
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, centre
 from selfmis_plugin.data.recording import RecordError, Recording
+from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.preparation.wfdb.decoding import frame_count, read_channels
 from selfmis_plugin.preparation.wfdb.header import Header, SignalLine, read_header
 from selfmis_plugin.preparation.wfdb.segments import (

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from selfmis_plugin.nn.compiled import constant_when_compiled
 from selfmis_plugin.nn.net1d.native.build import library
 
 __all__ = [
@@ -44,7 +45,7 @@ class _Pool(ctypes.Structure):
     ]
 
 
-@torch.compiler.assume_constant_result  # torch.compile would trace into the compilation
+@constant_when_compiled  # torch.compile would trace into the compilation
 def available(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether there is machine code for tensors of this type here."""
     return device.type == "cpu" and dtype in _types()

@@ -12,9 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
-__all__ = ["DESCRIPTION", "INPUT", "OUTPUT", "OnnxClassifier"]
+__all__ = ["DESCRIPTION", "INPUT", "NEEDS_RUNTIME", "OUTPUT", "OnnxClassifier"]
+
+#: What to say of a file where it is missing.
+NEEDS_RUNTIME = (
+    "is run by onnxruntime, which is not installed: pip install 'selfmis-plugin[export]'"
+)
 
 #: Key of the file's metadata that holds its description, and names of input and output.
 DESCRIPTION = "selfmis"
@@ -54,9 +58,14 @@ class OnnxClassifier:
     ------
     ValueError
         If the file does not describe a classifier of this plugin.
+    ImportError
+        If onnxruntime is not installed.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        # An extra: who only asks what a file is should not need it.
+        import onnxruntime
+
         options = onnxruntime.SessionOptions()
         if threads is not None:
             options.intra_op_num_threads = threads

@@ -6,9 +6,8 @@ The layout is that of the Hugging Face hub; nothing in it is code.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,34 +15,28 @@ from typing import Any
 import safetensors.torch
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.checkpoints import CheckpointError, part_of
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
-from selfmis_plugin.checkpoints.contract import Classifies, require
-from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_of, facts_state, read_facts
-from selfmis_plugin.checkpoints.loading import load_trained
-from selfmis_plugin.checkpoints.reading import first_line
+from selfmis_plugin.checkpoints.contract import Classifies
+from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_of, facts_state
+from selfmis_plugin.checkpoints.reading import CheckpointError, first_line
+from selfmis_plugin.checkpoints.weights import part_of
+from selfmis_plugin.data.exported import CONFIG, FORMAT, VERSION, WEIGHTS, read_description
 from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, Preprocessing
-from selfmis_plugin.metrics.recalibration import Recalibration
+from selfmis_plugin.metrics.calibrated import Recalibration
+from selfmis_plugin.metrics.operating_point import OperatingPoint, points_from
 from selfmis_plugin.nn.encoder import describe_shape, is_portable, shape_from
 from selfmis_plugin.nn.inputs import Preparation
 from selfmis_plugin.nn.net1d import Net1DConfig
-from selfmis_plugin.predict.operating_points import OperatingPoint
 from selfmis_plugin.utils.fields import FieldError, Fields, number, shown, whole
 from selfmis_plugin.utils.files import whole_folder, write_json
 
-WEIGHTS = "model.safetensors"
-CONFIG = "config.json"
 CARD = "README.md"
 
-_FORMAT = "selfmis_classifier"
-_VERSION = 1
 #: Outputs of a head, of which labels are made.
 _MOST_OUTPUTS = 2**31
 #: Of a lead of a window.
 _MOST_SAMPLES = 1_000_000
-#: Samples a second that stores have, and filters are applied at.
-_STORE_RATE = 500.0
 
 
 @dataclass(frozen=True)
@@ -103,42 +96,10 @@ class SavedModel:
             )
 
 
-def read_model(path: str | Path, labels: Sequence[str] | None = None) -> SavedModel:
-    """Read a folder of :func:`write_model`, a classifier's checkpoint, or an ECGFounder file.
-
-    Only a folder has operating points. No code from the files is run.
-
-    Parameters
-    ----------
-    path
-        The folder or file.
-    labels
-        Of a fine-tuned ECGFounder file: see :func:`selfmis_plugin.load_trained`.
-
-    Raises
-    ------
-    CheckpointError
-        If it cannot be read, or is no classifier.
-    """
-    path = Path(path)
-    if path.is_dir():
-        if labels is not None:
-            raise CheckpointError(f"{path} is a folder and names its labels: leave out the labels")
-        return _read_folder(path)
-    classifier = require(
-        load_trained(path, labels),
-        Classifies,
-        "predicts no label",
-        "give a classifier's checkpoint, such as a linear probe's on it",
-    )
-    rate = max(_STORE_RATE, classifier.preprocessing.sample_rate)
-    return SavedModel(classifier, rate, facts=read_facts(path))
-
-
 def write_model(
     model: SavedModel, dest: Path, card: str, files: Mapping[str, Path] | None = None
 ) -> None:
-    """Write a folder that :func:`read_model` reads back, whole or not at all.
+    """Write a folder that :func:`read_folder` reads back, whole or not at all.
 
     Parameters
     ----------
@@ -212,8 +173,8 @@ def portable_classifier(model: SavedModel) -> LoadedClassifier:
 def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any]:
     config = classifier.config
     return {
-        "format": _FORMAT,
-        "version": _VERSION,
+        "format": FORMAT,
+        "version": VERSION,
         "plugin_version": __version__,
         "encoder": asdict(config) if isinstance(config, Net1DConfig) else describe_shape(config),
         "standardize_embeddings": classifier.standardize,
@@ -232,13 +193,22 @@ def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any
     }
 
 
-def _read_folder(folder: Path) -> SavedModel:
+def is_model_folder(path: Path) -> bool:
+    """Whether a folder looks like one of :func:`write_model`, be it a damaged one."""
+    return path.is_dir() and (path / CONFIG).exists()
+
+
+def read_folder(folder: Path) -> SavedModel:
+    """Read a folder of :func:`write_model`; no code from it is run.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be read, or is no such folder.
+    """
     file = folder / CONFIG
     try:
-        values = Fields(json.loads(file.read_text(encoding="utf-8")))
-        if (values["format"], values["version"]) != (_FORMAT, _VERSION):
-            raise FieldError(f"its format is {shown(values['format'])} {shown(values['version'])}")
-        return _model(folder, values)
+        return _model(folder, read_description(folder))
     except OSError as error:
         raise CheckpointError(
             f"{folder}: {error.strerror or error} ({CONFIG}): give a folder that `selfmis export` "
@@ -262,7 +232,7 @@ def _model(folder: Path, values: Fields) -> SavedModel:
     leads = len(preprocessing.leads)
     if getattr(shape, "in_leads", leads) != leads:
         raise FieldError(f"encoder.in_leads is {shape.in_leads}, and preprocessing names {leads}")
-    specificity, points = _points(values.part("operating_points"), labels)
+    specificity, points = points_from(values.part("operating_points"), labels)
     classifier = LoadedClassifier(
         folder,
         shape,
@@ -284,17 +254,6 @@ def _model(folder: Path, values: Fields) -> SavedModel:
         facts_of(training, folder / CONFIG, folder.name),
         {name: Recalibration.from_dict(calibration.part(name)) for name in calibration},
     )
-
-
-def _points(
-    values: Fields, labels: Sequence[str]
-) -> tuple[float | None, dict[str, OperatingPoint]]:
-    """The specificity that the operating points keep, and those by label."""
-    described = values.part("labels")
-    if unknown := [name for name in described if name not in labels]:
-        raise FieldError(f"{described.named(unknown[0])} is none of the labels")
-    points = {name: OperatingPoint.from_dict(described.part(name)) for name in described}
-    return values.optional_number("specificity", above=0, most=1), points
 
 
 def _classes(values: Fields, labels: int) -> tuple[tuple[int, ...], ...] | None:

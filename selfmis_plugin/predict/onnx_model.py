@@ -1,0 +1,113 @@
+"""A classifier that onnxruntime computes, asked about single recordings without PyTorch."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmis_plugin.data.exported import CONFIG, ONNX_MODEL, ONNX_SUFFIX, read_description
+from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.data.provenance import TrainedOn, provenance_from
+from selfmis_plugin.metrics.calibrated import Recalibration
+from selfmis_plugin.metrics.operating_point import points_from
+from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OnnxClassifier
+from selfmis_plugin.predict.strip_model import StripModel
+from selfmis_plugin.utils.fields import Fields
+
+__all__ = ["OnnxModel", "onnx_file", "runs_here"]
+
+
+def onnx_file(path: Path) -> Path | None:
+    """Return the ONNX file that a path is, or that an exported folder holds; None without one."""
+    if path.suffix == ONNX_SUFFIX and path.is_file():
+        return path
+    file = path / ONNX_MODEL
+    return file if file.is_file() else None
+
+
+def runs_here() -> bool:
+    """Whether onnxruntime is installed."""
+    return importlib.util.find_spec("onnxruntime") is not None
+
+
+class OnnxModel(StripModel):
+    """A ``model.onnx`` with what its folder says of thresholds, calibration and training.
+
+    Parameters
+    ----------
+    path
+        The folder, or the file; a file that lies alone has no thresholds.
+    threads
+        Threads to compute with; None leaves it to onnxruntime.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        file = onnx_file(path)
+        if file is None:
+            raise ValueError(f"{path}: no {ONNX_MODEL} there")
+        self._file = file
+        try:
+            self._runtime = found = OnnxClassifier(file, threads)
+        except ImportError as error:
+            raise ValueError(f"{file}: {NEEDS_RUNTIME}") from error
+        except Exception as error:  # whatever a damaged file makes of the library
+            line = (str(error).splitlines() or [type(error).__name__])[0][:200]
+            raise ValueError(
+                f"{file}: cannot be read as a model of `selfmis export` ({line}): copy or export "
+                "it again"
+            ) from error
+        preprocessing = Preprocessing(
+            found.rate, found.samples / found.rate, found.leads, found.filter
+        )
+        described: Mapping[str, Any] = {}
+        try:
+            if (file.parent / CONFIG).is_file():
+                described = read_description(file.parent)
+                preprocessing = Preprocessing.from_dict(described["preprocessing"])
+            said = Fields(described)
+            training = said.part("training") if "training" in said else Fields({})
+            provenance = provenance_from(training.get("provenance") or ())
+            points = said.part("operating_points") if "operating_points" in said else None
+            specificity, chosen = points_from(points, found.labels) if points else (None, {})
+            lines = said.part("calibration") if "calibration" in said else Fields({})
+            calibration = {name: Recalibration.from_dict(lines.part(name)) for name in lines}
+        except (OSError, RecursionError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{file.parent / CONFIG}: does not describe a classifier ({error}): export it again"
+            ) from error
+        super().__init__(
+            path,
+            found.labels,
+            preprocessing,
+            found.rate,
+            found.unlearned,
+            provenance or (TrainedOn(path.resolve().name),),
+            chosen,
+            specificity,
+            calibration,
+        )
+
+    def logits(
+        self, signals: Sequence[npt.NDArray[np.int16]], batch_size: int = 32
+    ) -> npt.NDArray[np.float32]:
+        outputs = [np.empty((0, len(self._runtime.labels)), dtype=np.float32)]
+        for first in range(0, len(signals), batch_size):
+            batch = np.stack(signals[first : first + batch_size])
+            outputs.append(self._runtime.logits(batch, filtered=True))
+        logits = np.concatenate(outputs)
+        if not np.isfinite(logits).all():
+            raise ValueError(
+                f"{self._file}: gives NaN or Inf of a recording that has neither: it is damaged; "
+                "copy or export it again"
+            )
+        return logits

@@ -1,0 +1,188 @@
+"""What is asked about single recordings, whatever computes the answer."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmis_plugin.data.labels import infarctions_first
+from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.data.provenance import Provenance, headline
+from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
+from selfmis_plugin.data.voltages import MICROVOLTS
+from selfmis_plugin.metrics.calibrated import Recalibration
+from selfmis_plugin.metrics.operating_point import OperatingPoint
+from selfmis_plugin.predict.prediction import Prediction
+from selfmis_plugin.predict.strips import Strip, cut_strip
+from selfmis_plugin.preparation.recordings.array_recording import ArrayRecording
+from selfmis_plugin.preparation.recordings.long_recording import LongRecording
+from selfmis_plugin.preparation.recordings.units import plain_unit
+
+__all__ = ["StripModel"]
+
+
+class StripModel(ABC):
+    """A classifier, ready to be asked about recordings.
+
+    A label without a positive among the training records is none of its ``labels``, but of its
+    ``unlearned`` ones: nothing can be said of it.
+
+    Parameters
+    ----------
+    path
+        Where it comes from, for messages.
+    outputs
+        Names of its outputs, in their order.
+    preprocessing
+        How records were prepared in training, with its leads.
+    input_rate
+        Samples a second of the windows that it is given.
+    unlearned
+        Labels of which nothing was learnt.
+    provenance
+        On what it was trained.
+    points, specificity
+        Operating points by label, and the specificity that they kept on the validation split.
+    calibration
+        How logits become probabilities that come true, by label.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        outputs: Sequence[str],
+        preprocessing: Preprocessing,
+        input_rate: float,
+        unlearned: Collection[str],
+        provenance: Provenance,
+        points: Mapping[str, OperatingPoint],
+        specificity: float | None,
+        calibration: Mapping[str, Recalibration],
+    ) -> None:
+        self.path = path
+        self.preprocessing = preprocessing
+        self.input_rate = input_rate
+        self.provenance = provenance
+        self.points = points
+        self.specificity = specificity
+        self.calibration = calibration
+        #: Labels of which nothing was learnt: they have no probability.
+        self.unlearned = tuple(label for label in outputs if label in unlearned)
+        learned = [label for label in outputs if label not in self.unlearned]
+        self.labels = tuple(infarctions_first(learned))
+        self._columns = [list(outputs).index(label) for label in self.labels]
+
+    def remarks(self) -> list[str]:
+        """Return what to know of its probabilities: what it was trained on, and whether they are
+        calibrated."""
+        lines = [headline(self.provenance)]
+        missing = [label for label in self.labels if label not in self.calibration]
+        if not self.calibration:
+            lines.append(
+                "Probabilities are not calibrated: read them as scores (selfmis export --data "
+                "STORE calibrates them)."
+            )
+        elif missing:
+            lines.append(
+                f"Not calibrated, for want of positives in validation: {', '.join(missing)}."
+            )
+        if self.unlearned:
+            lines.append(
+                "No probability, for want of a positive among the training records: "
+                f"{', '.join(self.unlearned)}."
+            )
+        return lines
+
+    def predict(
+        self,
+        signal: npt.ArrayLike,
+        rate: float,
+        unit: str = "mV",
+        lead: str | Sequence[str] = "I",
+        quality: float = PUBLISHED_THRESHOLD,
+    ) -> Prediction:
+        """Say what there is on a strip.
+
+        Parameters
+        ----------
+        signal
+            (samples,) of one lead, or (leads, samples); missing samples are NaN. Half a window
+            (5 s) or more; longer ones are cut into windows of 10 s.
+        rate
+            Samples a second.
+        unit
+            Unit of the signal: uV, mV or V.
+        lead
+            What the signal is: a lead's name, or the leads' names in order.
+        quality
+            Lowest figure of quality of a window that is scored; 0 leaves only the plain signs,
+            such as flat and clipped.
+
+        Returns
+        -------
+        Prediction
+            A window too bad to be scored is in it with its reason.
+
+        Raises
+        ------
+        ValueError
+            If the unit is unknown, or the signal does not fit lead and rate, has not the leads
+            that the classifier reads, or is too short.
+        """
+        names = (lead,) if isinstance(lead, str) else tuple(lead)
+        values = np.asarray(signal, dtype=np.float64)
+        values = values[None] if values.ndim == 1 else values
+        if values.ndim != 2 or len(values) != len(names):
+            raise ValueError(
+                f"a signal of shape {np.shape(signal)} is not (leads, samples) of the leads "
+                f"{', '.join(names)}"
+            )
+        factor = MICROVOLTS.get(plain_unit(unit))
+        if factor is None:
+            raise ValueError(f"unit {unit!r} is not one of uV, mV and V")
+        if not math.isfinite(rate):
+            raise ValueError(f"{rate!r} is not a number of samples a second")
+        recording = ArrayRecording("signal", values * factor, names, float(rate))
+        return self.score([self.cut(recording, quality=quality)])[0]
+
+    def cut(
+        self,
+        recording: LongRecording,
+        channels: Sequence[str] | None = None,
+        rate: float | None = None,
+        quality: float = PUBLISHED_THRESHOLD,
+    ) -> Strip:
+        """Cut a recording into windows; see :func:`~selfmis_plugin.predict.strips.cut_strip`."""
+        return cut_strip(recording, self.preprocessing, self.input_rate, channels, rate, quality)
+
+    def score(self, strips: Sequence[Strip], batch_size: int = 32) -> list[Prediction]:
+        """Return a prediction for each of several strips, whose windows are computed together."""
+        signals = [w.signal for strip in strips for w in strip.windows if not w.problem]
+        logits = iter(self.logits(signals, batch_size)[:, self._columns])
+        predictions = []
+        for strip in strips:
+            rows = np.full((len(strip.windows), len(self.labels)), np.nan, dtype=np.float32)
+            for row, window in zip(rows, strip.windows, strict=True):
+                if not window.problem:
+                    row[:] = next(logits)
+            predictions.append(Prediction(strip, self.labels, rows, self.points, self.calibration))
+        return predictions
+
+    @abstractmethod
+    def logits(
+        self, signals: Sequence[npt.NDArray[np.int16]], batch_size: int = 32
+    ) -> npt.NDArray[np.float32]:
+        """Return the logits, (windows, outputs), of prepared windows (leads, samples).
+
+        The columns are in the classifier's own order.
+
+        Raises
+        ------
+        ValueError
+            If they are not finite.
+        """

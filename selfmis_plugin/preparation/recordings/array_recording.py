@@ -1,0 +1,75 @@
+"""Recordings that are in memory as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.preparation.recordings.long_recording import (
+    Block,
+    LongRecording,
+    ReadingOptions,
+    microvolts_per_unit,
+)
+
+
+class ArrayRecording(LongRecording):
+    """A recording that is in memory already.
+
+    Parameters
+    ----------
+    name
+        How messages name it: a file or any other name.
+    signals
+        Values, (channels, samples), or one array a channel; missing samples are NaN.
+    names
+        Names of the channels.
+    rate
+        Samples a second, of all channels or of each.
+    units
+        Units of the channels' values, one a channel; by default microvolts.
+    options
+        What the user says about it; the unit goes before the channels'.
+    notes
+        What had to be assumed or left aside.
+
+    Raises
+    ------
+    RecordError
+        If two channels have one name.
+    """
+
+    def __init__(
+        self,
+        name: str | Path,
+        signals: Sequence[npt.NDArray[np.float64]] | npt.NDArray[np.float64],
+        names: Sequence[str],
+        rate: float | Sequence[float],
+        units: Sequence[str] | None = None,
+        options: ReadingOptions | None = None,
+        notes: Sequence[str] = (),
+    ) -> None:
+        path = Path(name)
+        rates = [float(rate)] * len(names) if isinstance(rate, int | float) else list(rate)
+        if len({channel.strip().casefold() for channel in names}) < len(names):
+            raise RecordError("channel twice", f"{path.name}: two channels have the same name")
+        super().__init__(path, dict(zip(names, rates, strict=True)), notes)
+        self._signals = dict(zip(names, signals, strict=True))
+        self._units: Mapping[str, str] = dict(
+            zip(names, ["uV"] * len(names) if units is None else units, strict=True)
+        )
+        self._options = options or ReadingOptions()
+
+    def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
+        factors = [
+            microvolts_per_unit(self.path, name, self._units[name], self._options) for name in names
+        ]
+        signals = tuple(
+            self._signals[name] if factor == 1 else self._signals[name] * factor
+            for name, factor in zip(names, factors, strict=True)
+        )
+        yield Block(0.0, signals, continues=False)

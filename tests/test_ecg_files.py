@@ -1,0 +1,271 @@
+"""Folders of ECG files in any mixture of formats, and that no name gets out of them."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import stat
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import edfio
+import numpy as np
+import numpy.typing as npt
+import pytest
+import scipy.io
+from matplotlib.text import Text
+
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.store import Store
+from selfmis_plugin.synthetic import simulate
+from tests.checkpoint_files import write_classifier
+from tests.device_files import RATE, STEP, WRITERS, write_aecg, write_muse
+from tests.wfdb_files import write_record
+
+MARK = "Mustermann"
+#: Files of one recording, and more that are none or cannot be read.
+COUNT = len(WRITERS) + 5
+
+
+@pytest.fixture(scope="module")
+def steps() -> npt.NDArray[np.int16]:
+    signal = simulate(7, patient=1, infarctions=()).signal.astype(np.float64)
+    return np.rint(signal / STEP).astype(np.int16)
+
+
+def write_folder(root: Path, steps: npt.NDArray[np.int16], mark: str) -> list[str]:
+    """The one recording in every format, with a mark in every field and name; paths in order."""
+    (root / mark).mkdir(parents=True)
+    for number, (format, write) in enumerate(WRITERS.items()):
+        leads = STANDARD_LEADS[:6] if "Kardia" in format else STANDARD_LEADS
+        write(root / mark / f"{number}-{mark}", steps[: len(leads)], leads, mark)
+    write_record(root / f"{mark}-w", steps.astype(np.int64) * STEP)
+    header = root / f"{mark}-w.hea"
+    header.write_text(header.read_text() + f"#{mark}\n")
+    millivolts = steps * STEP / 1000
+    signals = [
+        edfio.EdfSignal(row, RATE, label=lead, physical_dimension="mV", physical_range=(-32, 32))
+        for lead, row in zip(STANDARD_LEADS, millivolts, strict=True)
+    ]
+    edfio.Edf(signals, patient=edfio.Patient(name=mark, code=mark)).write(root / f"{mark}.edf")
+    table = np.column_stack([np.arange(steps.shape[1]) / RATE, millivolts.T])
+    names = ["time (s)", *(f"{lead} (mV)" for lead in STANDARD_LEADS)]
+    np.savetxt(root / f"{mark}.csv", table, "%.3f", ",", header=",".join(names), comments="")
+    scipy.io.savemat(root / f"{mark}.mat", {"feats": millivolts, "curr_sample_rate": RATE})
+    np.save(root / f"{mark}.npy", steps.T)
+    files = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()]
+    return sorted(name for name in files if not name.endswith(".dat"))
+
+
+def prepare(root: Path, dest: Path, *options: str) -> int:
+    call = ["prepare", "ecg_files", str(root), "--dest", str(dest), "--workers", "1"]
+    said = ["--rate", "500", "--channels", ",".join(STANDARD_LEADS)]
+    return main([*call, *said, *options])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, steps: npt.NDArray[np.int16]) -> Path:
+    root = tmp_path_factory.mktemp("files") / "in"
+    write_folder(root, steps, MARK)
+    return root
+
+
+@pytest.fixture(scope="module")
+def paths(folder: Path) -> list[str]:
+    files = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    return sorted(name for name in files if not name.endswith(".dat"))
+
+
+def write_labels(path: Path, rows: list[list[str]], head: str) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(head.split(","))
+        writer.writerows(rows)
+    return path
+
+
+def test_any_mixture_becomes_one_store(
+    tmp_path: Path, folder: Path, paths: list[str], steps: npt.NDArray[np.int16],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert len(paths) == COUNT
+    id_list = tmp_path / "ids.csv"
+    options = ("--leads", "I,II", "--split", "test", "--id-list", str(id_list))
+    assert prepare(folder, tmp_path / "store", *options, "--units", str(STEP)) == 0
+    said = capsys.readouterr().out
+    # What a file says goes before what the user does: the array alone says nothing.
+    assert prepare(folder, tmp_path / "store2", *options) == 0
+    store = Store.open(tmp_path / "store2")
+    assert stat.S_IMODE(id_list.stat().st_mode) == 0o600
+    with id_list.open(encoding="utf-8", newline="") as file:
+        listed = {row["record_id"]: row["file"] for row in csv.DictReader(file)}
+    assert list(listed.values()) == paths and list(listed) == [f"{k:05d}" for k in range(1, 15)]
+    records = store.records
+    (array,) = [number for number, path in listed.items() if path.endswith(".npy")]
+    assert list(records["record_id"]) == [number for number in listed if number != array]
+    assert "unknown unit" in (tmp_path / "store2/refused.tsv").read_text()
+    microvolts = steps.astype(np.int64) * STEP
+    whole = Store.open(tmp_path / "store")
+    np.testing.assert_array_equal(np.asarray(whole.signals[int(array) - 1]), microvolts)
+    np.testing.assert_array_equal(np.delete(whole.signals, int(array) - 1, axis=0), store.signals)
+    for row, number in enumerate(records["record_id"]):
+        leads = 6 if listed[number].endswith(f"/8-{MARK}") else 12
+        np.testing.assert_array_equal(np.asarray(store.signals[row])[:leads], microvolts[:leads])
+    assert "14 records read, 14 stored" in said and "test 14" in said
+    assert set(records["split"]) == {"test"} and list(records["patient_id"]) == list(
+        records["record_id"]
+    )
+
+
+HEADS = {
+    "file,labels,patient": lambda k: [("AMI;IMI", "AMI", "")[k % 3], f"{MARK}-{k // 2}"],
+    "file,AMI,IMI,patient": lambda k: [
+        *(("1", "1"), ("1", "0"), ("", "0"))[k % 3], f"{MARK}-{k // 2}"
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_labels_patients_and_splits_of_a_table(
+    tmp_path: Path, folder: Path, paths: list[str], head: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # By the path, or by the name where it is the only one; one file has no row, one row no file.
+    rows = [
+        [path if k % 2 else os.path.basename(path), *HEADS[head](k)]
+        for k, path in enumerate(paths[1:], start=1)
+    ]
+    rows.append(["nowhere.xml", *rows[0][1:]])
+    table = write_labels(tmp_path / "labels.csv", rows, head)
+    options = ("--leads", "I", "--units", "mV", "--labels", str(table))
+    assert prepare(folder, tmp_path / "store", *options) == 0
+    said = capsys.readouterr().out
+    assert "left out: 1 (no row in the table 1)" in said
+    assert "1 rows of labels.csv name no file in the folder" in said
+    store = Store.open(tmp_path / "store")
+    records = store.records
+    assert len(records) == COUNT - 1
+    wanted = [["AMI", "IMI"], ["AMI"], []]
+    for record, labels in zip(records["record_id"], records["labels"], strict=True):
+        assert list(labels) == wanted[(int(record) - 1) % 3]
+    assert store.info.label_sets == {"labels": ("AMI", "IMI"), "infarction": ("AMI", "IMI")}
+    # The patients' numbers are none of the table's.
+    whose = dict(zip(records["record_id"], records["patient_id"], strict=True))
+    assert whose["00003"] == whose["00004"] != whose["00005"] == whose["00006"]
+    assert all(re.fullmatch(r"patient-\d{5}", name) for name in whose.values())
+    splits = records.groupby("patient_id")["split"].nunique()
+    assert (splits == 1).all() and set(records["split"]) == {"train", "valid", "test"}
+
+
+def test_ids_of_the_users_own(
+    tmp_path: Path, folder: Path, paths: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [[path, f"case {k}", f"person {k // 3}"] for k, path in enumerate(paths)]
+    table = write_labels(tmp_path / "ids.csv", rows, "file,id,patient")
+    options = ("--leads", "I", "--units", "mV")
+    assert prepare(folder, tmp_path / "a", *options, "--ids", str(table)) == 0
+    records = Store.open(tmp_path / "a").records
+    assert list(records["record_id"]) == [row[1] for row in rows]
+    assert list(records["patient_id"]) == [row[2] for row in rows]
+    assert prepare(folder, tmp_path / "b", *options, "--ids", "filename") == 0
+    names = list(Store.open(tmp_path / "b").records["record_id"])
+    assert names[0] == f"{MARK}-w" and f"{MARK}/0-{MARK}" in names and f"{MARK}.csv" in names
+    short = write_labels(tmp_path / "short.csv", rows[1:], "file,id,patient")
+    capsys.readouterr()
+    assert prepare(folder, tmp_path / "c", *options, "--ids", str(short)) == 1
+    assert "has no row for 1 of 14 files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("head", "row", "said"),
+    [
+        ("file,AMI", ["{}", "maybe"], "row 2: column AMI is a label, and holds neither 1 nor 0"),
+        ("file,labels,split", ["{}", "AMI", "dev"], "row 2: split must be one of train"),
+        ("name,labels", ["{}", "AMI"], "lacks the columns file"),
+        ("file,labels", ["other.xml", "AMI"], "none of its files is below"),
+    ],
+)
+def test_a_table_that_cannot_be_used(
+    tmp_path: Path, folder: Path, paths: list[str], capsys: pytest.CaptureFixture[str],
+    head: str, row: list[str], said: str,
+) -> None:  # fmt: skip
+    table = write_labels(tmp_path / "t.csv", [[cell.format(paths[0]) for cell in row]], head)
+    assert prepare(folder, tmp_path / "store", "--labels", str(table)) == 1
+    assert said in capsys.readouterr().err and not (tmp_path / "store").exists()
+
+
+def texts(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Whatever can be read in the files of a folder, those in archives too, and their names."""
+    for path in folder.rglob("*"):
+        yield path.name, path.name.encode()
+        if path.is_file():
+            yield path.name, path.read_bytes()
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    yield from ((path.name, archive.read(name)) for name in archive.namelist())
+        if path.suffix == ".parquet":
+            import pandas as pd
+
+            yield path.name, pd.read_parquet(path).to_csv().encode()
+
+
+def test_no_name_gets_out(
+    tmp_path: Path, steps: npt.NDArray[np.int16], capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Neither of files nor of what is in them: not into stores, pictures, pages or messages."""
+    root, out = tmp_path / "in", tmp_path / "out"
+    mark = "Zzyzxname"
+    paths = write_folder(root, steps, mark)
+    # Damaged, sealed, without leads, without numbers, without its signals, and no ECG at all.
+    write_aecg(root / f"{mark}-cut.xml", steps, STANDARD_LEADS, mark)
+    (root / f"{mark}-cut.xml").write_bytes((root / f"{mark}-cut.xml").read_bytes()[:5000])
+    (root / f"{mark}-sealed.csv").write_bytes(b"Salted__" + mark.encode() * 9)
+    write_muse(root / f"{mark}-other.xml", steps[:1], [mark], mark)
+    (root / f"{mark}-words.csv").write_text(f"{mark},{mark} (mV)\n{mark},{mark}\n" * 50)
+    header = f"{mark}-bad 1 500 5000\n{mark}.nowhere 16 200 16 0 {mark}\n"
+    (root / f"{mark}-bad.hea").write_text(header)
+    (root / f"{mark}.pdf").write_bytes(b"%PDF" + mark.encode())
+    rows = [[path, "AMI" if k % 2 else "", f"{mark}{k}"] for k, path in enumerate(paths)]
+    table = write_labels(tmp_path / "labels.csv", rows, "file,labels,patient")
+    model = write_classifier(tmp_path / "c.pt", labels=("NORM", "AMI", "IMI"))
+    out.mkdir()
+    monkeypatch.chdir(out)
+    drawn: list[str] = []
+    set_text = Text.set_text
+    monkeypatch.setattr(
+        Text, "set_text", lambda self, text: drawn.append(text) or set_text(self, text)
+    )
+
+    def told(*call: str) -> str:
+        status = main(list(call))
+        said = "".join(capfd.readouterr())
+        assert status == 0, said
+        assert mark not in said
+        for encoding in ("utf-8", "utf-16-le"):
+            found = [name for name, text in texts(out) if mark.encode(encoding) in text]
+            assert not found
+        return said
+
+    call = ["prepare", "ecg_files", str(root), "--rate", "500", "--units", "mV", "--leads", "I,II"]
+    call += ["--channels", ",".join(STANDARD_LEADS), "--split", "test"]
+    said = told(*call, "--dest", "store", "--workers", "2")
+    assert "14 stored" in said and "refused: 5" in said and "encrypted or packed file 1" in said
+    told(*call, "--dest", "store", "--labels", str(table), "--overwrite", "--workers", "1")
+    records = Store.open("store").records
+    assert set(records["labels"].map(tuple)) == {("AMI",), ()}
+    # What a run that is not finished keeps.
+    told(*call, "--dest", "parts", "--part", "1/2")
+    told("show", "store", "--out", "overview.svg")
+    told("show", "store", "--record", records["record_id"][0], "--out", "record.svg")
+    judged = ["--data", "store", "--draws", "20"]
+    told("evaluate", "--checkpoint", str(model), *judged, "--json", "e.json", "--predictions",
+         "p.parquet")  # fmt: skip
+    told("report", "--checkpoint", str(model), *judged, "--dest", "report")
+    told("embed", "--checkpoint", str(model), "--data", "store", "--split", "test", "--out",
+         "m.parquet")  # fmt: skip
+    pictured = " ".join(map(str, drawn))
+    assert records["record_id"][0] in pictured and mark not in pictured
+    assert any(mark.encode() in text for _, text in texts(root))  # where it would be seen
