@@ -103,6 +103,10 @@ class Classifier:
         those of the same seed and fraction; they are run too where nobody asks for them.
     about
         What the mode is, in a few words for the report.
+    maker
+        Where its checkpoint is not trained but made of others: the name of what makes it, among
+        the ``MAKERS`` of modules ``maker`` (:mod:`selfmis_plugin.utils.plugins`). There is no
+        config then.
     """
 
     config: str | None
@@ -110,6 +114,16 @@ class Classifier:
     encoder_key: str = "model.encoder_checkpoint"
     starts_from: str | Mode | Mapping[str, Source] | None = None
     about: str = ""
+    maker: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.maker is not None and self.config is not None:
+            raise ValueError(f"a classifier is trained by {self.config} or made by {self.maker}")
+
+    @property
+    def is_judged_alone(self) -> bool:
+        """Whether nothing is trained or made: the encoder's checkpoint is judged as it is."""
+        return self.config is None and self.maker is None
 
     def sources(self) -> Mapping[str, Source]:
         """Return by config key what ``starts_from`` names."""
@@ -146,6 +160,8 @@ class Method:
         Whether the table of fractions compares the others with it.
     subject
         Whether the comparison of costs is about it.
+    generates
+        Whether it makes leads for a classifier of twelve: a row of table 2.
     """
 
     name: str
@@ -156,6 +172,7 @@ class Method:
     ablation: str | None = None
     reference: bool = False
     subject: bool = False
+    generates: bool = False
 
     def stages(self) -> Iterator[Stage]:
         """Yield the stages of the encoder and those that classifiers name, each after what it
