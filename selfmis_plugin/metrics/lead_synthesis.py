@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from selfmis_plugin.metrics.beats import BEFORE, BEHIND
 
-__all__ = ["Fit", "mean_beat_at_peaks", "mean_ecg", "nearest_ecg", "score"]
+__all__ = ["Fit", "mean_beat_at_peaks", "mean_ecg", "nearest_ecg", "nearest_rows", "score"]
 
 Signals = npt.NDArray[np.float32]
 
@@ -106,10 +106,14 @@ def nearest_ecg(train: Signals, given: Signals, lead: int) -> Signals:
     lead
         Which one it is.
     """
-    known = train[:, lead]
-    # Squared distances up to what is the same for all training records.
+    return train[nearest_rows(train[:, lead], given)]
+
+
+def nearest_rows(known: Signals, given: Signals) -> npt.NDArray[np.int64]:
+    """Return for each signal, (records, samples), the row of the nearest *known* one."""
+    # Squared distances up to what is the same for all known ones.
     distances = np.square(known).sum(axis=1) - 2 * given @ known.T
-    return train[distances.argmin(axis=1)]
+    return distances.argmin(axis=1)
 
 
 def mean_beat_at_peaks(
