@@ -26,7 +26,9 @@ from selfmis_plugin.export.exporting import prepare_export
 from selfmis_plugin.export.onnx_export import write_onnx
 from selfmis_plugin.export.onnx_runtime import OnnxClassifier
 from selfmis_plugin.methods.lead_synthesis.joined import join
+from selfmis_plugin.methods.lead_synthesis.rows import METHODS
 from selfmis_plugin.predict.model_folder import read_model, write_model
+from selfmis_plugin.training.configs import config_file
 from tests.host_in_process import Training, config_of, same_weights
 from tests.support import TINY, logged, train, write_store
 from tests.test_training import train_two_processes
@@ -241,34 +243,66 @@ def test_generators_are_compared_as_other_makers_of_leads(runs: Runs) -> None:
         reconstruction_study(runs.last, runs.store, lead="II")
 
 
-def test_rows_of_the_benchmark(runs: Runs, tmp_path: Path, capsys) -> None:
-    dest = tmp_path / "benchmark"
+def benchmark(runs: Runs, dest: Path, methods: list[str], *more: str) -> dict[str, Any]:
+    """Run rows of the benchmark, and return its report."""
     arguments = ["benchmark", "mi", "--dest", str(dest), "--size", "small", "--modes", "probe"]
     for role in ("data", "unlabelled", "archive"):
         arguments += [f"--{role}", str(runs.store)]
-    arguments += ["--multi-lead-checkpoint", str(runs.judge), "--fractions", "1.0"]
-    for override in (*(f"probe:{key}" for key in TINY), "mcma:model.filters=[4,4,8]"):
+    arguments += ["--multi-lead-checkpoint", str(runs.judge), "--fractions", "1.0", *more]
+    for override in (*(f"probe:{key}" for key in TINY), "optimization.max_epoch=1"):
         arguments += ["--set", override]
-    arguments += ["--set", "optimization.max_epoch=1"]
-    methods = ["mcma", "mean_ecg", "linear_leads", "zero_leads", "twelve_lead"]
     assert main([*arguments, "--methods", ",".join(methods)]) == 0
-    # Two trainings: MCMA's, and the probe of twelve real leads, which judges all.
-    assert capsys.readouterr().out.count("--config-name") == 2
     report = json.loads((dest / "report.json").read_text(encoding="utf-8"))
     assert report["failed"] == {} and {cell["method"] for cell in report["cells"]} == set(methods)
-    text = (dest / "report.md").read_text(encoding="utf-8")
+    return dict(report)
+
+
+def test_rows_of_the_benchmark(runs: Runs, tmp_path: Path, capsys) -> None:
+    methods = ["mcma", "mean_ecg", "linear_leads", "zero_leads", "twelve_lead"]
+    benchmark(runs, tmp_path, methods, "--mcma-checkpoint", str(runs.last))
+    # One training: the probe of twelve real leads, which judges all.
+    assert capsys.readouterr().out.count("--config-name") == 1
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
     table = text[text.index("## Leads made from one") :]
     assert "76.20" in table and "linear map" in table and "12 leads (upper bound)" in table
-    file = dest / "seed1/zero_leads/probe/1/run/checkpoints/checkpoint_best.pt"
+    file = tmp_path / "seed1/zero_leads/probe/1/run/checkpoints/checkpoint_best.pt"
     predictions = predict_split(file, runs.store, "test")
     # Eleven leads of zeros beside lead I, by hand.
     signal = Store.open(runs.store).read(np.arange(128, 152), STANDARD_LEADS).astype(np.float32)
     signal[:, 1:] = 0
-    probe = load_trained(dest / "seed1/twelve_lead/probe/1/run/checkpoints/checkpoint_best.pt")
+    probe = load_trained(tmp_path / "seed1/twelve_lead/probe/1/run/checkpoints/checkpoint_best.pt")
     with torch.no_grad():
         logits = probe.network(500).eval()(torch.from_numpy(signal)).numpy()
     known = [probe.labels.index(label) for label in predictions.labels]
     np.testing.assert_allclose(predictions.logits, logits[:, known], atol=1e-3)
+
+
+@pytest.mark.slow
+def test_rows_that_are_trained(runs: Runs, tmp_path: Path) -> None:
+    sizes = [
+        ("mcma_free", "model.filters=[4,4,8]"),
+        ("mcma_latent", "model.filters=[4,4,8]"),
+        *((name, f"{key}={value}") for name in GANS for key, value in GANS[name].items()),
+    ]
+    sets = [part for name, key in sizes for part in ("--set", f"{name}:{key}".replace(" ", ""))]
+    methods = ["mcma_free", "mcma_latent", *GANS]
+    report = benchmark(runs, tmp_path, methods, *sets)
+    assert {stage["stage"] for stage in report["stages"]} >= set(methods)
+    assert report["costs"].keys() >= set(methods)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "closing the latent gap closes the gap in AUC" in text
+
+
+def test_every_key_that_a_row_sets_is_in_its_configs() -> None:
+    """Both hosts refuse a key on the command line that the file does not have."""
+    stages = [method.encoder for method in METHODS if method.encoder is not None]
+    assert {"mcma_free", "mcma_latent"} <= {stage.name for stage in stages}
+    for stage in stages:
+        for size in ("", "_small"):
+            values = OmegaConf.load(config_file(stage.config + size))
+            for key in (*stage.overrides, *stage.starts_from):
+                part, name = key.split(".")
+                assert name in values[part], (stage.name, key)
 
 
 def test_weights_of_losses_that_are_not_there_are_refused(runs: Runs, tmp_path: Path) -> None:

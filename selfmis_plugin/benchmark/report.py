@@ -90,14 +90,15 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
         parts.append(f"## Linear probing (the paper's table 1)\n\n{table_1(measured)}")
         if any(m in probed and not m.reference for m in methods_of_table_3(measured)):
             parts.append(f"## Fractions of the labels (table 3)\n\n{table_3(measured)}")
-    parts += [
-        f"## Leads made from one ({mode}; table 2)\n\n{table_2(measured, mode)}"
+    made = [
+        mode
         for mode in measured.modes
-        if any(
-            method.generates and measured.chosen(method.name, mode, measured.fractions[-1])
-            for method in measured.methods
-        )
+        if any(m.generates and measured.best_trained(m.name, mode) for m in measured.methods)
     ]
+    for mode in made:
+        parts.append(f"## Leads made from one ({mode}; table 2)\n\n{table_2(measured, mode)}")
+    if made:
+        parts[-1] += "".join(f"\n\n- {line}" for line in verdicts(measured, generates=True))
     if zero_shot := tables_of_zero_shot(measured):
         parts.append("\n\n".join(["## Own heads, nothing trained (zero-shot)", *zero_shot]))
     if any(m.ablation for m in measured.methods) and measured.cells:

@@ -294,11 +294,17 @@ def what_modes_are(measured: Measured) -> list[str]:
     return [f"{mode}: {about[mode]}" for mode in measured.modes if about.get(mode)]
 
 
-def verdicts(measured: Measured) -> list[str]:
-    """Say of each claim that was measured whether it holds here, with the differences by seed."""
+def verdicts(measured: Measured, generates: bool = False) -> list[str]:
+    """Say of each claim that was measured whether it holds here, with the differences by seed.
+
+    Claims about methods that make leads are apart from the others.
+    """
     fraction = measured.fractions[-1]
+    generating = {method.name for method in measured.methods if method.generates}
     lines = []
     for claim in measured.claims:
+        if (claim.first.method in generating) != generates:
+            continue
         values = measured.difference(claim.first, claim.second, fraction)
         if values:
             holds = "yes" if min(values) > 0 else "no" if max(values) < 0 else "not in every seed"
