@@ -27,7 +27,12 @@ from selfmis_plugin.methods.lead_synthesis.mcma.network import McmaShape
 from selfmis_plugin.methods.lead_synthesis.mcma.network_training import McmaTraining
 from selfmis_plugin.methods.lead_synthesis.pix2pix.network_training import Pix2PixTraining
 from selfmis_plugin.methods.lead_synthesis.step import GeneratorTraining, each, given_of
-from selfmis_plugin.methods.lead_synthesis.trivial import LinearLeadsShape, fit_linear
+from selfmis_plugin.methods.lead_synthesis.trivial import (
+    LinearLeadsShape,
+    MeanBeatShape,
+    fit_linear,
+    given_peaks,
+)
 from selfmis_plugin.methods.lead_synthesis.unet import (
     LeadUNet,
     LeadUNetShape,
@@ -37,6 +42,7 @@ from selfmis_plugin.methods.lead_synthesis.unet import (
 )
 from selfmis_plugin.methods.lead_synthesis.upsampling import Upsampling
 from selfmis_plugin.methods.lead_synthesis.windows import cut, joined
+from selfmis_plugin.metrics.lead_synthesis import mean_beat, mean_beat_at_peaks
 from tests import lead_synthesis_by_hand as by_hand
 
 WIDTHS, PATCHES = (4, 4, 8, 8, 8), (4, 4, 4, 4)
@@ -362,6 +368,28 @@ def separate_optimisers(name: str, training: GeneratorTraining, batches: list[An
 
 
 @pytest.mark.parametrize("name", sorted(NETWORKS))
+def test_the_first_step_is_adams_by_hand(name: str) -> None:
+    training = small(name)
+    before = {key: value.detach().double() for key, value in training.named_parameters()}
+    real, lead = records(training)
+    losses = separate_losses(name, training, real, lead)
+    expected = {}
+    for key, kind in NETWORKS[name].items():
+        own = sum(training.weights[k] * losses[k].sum() for k in KINDS[kind] if k in losses)
+        named = dict(getattr(training, key).named_parameters(prefix=key))
+        gradients = torch.autograd.grad(own, list(named.values()), retain_graph=True)  # type: ignore[arg-type]
+        for part, gradient in zip(named, gradients, strict=True):
+            # Both moments are corrected to the gradient itself and its square.
+            of = gradient.double()
+            expected[part] = before[part] - 1e-3 * of / (of.abs() + 1e-8)
+    one_optimiser(training, [(real, lead)])
+    for part, value in training.named_parameters():
+        # Gradients near the 1e-8 of the denominator are roundings themselves.
+        torch.testing.assert_close(value.double(), expected.pop(part), rtol=0, atol=2e-5, msg=part)
+    assert not expected
+
+
+@pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_one_optimiser_is_as_several_that_step_together(name: str) -> None:
     one, several = small(name), small(name)
     batches = [records(one, 3, seed) for seed in range(12)]
@@ -388,6 +416,23 @@ def test_a_linear_map_is_found_and_applied() -> None:
     made = network(signals[:, 0], torch.zeros(4, dtype=torch.int64)).numpy()
     for row in (0, 3):
         np.testing.assert_allclose(made[:, row], leads[:, row], atol=1e-9)
+
+
+def test_mean_beats_stand_where_the_studies_put_them() -> None:
+    rng = np.random.default_rng(0)
+    time = np.arange(1000) / 100
+    leads = np.zeros((5, 12, 1000), dtype=np.float32)
+    for record in leads:
+        beats = np.arange(rng.uniform(0.3, 0.6), 9.8, rng.uniform(0.6, 1.1))
+        wave = np.exp(-0.5 * ((time[:, None] - beats) / 0.02) ** 2).sum(1)
+        record[:] = rng.normal(0.8, 0.1, (12, 1)) * wave
+    peaks = [given_peaks(torch.from_numpy(part[:, 0]), 100) for part in (leads[:3], leads[3:])]
+    network = build_generator(MeanBeatShape(70, 100.0))
+    network.beat.copy_(torch.from_numpy(mean_beat(leads[:3], peaks[0], 100)))
+    made = network(torch.from_numpy(leads[3:, 0]), torch.zeros(2, dtype=torch.int64))
+    expected = mean_beat_at_peaks(leads[:3], peaks[0], peaks[1], 100)
+    np.testing.assert_allclose(made.numpy(), expected, atol=1e-6)
+    assert np.corrcoef(expected[:, 6].ravel(), leads[3:, 6].ravel())[0, 1] > 0.9
 
 
 def test_images_have_the_leads_in_their_middle() -> None:

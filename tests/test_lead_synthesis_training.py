@@ -258,7 +258,8 @@ def benchmark(runs: Runs, dest: Path, methods: list[str], *more: str) -> dict[st
 
 
 def test_rows_of_the_benchmark(runs: Runs, tmp_path: Path, capsys) -> None:
-    methods = ["mcma", "mean_ecg", "linear_leads", "zero_leads", "twelve_lead"]
+    methods = ["mcma", "mean_ecg", "nearest_record", "mean_beat", "linear_leads", "zero_leads"]
+    methods.append("twelve_lead")
     benchmark(runs, tmp_path, methods, "--mcma-checkpoint", str(runs.last))
     # One training: the probe of twelve real leads, which judges all.
     assert capsys.readouterr().out.count("--config-name") == 1
@@ -275,6 +276,15 @@ def test_rows_of_the_benchmark(runs: Runs, tmp_path: Path, capsys) -> None:
         logits = probe.network(500).eval()(torch.from_numpy(signal)).numpy()
     known = [probe.labels.index(label) for label in predictions.labels]
     np.testing.assert_allclose(predictions.logits, logits[:, known], atol=1e-3)
+    # The nearest to a training record, however high it is, is that record.
+    best = "probe/1/run/checkpoints/checkpoint_best.pt"
+    network = load_trained(tmp_path / f"seed1/nearest_record/{best}").network(500).eval()
+    leads = network.input(torch.from_numpy(Store.open(runs.store).read([5, 9], STANDARD_LEADS)))
+    made = network.encoder.generator(3 * leads[:, :1])
+    torch.testing.assert_close(made[:, 1:], leads[:, 1:], atol=0.1, rtol=1e-4)
+    beats = prepare_export(tmp_path / f"seed1/mean_beat/{best}")
+    with pytest.raises(CheckpointError, match=r"beats are looked for.*--format safetensors"):
+        write_onnx(beats, tmp_path / "beats.onnx")
 
 
 @pytest.mark.slow

@@ -21,14 +21,20 @@ from selfmis_plugin.methods.lead_synthesis.network import GeneratedLeadsShape
 from selfmis_plugin.methods.lead_synthesis.rows import CLASSIFIER_KEY, GENERATOR_KEY
 from selfmis_plugin.methods.lead_synthesis.trivial import (
     LinearLeadsShape,
+    MeanBeatShape,
     MeanEcgShape,
+    NearestRecordShape,
     ZeroLeadsShape,
     fit_linear,
+    given_peaks,
 )
+from selfmis_plugin.metrics.lead_synthesis import mean_beat
 from selfmis_plugin.nn.inputs import Preparation
 
 #: Records that what needs no training learns from, the first ones.
 _RECORDS = 5000
+#: Those that a file keeps whole, and those of which beats are averaged.
+_KEPT_RECORDS, _BEAT_RECORDS = 1000, 400
 _MICROVOLTS = 1000
 
 
@@ -64,6 +70,22 @@ def _mean_ecg(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
     _write(dest, shape, {"mean": known.double().mean(0).float()}, judge)
 
 
+def _nearest(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
+    judge = twelve_lead_classifier(checkpoints[CLASSIFIER_KEY])
+    known = _training_millivolts(data, judge.preprocessing.sample_rate, _KEPT_RECORDS)
+    shape = NearestRecordShape(known.shape[0], known.shape[-1])
+    _write(dest, shape, {"leads": known}, judge)
+
+
+def _mean_beat(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
+    judge = twelve_lead_classifier(checkpoints[CLASSIFIER_KEY])
+    rate = judge.preprocessing.sample_rate
+    known = _training_millivolts(data, rate, _BEAT_RECORDS)
+    peaks = given_peaks(known[:, STANDARD_LEADS.index("I")], rate)
+    beat = torch.from_numpy(mean_beat(known.numpy(), peaks, rate)).float()
+    _write(dest, MeanBeatShape(beat.shape[-1], rate), {"beat": beat}, judge)
+
+
 def _linear(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
     judge = twelve_lead_classifier(checkpoints[CLASSIFIER_KEY])
     known = _training_millivolts(data, judge.preprocessing.sample_rate)
@@ -83,6 +105,8 @@ def _write(dest: Path, shape: Any, weights: dict[str, Tensor], judge: LoadedClas
 MAKERS = {
     "generated_leads": _joined,
     "mean_ecg": _mean_ecg,
+    "nearest_record": _nearest,
+    "mean_beat": _mean_beat,
     "linear_leads": _linear,
     "zero_leads": _zeros,
 }

@@ -104,6 +104,9 @@ class GeneratedLeadsEncoder(EncoderModule):
 class _Microvolts(nn.Module):
     """Raw signals at another rate, unscaled."""
 
+    #: Why a classifier of these cannot be written as a graph, where that is so.
+    not_traceable: str = ""
+
     def __init__(self, store_rate: float, sample_rate: float) -> None:
         super().__init__()
         self.preparation = Preparation(store_rate, sample_rate)
@@ -122,7 +125,9 @@ def _(config: GeneratedLeadsShape, in_leads: int) -> GeneratedLeadsEncoder:
 def _(
     config: GeneratedLeadsShape, leads: Sequence[str], store_rate: float, sample_rate: float
 ) -> nn.Module:
-    return _Microvolts(store_rate, sample_rate)
+    prepare = _Microvolts(store_rate, sample_rate)
+    prepare.not_traceable = getattr(config.generator, "not_traceable", "")
+    return prepare
 
 
 @plain_encoder.register

@@ -73,6 +73,12 @@ METHODS = (
         ),
     ),
     _trivial("mean_ecg", "mean ECG", "lead I and the mean of the training records before"),
+    _trivial(
+        "nearest_record", "nearest record", "the training record of the nearest lead I before"
+    ),
+    _trivial(
+        "mean_beat", "mean beat at each R peak", "the mean training beat at each R peak before"
+    ),
     _trivial("linear_leads", "linear map", "a linear map of lead I and its derivatives before"),
     _trivial("zero_leads", "lead I among zeros", "lead I and eleven leads of zeros before"),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE
 from selfmis_plugin.methods.lead_synthesis.generator import build_generator
+from selfmis_plugin.metrics.beats import r_peaks, shift_peaks
+from selfmis_plugin.metrics.lead_synthesis import beats_at_peaks
 from selfmis_plugin.nn.encoder import register_shape
-from selfmis_plugin.utils.fields import whole
+from selfmis_plugin.nn.inputs import zscore
+from selfmis_plugin.utils.fields import number, whole
 
-__all__ = ["LinearLeadsShape", "MeanEcgShape", "ZeroLeadsShape", "fit_linear", "signal_terms"]
+__all__ = [
+    "LinearLeadsShape",
+    "MeanBeatShape",
+    "MeanEcgShape",
+    "NearestRecordShape",
+    "ZeroLeadsShape",
+    "fit_linear",
+    "given_peaks",
+    "signal_terms",
+]
 
 _LEADS = len(STANDARD_LEADS)
 #: Of :func:`signal_terms`.
@@ -54,6 +68,89 @@ class LinearLeadsShape:
     """Every sample is a linear function of the given lead there, its two derivatives and 1."""
 
     window: None = None
+
+
+@register_shape("nearest_record")
+@dataclass(frozen=True)
+class NearestRecordShape:
+    """What is made is the training record whose lead has the nearest shape.
+
+    Attributes
+    ----------
+    records, samples
+        Training records, and samples of each at the generator's rate.
+    """
+
+    records: int
+    samples: int
+    window: None = None
+
+    def __post_init__(self) -> None:
+        for name in ("records", "samples"):
+            whole(f"nearest_record: {name}", getattr(self, name), least=1, most=2**31)
+
+
+@register_shape("mean_beat")
+@dataclass(frozen=True)
+class MeanBeatShape:
+    """The mean beat of the training records is put at each R peak of the given lead.
+
+    Attributes
+    ----------
+    samples
+        Length of a beat.
+    sample_rate
+        Samples a second.
+    """
+
+    #: Why there is no graph of it.
+    not_traceable: ClassVar[str] = "beats are looked for outside of PyTorch"
+    samples: int
+    sample_rate: float
+    window: None = None
+
+    def __post_init__(self) -> None:
+        whole("mean_beat: samples", self.samples, least=1, most=2**31)
+        number("mean_beat: sample_rate", self.sample_rate, least=LOWEST_RATE, most=HIGHEST_RATE)
+
+
+class _NearestRecord(nn.Module):
+    leads: Tensor
+
+    def __init__(self, shape: NearestRecordShape) -> None:
+        super().__init__()
+        self.register_buffer("leads", torch.zeros(shape.records, _LEADS, shape.samples))
+
+    def forward(self, given: Tensor, lead: Tensor) -> Tensor:
+        if given.shape[-1] != self.leads.shape[-1]:
+            raise ValueError(
+                f"training records of {self.leads.shape[-1]} samples are none of {given.shape[-1]}"
+            )
+        # Of standardised signals the nearest is the one of the largest product. A generator has
+        # one given lead.
+        known = zscore(self.leads.index_select(1, lead[:1]))[:, 0]
+        return self.leads[(zscore(given[:, None])[:, 0] @ known.T).argmax(1)]
+
+
+class _MeanBeat(nn.Module):
+    beat: Tensor
+
+    def __init__(self, shape: MeanBeatShape) -> None:
+        super().__init__()
+        self.rate = shape.sample_rate
+        self.register_buffer("beat", torch.zeros(_LEADS, shape.samples))
+
+    def forward(self, given: Tensor, lead: Tensor) -> Tensor:
+        peaks = given_peaks(given, self.rate)
+        beat = self.beat.double().cpu().numpy()
+        made = beats_at_peaks(beat, peaks, given.shape[-1], self.rate)
+        return torch.from_numpy(made).to(given)
+
+
+def given_peaks(given: Tensor, rate: float) -> list[npt.NDArray[np.int64]]:
+    """Return the R peaks of a lead, millivolts (records, samples), in its own samples."""
+    microvolts = 1000 * given.double().cpu().numpy()
+    return shift_peaks(r_peaks(microvolts, rate)[1], rate)
 
 
 class _ZeroLeads(nn.Module):
@@ -126,6 +223,16 @@ def _(shape: ZeroLeadsShape) -> nn.Module:
 @build_generator.register
 def _(shape: MeanEcgShape) -> nn.Module:
     return _MeanEcg(shape)
+
+
+@build_generator.register
+def _(shape: NearestRecordShape) -> nn.Module:
+    return _NearestRecord(shape)
+
+
+@build_generator.register
+def _(shape: MeanBeatShape) -> nn.Module:
+    return _MeanBeat(shape)
 
 
 @build_generator.register
