@@ -403,6 +403,23 @@ def test_one_optimiser_is_as_several_that_step_together(name: str) -> None:
         assert not torch.equal(learned[key], before[key]), key
 
 
+@pytest.mark.parametrize("name", ["mcma", *sorted(NETWORKS)])
+@pytest.mark.parametrize("cast", [False, True])
+def test_bfloat16_is_close_as_autocast_and_as_weights(name: str, cast: bool) -> None:
+    whole, reduced = small(name), small(name)
+    real, lead = records(whole)
+    expected = {key: loss.mean().item() for key, loss in whole(real, lead).losses.items()}
+    if cast:
+        reduced.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16, enabled=not cast):
+        step = reduced(real, lead)
+    found = {key: loss.mean().item() for key, loss in step.losses.items()}
+    assert step.made.dtype == torch.float32 and found != expected
+    assert found == pytest.approx(expected, rel=0.1, abs=0.02)
+    torch.stack([loss.sum() for loss in step.losses.values()]).sum().backward()
+    assert all(value.grad.isfinite().all() for value in reduced.parameters())  # type: ignore[union-attr]
+
+
 def test_a_linear_map_is_found_and_applied() -> None:
     leads = np.random.default_rng(0).normal(size=(4, 12, 200))
     wide = np.pad(leads[:, 0], ((0, 0), (1, 1)), mode="edge")
