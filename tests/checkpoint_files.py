@@ -12,6 +12,7 @@ from selfmis_plugin.benchmark.commands import best_checkpoint, last_checkpoint
 from selfmis_plugin.checkpoints import read_checkpoint, to_ecgfounder
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.methods.lead_synthesis.mcma.network import Mcma, McmaShape
 from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
 from selfmis_plugin.methods.selfmis.towers import TwoTowers
 from selfmis_plugin.nn.classifier import EncoderClassifier
@@ -71,6 +72,15 @@ def write_modally_reduced(path: Path, seed: int = 0) -> Path:
     network = ModallyReduced(config, store_rate=500, sample_rate=RATE)
     task = {"preprocessing": _preprocessing(STANDARD_LEADS)}
     return _save(path, "modally_reduced", network, "network.", task, {}, config)
+
+
+def write_generator(path: Path, seed: int = 0, **model: Any) -> Path:
+    """Save a generator of leads, MCMA's, with random weights."""
+    torch.manual_seed(seed)
+    shape = McmaShape((4, 4, 8), 5, 256, "none")
+    keys = {"given": "I", "keep_given": True, **model}
+    task = {"preprocessing": _preprocessing(STANDARD_LEADS)}
+    return _save(path, "mcma", Mcma(shape), "network.generator.", task, keys, shape)
 
 
 def _preprocessing(leads: tuple[str, ...]) -> dict[str, Any]:

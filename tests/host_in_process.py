@@ -17,12 +17,13 @@ from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.training import beginning
 from selfmis_plugin.training import plan as training_plan
+from selfmis_plugin.training.configs import config_file
 from selfmis_plugin.training.entry import train_main
 from selfmis_plugin.training.split_criterion import SplitCriterion
 
 
 class Training:
-    """A training as *checkpoint* was, but for *changes*.
+    """A training as *checkpoint* was, or as a config says, but for *changes*.
 
     Attributes
     ----------
@@ -34,8 +35,9 @@ class Training:
         The last checkpoint.
     """
 
-    def __init__(self, checkpoint: Path, folder: Path, **changes: Any) -> None:
-        cfg = OmegaConf.create(read_checkpoint(checkpoint)["cfg"])
+    def __init__(self, checkpoint: Path | dict[str, Any], folder: Path, **changes: Any) -> None:
+        is_config = isinstance(checkpoint, dict)
+        cfg = OmegaConf.create(checkpoint if is_config else read_checkpoint(checkpoint)["cfg"])
         # The command line's logging would take the place of pytest's.
         cfg.pop("job_logging_cfg", None)
         cfg.checkpoint.save_dir = str(folder / "checkpoints")
@@ -71,6 +73,16 @@ class Training:
             patched.setattr(SplitCriterion, "forward", watched_forward)
             patched.setattr(Store, "read", watched_read)
             yield
+
+
+def config_of(name: str, **changes: Any) -> dict[str, Any]:
+    """Return a config of the plugin as the host completes it."""
+    values: Any = OmegaConf.load(config_file(name))
+    values.pop("hydra", None)
+    for key, value in changes.items():
+        OmegaConf.update(values, key, value)
+    whole = OmegaConf.to_container(toolkit.whole_config(values), enum_to_str=True)
+    return dict(whole)  # type: ignore[arg-type]
 
 
 def last_checkpoint(folder: Path) -> dict[str, Any]:

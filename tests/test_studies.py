@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from selfmis_plugin import load_encoder
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
@@ -20,8 +21,14 @@ from selfmis_plugin.metrics.beats import r_peaks
 from selfmis_plugin.metrics.identification import identify
 from selfmis_plugin.metrics.lead_correlation import correlate_leads
 from selfmis_plugin.metrics.lead_synthesis import score
+from selfmis_plugin.nn.encoder import build_input
 from selfmis_plugin.synthetic import simulate
-from tests.checkpoint_files import write_classifier, write_modally_reduced
+from tests.checkpoint_files import (
+    write_classifier,
+    write_generator,
+    write_modally_reduced,
+    write_towers,
+)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +109,73 @@ def test_reconstruction(tmp_path: Path, store: Path, checkpoints: tuple[Path, Pa
     assert (tmp_path / "reconstruction.png").read_bytes()[:4] == b"\x89PNG"
     text = (tmp_path / "reconstruction.md").read_text(encoding="utf-8")
     assert "do not beat the mean beat at each R peak" in text
+
+
+def test_synthesis(tmp_path: Path, store: Path, checkpoints: tuple[Path, Path]) -> None:
+    generator, towers = write_generator(tmp_path / "made.pt"), write_towers(tmp_path / "towers.pt")
+    arguments = ["benchmark", "synthesis", "--checkpoint", str(generator), "--data", str(store)]
+    arguments += ["--encoder", str(towers), "--view", "multi", "--dest", str(tmp_path)]
+    assert main([*arguments, "--against", f"decoders={checkpoints[0]}"]) == 0
+    found = json.loads((tmp_path / "synthesis.json").read_text(encoding="utf-8"))
+    assert found["records"] == 12 and found["training_records"] == 8
+    made, real = found["made"], found["real"]
+    assert list(made) == [
+        "generator", "decoders", "mean ECG", "nearest record", "mean beat at each R peak",
+        "linear map", "lead I among zeros",
+    ]  # fmt: skip
+    # What was given is there as it is, and counts for nothing.
+    for of in made.values():
+        assert of["correlation"]["I"] == pytest.approx(1) and of["rmse"]["I"] == 0
+        others = [value for lead, value in of["rmse"].items() if lead != "I"]
+        assert of["mean_rmse"] == pytest.approx(np.mean(others))
+        assert 0 <= of["latent_distance"]["low"] <= of["latent_distance"]["value"]
+    # By hand, of lead I among zeros: the signal is as far away as it is large.
+    part = open_split(store, "test")
+    signals = part.store.read(part.rows, STANDARD_LEADS).astype(np.float64)
+    size = np.sqrt(np.square(signals[:, 1:]).mean(axis=-1)).mean()
+    assert made["lead I among zeros"]["mean_rmse"] == pytest.approx(size)
+    # And of the generator, through the encoder as the library gives it.
+    trained, encoder = load_trained(generator), load_encoder(towers, view="multi")
+    prepare = build_input(encoder.config, STANDARD_LEADS, 500, 100)
+    known = open_split(store, "train")
+
+    def embedded(leads: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return encoder(prepare(torch.from_numpy(leads))).numpy()
+
+    of_train = embedded(known.store.read(known.rows, STANDARD_LEADS))
+    with torch.no_grad():
+        leads = trained.generator(500)(torch.from_numpy(signals[:, :1]).float()).numpy()
+    rows = [
+        (embedded(side.astype(np.float32)) - of_train.mean(0)) / of_train.std(0)
+        for side in (leads, signals)
+    ]
+    cosine = (rows[0] * rows[1]).sum(1) / np.prod([np.linalg.norm(r, axis=1) for r in rows], axis=0)
+    distance = made["generator"]["latent_distance"]["value"]
+    assert distance == pytest.approx(1 - cosine.mean(), abs=1e-4)
+    # Halves of six records of three persons, either against the other, five times.
+    assert len(real["frechet_splits"]) == len(made["generator"]["frechet_splits"]) == 10
+    assert real["frechet"] == pytest.approx(np.mean(real["frechet_splits"]))
+    text = (tmp_path / "synthesis.md").read_text(encoding="utf-8")
+    assert "(floor)" in text and "of 6 and 6 records" in text
+    for picture in ("leads.png", "embeddings.png"):
+        assert (tmp_path / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+def test_what_makes_no_leads_or_embeds_others_is_refused(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator, towers = write_generator(tmp_path / "made.pt"), write_towers(tmp_path / "towers.pt")
+    for checkpoint, view, more, message in (
+        (towers, "multi", [], "makes no leads"),
+        (generator, "single", [], "not the twelve standard leads"),
+        (generator, "multi", ["--lead", "II"], "from lead I, not from lead II"),
+    ):
+        arguments = ["benchmark", "synthesis", "--checkpoint", str(checkpoint), "--view", view]
+        arguments += ["--data", str(store), "--encoder", str(towers), "--dest", str(tmp_path / "d")]
+        assert main([*arguments, *more]) == 1
+        assert message in capsys.readouterr().err
+    assert not (tmp_path / "d").exists()
 
 
 def test_identification(tmp_path: Path, store: Path, checkpoints: tuple[Path, Path]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
 from selfmis_plugin.benchmark.settings import (
     Cell,
@@ -17,7 +19,8 @@ from selfmis_plugin.benchmark.timed_training import train_timed
 from selfmis_plugin.data.fraction_manifests import write_fraction
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import figures_of, predict_split
-from selfmis_plugin.methods.method import LABELLED, Classifier
+from selfmis_plugin.methods.makers import maker_of
+from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier
 from selfmis_plugin.utils.files import write_json
 
 __all__ = ["run_cell", "write_labelled"]
@@ -33,13 +36,19 @@ def run_cell(settings: Settings, cell: Cell) -> None:
         key: source_checkpoint(settings, source, cell.seed)
         for key, source in sources_of(settings, cell).items()
     }
-    if classifier.config is None:
+    data = labelled_folder(settings, cell.fraction, cell.seed)
+    run = cell_run(settings, cell)
+    if classifier.is_judged_alone:
         if classifier.encoder_key not in checkpoints:
             raise InfarctionError(f"{cell.name}: no encoder, so no head that could be judged")
         checkpoint, spent, records = checkpoints[classifier.encoder_key], Spent(0.0, None), 0
-    else:
-        data = labelled_folder(settings, cell.fraction, cell.seed)
-        run = cell_run(settings, cell)
+    elif classifier.maker is not None:
+        checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)
+        began = time.monotonic()
+        make = maker_of(classifier.maker)
+        make(checkpoints, settings.data.get(UNLABELLED, data), checkpoint)
+        spent = Spent(time.monotonic() - began, None)
+    elif classifier.config is not None:
         overrides = {
             "task.data": data,
             "common.seed": cell.seed,

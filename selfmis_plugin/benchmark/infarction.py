@@ -253,7 +253,7 @@ def _cells(settings: Settings, modes_lack: Mapping[str, str]) -> tuple[list[Cell
             for mode in _asked(settings, method):
                 if f"{method.name}/{mode}" in modes_lack:
                     continue
-                if method.modes[mode].config is not None:
+                if not method.modes[mode].is_judged_alone:
                     cells += [Cell(method, mode, part, seed) for part in settings.fractions]
                     continue
                 cell = Cell(method, mode, 0.0, seed)

@@ -15,6 +15,7 @@ from selfmis_plugin.benchmark.tables import (
     covered_types,
     methods_of_table_3,
     table_1,
+    table_2,
     table_3,
     table_5,
     table_of_modes,
@@ -82,12 +83,22 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
     probed = [
         method
         for method in measured.methods
-        if any(measured.chosen(method.name, PROBE, fraction) for fraction in measured.fractions)
+        if not method.generates
+        and any(measured.chosen(method.name, PROBE, fraction) for fraction in measured.fractions)
     ]
     if probed or measured.lacking:
         parts.append(f"## Linear probing (the paper's table 1)\n\n{table_1(measured)}")
         if any(m in probed and not m.reference for m in methods_of_table_3(measured)):
             parts.append(f"## Fractions of the labels (table 3)\n\n{table_3(measured)}")
+    made = [
+        mode
+        for mode in measured.modes
+        if any(m.generates and measured.best_trained(m.name, mode) for m in measured.methods)
+    ]
+    for mode in made:
+        parts.append(f"## Leads made from one ({mode}; table 2)\n\n{table_2(measured, mode)}")
+    if made:
+        parts[-1] += "".join(f"\n\n- {line}" for line in verdicts(measured, generates=True))
     if zero_shot := tables_of_zero_shot(measured):
         parts.append("\n\n".join(["## Own heads, nothing trained (zero-shot)", *zero_shot]))
     if any(m.ablation for m in measured.methods) and measured.cells:

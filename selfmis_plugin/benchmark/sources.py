@@ -30,7 +30,7 @@ def sources_of(settings: Settings, cell: Cell) -> dict[str, Cell | Stage]:
         If it names a method or mode that there is not, or one that leaves no checkpoint.
     """
     classifier = cell.method.modes[cell.mode]
-    if classifier.config is None and classifier.sources():
+    if classifier.is_judged_alone and classifier.sources():
         raise InfarctionError(
             f"{_words(cell)} trains nothing, so it cannot start from anything: give it a config, "
             "or leave out starts_from"
@@ -103,7 +103,7 @@ def _resolved(settings: Settings, cell: Cell, source: Source) -> Cell | Stage:
             f"{_words(cell)} starts from {named.mode!r} of {method.name}, which has "
             f"{', '.join(method.modes) or 'no mode'}: mend starts_from"
         )
-    if method.modes[named.mode].config is None:
+    if method.modes[named.mode].is_judged_alone:
         raise InfarctionError(
             f"{_words(cell)} starts from {named.mode!r} of {method.name}, for which nothing is "
             "trained: name the stage of its encoder in starts_from"

@@ -1,4 +1,4 @@
-"""Tables 1, 3 and 5 of the paper from measured cells, the paper's figures beside them."""
+"""Tables 1, 2, 3 and 5 of the paper from measured cells, the paper's figures beside them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from selfmis_plugin.benchmark.paper import DATA, PMI_PATIENTS, TABLE_1, TABLE_3, TABLE_5
+from selfmis_plugin.benchmark.paper import (
+    DATA,
+    PMI_PATIENTS,
+    TABLE_1,
+    TABLE_2,
+    TABLE_3,
+    TABLE_5,
+)
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import PROBE, ZERO_SHOT, Claim, Method, Mode
 from selfmis_plugin.metrics.intervals import auc_limits
@@ -98,12 +105,41 @@ def table_1(measured: Measured, mode: str = PROBE) -> str:
 
     A type of few positive patients has its 95 % interval beside the AUC (mean over seeds), and so
     has the paper's PMI, made of its two. A method that the host lacks has a row too, which names
-    what it needs.
+    what it needs. Those that make leads are in :func:`table_2`.
     """
+    methods = [method for method in measured.methods if not method.generates]
+    return _types_by_method(measured, methods, mode, TABLE_1 if mode == PROBE else {})
+
+
+def table_2(measured: Measured, mode: str) -> str:
+    """Return the nine types of the methods that make leads for a classifier of twelve; below them
+    SelfMIS and the real twelve leads, where they were measured.
+
+    The paper's table is called one of linear probing, and its text says that the classifier was
+    fine-tuned: its figures stand beside both.
+    """
+    judges = {
+        source.method
+        for method in measured.methods
+        if method.generates and mode in method.modes
+        for source in method.modes[mode].sources().values()
+        if isinstance(source, Mode)
+    }
+    methods = [method for method in measured.methods if method.generates]
+    methods += [m for m in measured.methods if m.subject or m.name in judges]
+    return _types_by_method(measured, methods, mode, TABLE_2)
+
+
+def _types_by_method(
+    measured: Measured,
+    methods: Sequence[Method],
+    mode: str,
+    paper: Mapping[str, tuple[float, ...]],
+) -> str:
     fraction = measured.fractions[-1] if measured.fractions else 1.0
     rows = [
         (method, measured.types(method.name, mode, fraction))
-        for method in measured.methods
+        for method in methods
         if measured.chosen(method.name, mode, fraction) or method.name in measured.lacking
     ]
     marks = [_ranks([values[column] for _, values in rows]) for column in range(10)]
@@ -116,8 +152,8 @@ def table_1(measured: Measured, mode: str = PROBE) -> str:
             for column, value in enumerate(values)
         ]
         lines.append([method.title, *cells, measured.lacking.get(method.name, measured.data)])
-        if mode == PROBE and method.paper is not None and method.paper in TABLE_1:
-            lines.append(["", *_papers_row(TABLE_1[method.paper]), DATA])
+        if method.paper is not None and method.paper in paper:
+            lines.append(["", *_papers_row(paper[method.paper]), DATA])
     chosen = [cell for method, _ in rows for cell in measured.chosen(method.name, mode, fraction)]
     if chosen:
         counts = [str(chosen[0]["positives"].get(name, 0)) for name in INFARCTION_TYPES]
@@ -298,11 +334,17 @@ def what_modes_are(measured: Measured) -> list[str]:
     return [f"{mode}: {about[mode]}" for mode in measured.modes if about.get(mode)]
 
 
-def verdicts(measured: Measured) -> list[str]:
-    """Say of each claim that was measured whether it holds here, with the differences by seed."""
+def verdicts(measured: Measured, generates: bool = False) -> list[str]:
+    """Say of each claim that was measured whether it holds here, with the differences by seed.
+
+    Claims about methods that make leads are apart from the others.
+    """
     fraction = measured.fractions[-1]
+    generating = {method.name for method in measured.methods if method.generates}
     lines = []
     for claim in measured.claims:
+        if (claim.first.method in generating) != generates:
+            continue
         values = measured.difference(claim.first, claim.second, fraction)
         if values:
             holds = "yes" if min(values) > 0 else "no" if max(values) < 0 else "not in every seed"

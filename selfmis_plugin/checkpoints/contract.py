@@ -27,6 +27,7 @@ __all__ = [
     "EmbedsPairs",
     "EmbedsRecords",
     "ForeignFile",
+    "GeneratesLeads",
     "HasEncoders",
     "LeadNetwork",
     "MakesLeads",
@@ -162,6 +163,23 @@ class MakesLeads(Trained, Protocol):
 
 
 @runtime_checkable
+class GeneratesLeads(Trained, Protocol):
+    """It makes microvolts of all leads from microvolts of one."""
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Names of the leads that it makes, in their order."""
+
+    @property
+    def given(self) -> str:
+        """Name of the lead that it makes them from."""
+
+    def generator(self, store_rate: float) -> nn.Module:
+        """Return the network from raw signals of the given lead at *store_rate* Hz, (batch, 1,
+        samples), to float32 microvolts of all leads at the same rate, (batch, leads, samples)."""
+
+
+@runtime_checkable
 class HasEncoders(Protocol):
     """It has encoders that can be taken out, to probe, to train on, or to use elsewhere."""
 
@@ -205,6 +223,7 @@ _WORDS: Mapping[type, str] = {
     EmbedsPairs: "embeds pairs of one lead and the whole record",
     EmbedsLeads: "embeds each lead by itself",
     MakesLeads: "makes leads from one",
+    GeneratesLeads: "makes microvolts of leads from one",
 }
 
 Capability = TypeVar("Capability")

@@ -115,6 +115,10 @@ class Classifier:
         As a stage's, where the classifier's own training is what the method is.
     untrained
         Whether the encoder keeps its random weights: what the method's pre-training has to beat.
+    maker
+        Where its checkpoint is not trained but made of others: the name of what makes it, among
+        the ``MAKERS`` of modules ``maker`` (:mod:`selfmis_plugin.utils.plugins`). There is no
+        config then.
     """
 
     config: str | None
@@ -124,10 +128,18 @@ class Classifier:
     about: str = ""
     untrained: bool = False
     rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    maker: str | None = None
 
     def __post_init__(self) -> None:
         if self.untrained and (self.config is None or self.starts_from is not None):
             raise ValueError("an untrained encoder starts from nothing, and its head is trained")
+        if self.maker is not None and self.config is not None:
+            raise ValueError(f"a classifier is trained by {self.config} or made by {self.maker}")
+
+    @property
+    def is_judged_alone(self) -> bool:
+        """Whether nothing is trained or made: the encoder's checkpoint is judged as it is."""
+        return self.config is None and self.maker is None
 
     def sources(self) -> Mapping[str, Source]:
         """Return by config key what ``starts_from`` names."""
@@ -167,6 +179,8 @@ class Method:
     floor
         What its probe has to beat, an untrained encoder of its kind: by default its own mode
         ``untrained``, if it has one.
+    generates
+        Whether it makes leads for a classifier of twelve: a row of table 2.
     """
 
     name: str
@@ -178,6 +192,7 @@ class Method:
     reference: bool = False
     subject: bool = False
     floor: Mode | None = None
+    generates: bool = False
 
     def __post_init__(self) -> None:
         if self.floor is None and UNTRAINED in self.modes:

@@ -15,7 +15,16 @@ import numpy.typing as npt
 
 from selfmis_plugin.metrics.beats import BEFORE, BEHIND
 
-__all__ = ["Fit", "mean_beat_at_peaks", "mean_ecg", "nearest_ecg", "score"]
+__all__ = [
+    "Fit",
+    "beats_at_peaks",
+    "mean_beat",
+    "mean_beat_at_peaks",
+    "mean_ecg",
+    "nearest_ecg",
+    "nearest_rows",
+    "score",
+]
 
 Signals = npt.NDArray[np.float32]
 
@@ -106,10 +115,14 @@ def nearest_ecg(train: Signals, given: Signals, lead: int) -> Signals:
     lead
         Which one it is.
     """
-    known = train[:, lead]
-    # Squared distances up to what is the same for all training records.
+    return train[nearest_rows(train[:, lead], given)]
+
+
+def nearest_rows(known: Signals, given: Signals) -> npt.NDArray[np.int64]:
+    """Return for each signal, (records, samples), the row of the nearest *known* one."""
+    # Squared distances up to what is the same for all known ones.
     distances = np.square(known).sum(axis=1) - 2 * given @ known.T
-    return train[distances.argmin(axis=1)]
+    return distances.argmin(axis=1)
 
 
 def mean_beat_at_peaks(
@@ -132,18 +145,42 @@ def mean_beat_at_peaks(
     sample_rate
         Samples a second.
     """
-    samples = train.shape[-1]
-    offsets = np.arange(-round(BEFORE * sample_rate), round(BEHIND * sample_rate))
+    beat = mean_beat(train, train_peaks, sample_rate)
+    return beats_at_peaks(beat, peaks, train.shape[-1], sample_rate)
+
+
+def mean_beat(
+    train: Signals, peaks: Sequence[npt.NDArray[np.int64]], sample_rate: float
+) -> npt.NDArray[np.float64]:
+    """Return the mean beat of training records, (leads, samples of a beat); see
+    :func:`mean_beat_at_peaks`."""
+    samples, offsets = train.shape[-1], _offsets(sample_rate)
     total = np.zeros((train.shape[1], len(offsets)))
     count = 0
-    for record, found in zip(train, train_peaks, strict=True):
+    for record, found in zip(train, peaks, strict=True):
         whole = found[(found + offsets[0] >= 0) & (found + offsets[-1] < samples)]
         total += record[:, whole[:, None] + offsets].sum(axis=1)
         count += len(whole)
-    beat = total / max(1, count)
-    made = np.zeros((len(peaks), train.shape[1], samples), dtype=np.float32)
+    return total / max(1, count)
+
+
+def beats_at_peaks(
+    beat: npt.NDArray[np.floating],
+    peaks: Sequence[npt.NDArray[np.int64]],
+    samples: int,
+    sample_rate: float,
+) -> Signals:
+    """Put a beat of :func:`mean_beat` at the R peaks of each record, zeros between, float32
+    (records, leads, *samples*)."""
+    offsets = _offsets(sample_rate)
+    made = np.zeros((len(peaks), len(beat), samples), dtype=np.float32)
     for record, found in zip(made, peaks, strict=True):
         for peak in found:
             inside = (peak + offsets >= 0) & (peak + offsets < samples)
             record[:, peak + offsets[inside]] = beat[:, inside]
     return made
+
+
+def _offsets(sample_rate: float) -> npt.NDArray[np.int64]:
+    """Return the samples of a beat, counted from its R peak."""
+    return np.arange(-round(BEFORE * sample_rate), round(BEHIND * sample_rate))

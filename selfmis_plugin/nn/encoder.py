@@ -19,7 +19,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import torch
@@ -140,11 +140,22 @@ def register_shape(name: str, portable: bool = True) -> Callable[[_Shape], _Shap
 
 def is_portable(config: Any) -> bool:
     """Whether files of encoders of this shape can be read wherever this package is."""
-    return type(config) in _SHAPES.values() and type(config) not in _BOUND
+    known = _is_shape(config) and type(config) not in _BOUND
+    return known and all(is_portable(part) for part in _parts_of(config).values())
+
+
+def _is_shape(value: Any) -> bool:
+    return type(value) in _SHAPES.values()
+
+
+def _parts_of(config: Any) -> dict[str, Any]:
+    """Return the shapes that are fields of a shape."""
+    values = ((field.name, getattr(config, field.name)) for field in fields(config))
+    return {name: value for name, value in values if _is_shape(value)}
 
 
 def describe_shape(config: Any) -> dict[str, Any]:
-    """Return a shape as plain values, with the name of its class.
+    """Return a shape as plain values, with the name of its class; so are shapes among its fields.
 
     Raises
     ------
@@ -153,7 +164,8 @@ def describe_shape(config: Any) -> dict[str, Any]:
     """
     for name, shape in _SHAPES.items():
         if type(config) is shape:
-            return {_KIND: name, **asdict(config)}
+            parts = {part: describe_shape(value) for part, value in _parts_of(config).items()}
+            return {_KIND: name, **asdict(config), **parts}
     raise TypeError(f"{type(config).__name__} is the shape of no known encoder")
 
 
@@ -175,14 +187,16 @@ def shape_from(values: Mapping[str, Any]) -> Any:
             f"its encoder is a {shown(name)}, which no package here brings (there is "
             f"{', '.join(sorted(_SHAPES))}): install the package that it was trained with"
         )
-    # JSON has lists where shapes, which are compared and hashed, have tuples.
     return _SHAPES[name](
-        **{
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in values.items()
-            if key != _KIND
-        }
+        **{key: _field_from(value) for key, value in values.items() if key != _KIND}
     )
+
+
+def _field_from(value: Any) -> Any:
+    if isinstance(value, Mapping) and _KIND in value:
+        return shape_from(value)
+    # JSON has lists where shapes, which are compared and hashed, have tuples.
+    return tuple(value) if isinstance(value, list) else value
 
 
 @functools.singledispatch

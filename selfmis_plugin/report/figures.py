@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
-from sklearn.manifold import TSNE
 
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.roc import roc_band
 from selfmis_plugin.metrics.statistics import Report
 from selfmis_plugin.report.run_log import Curve
+from selfmis_plugin.visualization.embedding_map import places_of
 from selfmis_plugin.visualization.figure import new_figure
 
 _ORANGE, _BLUE, _GREY = "#d94801", "#3182bd", "#8c8c8c"
@@ -162,8 +162,7 @@ def draw_map(
     both = np.concatenate([single[chosen], multi[chosen]]).astype(np.float64)
     # The loss compares directions, so the map does too.
     both /= np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12)
-    perplexity = min(30.0, (len(both) - 1) / 3)
-    places = TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(both)
+    places = places_of(both)
     figure = new_figure(9.0, 4.4, layout="constrained")
     halves = places[: len(chosen)], places[len(chosen) :]
     axes = figure.add_subplot(1, 2, 1)

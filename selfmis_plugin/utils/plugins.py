@@ -16,6 +16,8 @@ In it, and in folders below it, modules of these names are found, as in the fold
     ``READERS``, ``FILES``: from files to what was trained (:mod:`selfmis_plugin.checkpoints`);
 ``rows``
     ``METHODS``, ``CLAIMS``: rows of the benchmark (:mod:`selfmis_plugin.methods.method`);
+``maker``
+    ``MAKERS``: functions that make a checkpoint of others (:mod:`selfmis_plugin.methods.makers`);
 ``demo``
     ``DEMO``: a demo of ``selfmis demo`` (:mod:`selfmis_plugin.methods.demo_plan`).
 

@@ -44,6 +44,7 @@ _PAPER = "#fffdfb"
 _FINE, _COARSE = "#f7d9d5", "#e9aaa3"
 _INK = "#1a1a1a"
 _ABSENT = "#9a9a9a"
+_OVER = "#1769aa"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Panel:
         Leads to mark as absent instead of drawing what stands for them.
     title, subtitle
         First and second line above the paper.
+    over
+        Another signal of the same shape, drawn over the first in colour; None: there is none.
     """
 
     signal: npt.NDArray[np.floating | np.integer]
@@ -70,6 +73,7 @@ class Panel:
     absent: frozenset[str] = frozenset()
     title: str = ""
     subtitle: str = ""
+    over: npt.NDArray[np.floating | np.integer] | None = None
 
 
 def draw_ecg(
@@ -134,6 +138,11 @@ def draw_panels(panels: Sequence[Panel], *, layout: str = "3x4", dpi: float = 15
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} is not one of {', '.join(LAYOUTS)}")
     for panel in panels:
+        if panel.over is not None and panel.over.shape != panel.signal.shape:
+            raise ValueError(
+                f"signals of {panel.signal.shape} and {panel.over.shape} cannot be drawn over each "
+                "other: they have not one shape"
+            )
         if panel.signal.ndim != 2 or len(panel.signal) != len(panel.leads):
             raise ValueError(
                 f"a signal of shape {panel.signal.shape} is not (leads, samples) of "
@@ -234,13 +243,25 @@ def _draw_row(
                 zorder=9,
             )
             continue
-        _draw_trace(axes, panel, lead, begin, begin + seconds, start, middle)
+        row = panel.leads.index(lead)
+        span = (begin, begin + seconds)
+        _draw_trace(axes, panel, panel.signal[row], lead, _INK, span, (start, middle))
+        if panel.over is not None:
+            label = f"{lead}, over"
+            _draw_trace(axes, panel, panel.over[row], label, _OVER, span, (start, middle))
 
 
 def _draw_trace(
-    axes: Axes, panel: Panel, lead: str, begin: float, end: float, start: float, middle: float
+    axes: Axes,
+    panel: Panel,
+    signal: npt.NDArray[np.floating | np.integer],
+    label: str,
+    colour: str,
+    span: tuple[float, float],
+    place: tuple[float, float],
 ) -> None:
-    values = panel.signal[panel.leads.index(lead)].astype(np.float64)
+    (begin, end), (start, middle) = span, place
+    values = signal.astype(np.float64)
     # Up to and with the sample at the end, so that strips meet.
     first, last = round(begin * panel.rate), round(end * panel.rate) + 1
     part = values[first:last]
@@ -251,9 +272,9 @@ def _draw_trace(
     axes.plot(
         start + (first + np.arange(len(part))) / panel.rate * MM_PER_SECOND,
         middle + millivolts * MM_PER_MILLIVOLT,
-        color=_INK,
+        color=colour,
         linewidth=0.8,
-        label=lead,
+        label=label,
         solid_joinstyle="round",
         zorder=8,
     )

@@ -127,6 +127,9 @@ def recipe_of_run(cfg: dict[str, Any], export: Export | None, folder: Path) -> R
     if values.criterion.get("center"):
         # The mean of real embeddings, of which there are none here; a subtraction costs nothing.
         values.criterion.center = False
+    if values.criterion.get("latent_weight"):
+        # Of an encoder in a file of the run's: what it takes is not counted.
+        values.criterion.latent_weight = None
     if export is not None:
         return Recipe(name, functools.partial(_build_host, values, export, folder), is_hosts=True)
     store = folder / "store"
