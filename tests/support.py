@@ -83,6 +83,7 @@ def train(
     folder: Path,
     check: bool = True,
     command: Sequence[str] | None = None,
+    timeout: float = 300,
     **variables: str,
 ) -> str:
     """Run the host's command line in *folder* and return what it printed."""
@@ -94,7 +95,7 @@ def train(
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
+        timeout=timeout,
     )
     if check and done.returncode != 0:
         raise AssertionError(f"exit status {done.returncode}:\n{done.stdout[-6000:]}")

@@ -216,3 +216,15 @@ def test_the_benchmark_has_a_row(runs: Runs, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "mi/report.json").read_text(encoding="utf-8"))
     assert report["failed"] == {}
     assert {cell["mode"] for cell in report["cells"]} == {"probe", "finetune", "probe_zero_masked"}
+
+
+@pytest.mark.slow
+def test_the_small_one_learns_more_than_the_mean(tmp_path: Path) -> None:
+    """Synthetic hearts, the config as it is but for more epochs of fewer records."""
+    cohort = [str(tmp_path / "wfdb"), "--layout", "mimic-iv-ecg", "--records", "2200"]
+    assert main(["prepare", "synthetic", *cohort, "--seed", "5"]) == 0
+    store = ["--dest", str(tmp_path / "store"), "--valid-records", "200"]
+    assert main(["prepare", "mimic-iv-ecg", str(tmp_path / "wfdb"), *store]) == 0
+    arguments = ["--config-name", "st_mem_small", "task.data=store", "optimization.max_epoch=12"]
+    explained = logged(train(arguments, tmp_path, timeout=3000), "explained", "valid")
+    assert len(explained) == 12 and explained[-1] > 0.05
