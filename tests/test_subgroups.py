@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
@@ -117,6 +118,11 @@ def test_a_store_keeps_persons(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(StoreError, match="age of none of its records is recorded"):
         figures_by(predictions, open_split(path, "test"), ("age",), 10)
+    for column, value in (("sex", "x"), ("age", 300.0)):
+        strange = old.append_column(column, pa.array([value] * 8))
+        pq.write_table(strange, table)
+        with pytest.raises(StoreError, match=f"column {column} has"):
+            assert len(Store.open(path).records)
     for wrong, said in (({"sex": "x"}, "not one of female, male"), ({"age": 300}, "0 to 90")):
         with pytest.raises(StoreError, match=said):
             store_with_persons(tmp_path / "w", 1, **wrong)

@@ -185,7 +185,18 @@ def figures_of(
 def by_record_and_patient(
     predictions: Predictions, draws: int = DRAWS, prevalence: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
-    """Return ``record`` and ``patient`` of :func:`figures_of`."""
+    """Return ``record`` and ``patient`` of :func:`figures_of`.
+
+    Raises
+    ------
+    ValueError
+        If a prevalence is of a label that there is not, or not between 0 and 1.
+    """
+    if unknown := [name for name in prevalence or {} if name not in predictions.labels]:
+        raise ValueError(
+            f"the prevalence of {', '.join(unknown)} is stated, of which there is no figure; "
+            f"labels: {', '.join(predictions.labels)}"
+        )
     found = {}
     for level, units in (("record", predictions), ("patient", predictions.by_patient())):
         report = judge(units, draws)

@@ -20,7 +20,7 @@ from selfmis_plugin.metrics.bootstrap import Estimate, draw_patients_apart, esti
 from selfmis_plugin.metrics.intervals import (
     AUCs,
     Z,
-    difference_estimates,
+    difference_limits,
     mean_difference,
     mean_estimate,
     measure_aucs,
@@ -355,8 +355,9 @@ def difference_coverage(
                     measure_aucs(cohort.targets, cohort.scores[:, [k]], cohort.patient)
                     for k in (0, 1)
                 ]
-                limits.add(name, OURS, difference_estimates(*sides)[0].estimate)
                 value = float((sides[0].value - sides[1].value)[0])
+                own_low, own_high = difference_limits(sides[0], sides[1])
+                limits.add(name, OURS, Estimate(value, float(own_low[0]), float(own_high[0])))
                 apart = np.square(sides[0].influence - sides[1].influence).sum()
                 reach = Z * float(np.sqrt(apart))
                 limits.add(name, "DeLong", Estimate(value, value - reach, value + reach))

@@ -24,7 +24,8 @@ from selfmis_plugin.metrics.bootstrap import CONFIDENCE, Estimate
 
 __all__ = [
     "AUCs", "Difference", "auc_estimates", "auc_limits", "difference_estimates",
-    "effective_patients", "mean_difference", "mean_estimate", "measure_aucs", "share_limits",
+    "difference_limits", "effective_patients", "mean_difference", "mean_estimate", "measure_aucs",
+    "share_limits",
 ]  # fmt: skip
 
 _Array = npt.NDArray[np.float64]
@@ -203,6 +204,11 @@ def mean_estimate(aucs: AUCs) -> Estimate:
     if not len(aucs.value):
         return Estimate(None, None, None)
     return _estimate(aucs.value.mean(), *_of_mean(aucs.value, aucs.limits, aucs.influence)(Z))
+
+
+def difference_limits(first: AUCs, second: AUCs, z: _Quantile = Z) -> tuple[_Array, _Array]:
+    """Return the limits of the first's AUCs minus the second's, by label, of the same records."""
+    return _of_differences(first, second)(z)
 
 
 def difference_estimates(first: AUCs, second: AUCs) -> list[Difference]:

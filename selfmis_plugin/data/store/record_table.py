@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from selfmis_plugin.data.person import OLDEST, SEXES
 from selfmis_plugin.data.store.format import LATER_COLUMNS, OPTIONAL_COLUMNS, SCHEMA, StoreInfo
 
 __all__ = ["read_records"]
@@ -47,4 +48,10 @@ def read_records(path: Path, info: StoreInfo) -> pa.Table:
     masks = pc.min_max(table.column("lead_mask")).as_py()
     if len(table) and not 0 <= masks["min"] <= masks["max"] < 1 << len(info.leads):
         raise ValueError(f"column lead_mask has bits beyond the {len(info.leads)} leads")
+    strange = set(pc.unique(table.column("sex")).to_pylist()) - {None, *SEXES}
+    if strange:
+        raise ValueError(f"column sex has {min(strange)!r}, not one of {', '.join(SEXES)}")
+    ages = pc.min_max(table.column("age")).as_py()
+    if ages["min"] is not None and not 0 <= ages["min"] <= ages["max"] <= OLDEST:
+        raise ValueError(f"column age has values that are not from 0 to {OLDEST:g} years")
     return table
