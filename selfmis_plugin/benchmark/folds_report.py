@@ -12,6 +12,7 @@ from selfmis_plugin.benchmark.any_infarction import ANY
 from selfmis_plugin.benchmark.cross_validation import MEAN
 from selfmis_plugin.benchmark.report import ending_sections, measured_on
 from selfmis_plugin.benchmark.row_colors import color_of
+from selfmis_plugin.data.labels import in_words
 from selfmis_plugin.methods.method import Method
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_files, write_json
@@ -23,6 +24,7 @@ __all__ = ["write_folds_report"]
 _BOUND = "twelve_lead"
 _CHANCE = 0.5
 _BELOW = "(!)"
+_FIRST = ("Method", "judged by", ANY)
 
 
 def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[Method]) -> str:
@@ -73,14 +75,12 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
                 "the rows that were judged alike (Holm)."
             )
     if moved := {role: count for role, count in report["moved"].items() if count}:
-        lines = [
-            f"- {role}: {count:,} records in all rotations together"
-            for role, count in moved.items()
-        ]
+        lines = [f"- {role}: {count:,}" for role, count in moved.items()]
         parts.append(
-            "## Kept apart\n\nRecords of these are left out of a rotation, or only there for "
-            "choosing in it, as patients of its test or validation fold have them:\n\n"
-            + "\n".join(lines)
+            "## Kept apart\n\nIn each rotation records of these roles follow the patients of the "
+            "labelled folds: nothing reads those of its test fold, and those of its validation "
+            "fold are there for choosing alone. Records that changed places by it, all rotations "
+            "together:\n\n" + "\n".join(lines)
         )
     if report["tuned"]:
         parts.append(f"## Learning rates tried\n\n{_trials(report, titles)}")
@@ -99,8 +99,9 @@ def _how_to_read(report: Mapping[str, Any]) -> str:
     types = len(report["populated"])
     seeds = max(len(row["seeds"]) for row in report["rows"])
     return (
-        f"AUC in percent with 95 % intervals by patient, mean over {seeds} "
-        f"seed{'' if seeds == 1 else 's'} (± their standard deviation); predictions of records "
+        "AUC in percent with 95 % intervals by patient, "
+        + ("one seed" if seeds == 1 else f"mean over {seeds} seeds (± their standard deviation)")
+        + "; predictions of records "
         "that the model, and all that it started from, never saw. *Any infarction* is the main "
         "figure: the probability of at least one of the nine types. The mean is over the "
         f"{types} type{'' if types == 1 else 's'} with {report['min_positives']} positives or "
@@ -121,7 +122,7 @@ def _table(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     ]
     counts = [str(report["positives"].get(name, "")) for name in (ANY, MEAN, *types)]
     rows.append(["positive records", "", *counts])
-    text = markdown.table(["Method", "judged by", ANY, f"mean of {len(types)}", *types], rows)
+    text = markdown.table([*_FIRST, f"mean of {len(types)}", *map(in_words, types)], rows)
     if any(row["below_floor"] for row in report["rows"]):
         text += f"\n\n{_BELOW}: below a probe on an untrained encoder of its kind, in {ANY}."
     return text
@@ -137,7 +138,7 @@ def _differences(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
         for row in _ordered(report, titles)
         if "difference" in row["figures"].get(ANY, {})
     ]
-    return markdown.table(["Method", "judged by", ANY, f"mean of {len(report['populated'])}"], rows)
+    return markdown.table([*_FIRST, f"mean of {len(report['populated'])}"], rows)
 
 
 def _trials(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
@@ -187,7 +188,11 @@ def _shown_difference(figure: Mapping[str, Any]) -> str:
     text = f"{100 * found['value']:+.1f}"
     if found["low"] is not None:
         text += f" ({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
-    return text + (f", p {found['p_holm']:.3f}" if found.get("p_holm") is not None else "")
+    return text + ("" if found.get("p_holm") is None else f", p {_shown_p(found['p_holm'])}")
+
+
+def _shown_p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
 
 
 def _lines(report: Mapping[str, Any]) -> pd.DataFrame:
@@ -237,8 +242,8 @@ def _draw_aucs(report: Mapping[str, Any], titles: Mapping[str, str], path: Path)
         what = ANY if name == ANY else f"mean of {len(report['populated'])} types"
         axes.set_xlabel(f"AUC in %, {what}")
         axes.grid(axis="x", alpha=0.3)
-        axes.legend(loc="upper right", fontsize=8)
     _name_rows(panels[0], rows, titles)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
     figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
     figure.savefig(path, dpi=130)
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from selfmis_plugin.benchmark.row_colors import color_of
 from selfmis_plugin.benchmark.side_by_side import cost_points, cost_table, draw_costs
 from selfmis_plugin.benchmark.tables import (
     Measured,
@@ -177,7 +178,7 @@ def _draw(measured: Measured, path: Path) -> None:
             shade = 0.3 + 0.7 * (index + 1) / len(fractions)
             axes.plot(known, [height] * len(known), ".", color="0.5", markersize=4)
             if known:
-                axes.plot(np.mean(known), height, "o", color=(0.85, 0.28, 0.0, shade))
+                axes.plot(np.mean(known), height, "o", color=(*color_of(method.name), shade))
         types = len(covered_types(best))
         labels.append(
             f"{method.title}, {mode}" + (f" ({types} types only)" if types < most else "")

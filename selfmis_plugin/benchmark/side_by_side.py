@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from selfmis_plugin.benchmark.row_colors import color_of
 from selfmis_plugin.benchmark.tables import Measured
 from selfmis_plugin.methods.method import PROBE, Method
 from selfmis_plugin.utils import markdown
@@ -26,8 +27,8 @@ class CostPoint:
 
     Attributes
     ----------
-    title
-        The method.
+    title, method
+        The method, in the tables and by its name; both the stage's where it is no method's own.
     stage
         Name of its pre-training.
     auc, low, high
@@ -47,6 +48,7 @@ class CostPoint:
     """
 
     title: str
+    method: str
     stage: str
     auc: float | None
     low: float | None
@@ -83,6 +85,7 @@ def cost_points(measured: Measured, report: Mapping[str, Any]) -> list[CostPoint
         points.append(
             CostPoint(
                 own.title if own else name,
+                own.name if own else name,
                 name,
                 *(_auc(measured, own.name) if own else (None, None, None)),
                 records=stages[0]["records_seen"],
@@ -187,8 +190,8 @@ def draw_costs(points: Sequence[CostPoint], path: Path) -> None:
                 continue
             spread = [[100 * (point.auc - point.low)], [100 * (point.high - point.auc)]]
             panel.errorbar(
-                x, 100 * point.auc, spread, fmt="os^vDPX"[number % 7], color=f"C{number % 10}",
-                capsize=3, label=point.title,
+                x, 100 * point.auc, spread, fmt="os^vDPX"[number % 7],
+                color=color_of(point.method), capsize=3, label=point.title,
             )  # fmt: skip
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
