@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import logging
 import re
@@ -9,13 +10,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.cli.train import named, usage
+from selfmis_plugin.data.leads import parse_leads
+from selfmis_plugin.training.entry import is_refusal
 from selfmis_plugin.training.known_configs import (
     known_configs,
     nearest,
@@ -23,6 +29,7 @@ from selfmis_plugin.training.known_configs import (
     title_of,
     unknown_key,
 )
+from selfmis_plugin.training.run_folder import remove_if_new
 from selfmis_plugin.training.short_log import ShortFormatter, WithoutChatter
 from tests.support import TINY, environment, train, write_store
 
@@ -88,6 +95,7 @@ def test_a_runs_folder_says_what_it_was(printed: str, place: Path) -> None:
     assert imread(place / RUN / "curves.png").size > 10_000
 
 
+@pytest.mark.slow
 def test_a_refusal_ends_in_its_message_and_leaves_no_folder(place: Path) -> None:
     (place / "none.pt").write_bytes(b"no checkpoint")
     call = ["selfmis_linear_probe_small", "task.data=store", "hydra.run.dir=refused"]
@@ -96,6 +104,46 @@ def test_a_refusal_ends_in_its_message_and_leaves_no_folder(place: Path) -> None
     assert "none.pt: cannot be read as a PyTorch checkpoint" in said
     assert "Traceback" not in said and "(SELFMIS_TRACEBACK=1 shows where" in said
     assert not (place / "refused").exists()
+
+
+def test_a_refusal_is_told_from_a_fault(tmp_path: Path) -> None:
+    def raised(function: Callable[[], object]) -> bool:
+        try:
+            function()
+        except Exception as error:
+            return is_refusal(error)
+        raise AssertionError("nothing was raised")
+
+    assert raised(lambda: load_trained(tmp_path / "none.pt"))
+    assert raised(lambda: parse_leads("X"))
+    assert not raised(lambda: np.zeros(3).reshape(2, 2))
+    assert not raised(lambda: {}["key"])
+
+
+def test_a_folder_that_a_start_has_made_is_removed_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELFMIS_LAUNCH_FOLDER", str(tmp_path))
+
+    def made(name: str, line: str) -> Path:
+        folder = tmp_path / name
+        (folder / ".hydra").mkdir(parents=True)
+        (folder / "hydra_train.log").write_text(line)
+        return folder
+
+    now = f"[{datetime.datetime.now():%Y-%m-%d %H:%M:%S},000][x][INFO] - begins\n"
+    assert remove_if_new(made("new", now)) and not (tmp_path / "new").exists()
+    assert remove_if_new(made("silent", ""))
+    assert not remove_if_new(made("older", "[2020-01-02 03:04:05,000][x][INFO] - begins\n" + now))
+    trained = made("trained", now)
+    (trained / "checkpoints").mkdir()
+    (trained / "checkpoints/checkpoint_last.pt").write_bytes(b"")
+    assert not remove_if_new(trained)
+    noted = made("noted", now)
+    (noted / "notes.txt").write_text("mine")
+    assert not remove_if_new(noted)
+    assert not remove_if_new(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["noted", "older", "trained"]
 
 
 @pytest.mark.slow
