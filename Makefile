@@ -24,7 +24,12 @@ SIGNALS_PIP := pip>=23.2
 SIGNALS_HYDRA := hydra-core==1.3.2 omegaconf==2.3.0
 endif
 
-.PHONY: help setup demo demo-modally-reduced test test-slow test-signals fuzz lint clean
+# Another interpreter than the one of .venv, for test-python, in a venv of its own; and what to run.
+PYTHON_VENV = .venv-python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+TORCH ?= 2.13.0
+TESTS ?= tests
+
+.PHONY: help setup demo demo-modally-reduced test test-slow test-signals test-python fuzz lint clean
 
 help:
 	@echo "make demo           the main job on a synthetic cohort: table, plot and report in outputs/demo"
@@ -32,6 +37,7 @@ help:
 	@echo "make demo-modally-reduced   the second method: outputs/demo-modally-reduced"
 	@echo "make test           ruff, mypy, import-linter and the tests"
 	@echo "make test-slow      the longer tests"
+	@echo "make test-python PYTHON=python3.12   the tests on another Python (TORCH=2.4.1: and another torch)"
 	@echo "make fuzz FUZZ_SECONDS=600   random inputs, each property for that long"
 	@echo "make test-signals SIGNALS=PATH   the trainings inside a checkout of fairseq-signals"
 	@echo "make test-signals SIGNALS=PATH PINS=toolkit   the same with the Hydra that it pins"
@@ -65,6 +71,16 @@ test: lint
 test-slow: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n $(WORKERS)
 
+# A host that cannot be built there is said, and the tests that need none are run all the same.
+test-python:
+	$(PYTHON) -m venv $(PYTHON_VENV)
+	$(PYTHON_VENV)/bin/python -m pip install --quiet --upgrade "pip>=23.2" "setuptools>=68,<81" wheel "numpy>=1.24" "cython>=3" torch==$(TORCH)
+	$(PYTHON_VENV)/bin/python -m pip install --quiet --no-build-isolation -e ".[fairseq,dev]" || { \
+		echo "fairseq cannot be built here: the tests of trainings will fail"; \
+		$(PYTHON_VENV)/bin/python -m pip install --quiet --no-build-isolation -e ".[dev]"; }
+	-$(PYTHON_VENV)/bin/selfmis doctor
+	OMP_NUM_THREADS=1 $(PYTHON_VENV)/bin/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+
 fuzz: setup
 	FUZZ_SECONDS=$(FUZZ_SECONDS) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m fuzz -n $(WORKERS)
 
@@ -83,4 +99,4 @@ test-signals: $(SIGNALS_VENV)/ready
 	PYTHONPATH="$(abspath $(SIGNALS))" OMP_NUM_THREADS=1 $(SIGNALS_VENV)/bin/python -m pytest -p no:hydra_pytest -m signals -n $(WORKERS)
 
 clean:
-	rm -rf $(VENV) .venv-signals .venv-signals-toolkit outputs build dist *.egg-info
+	rm -rf $(VENV) .venv-signals .venv-signals-toolkit .venv-python3.* outputs build dist *.egg-info

@@ -96,6 +96,10 @@ setup(
         "export": EXPORT,
         # Recordings in the formats of hospitals and devices: HL7 aECG, SCP-ECG, DICOM and others.
         "formats": FORMATS,
+        # Curves elsewhere than in the run's folder: common.tensorboard_logdir, in fairseq, and
+        # common.wandb_project.
+        "tensorboard": ["tensorboard>=2.14,<3"],
+        "wandb": ["wandb>=0.16,<1"],
         "dev": [
             "distributed>=2024.1",
             *EXPORT,

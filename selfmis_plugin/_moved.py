@@ -211,6 +211,7 @@ _MODULES = {
     "readers.ecgfounder": "methods.supervised.reader",
     "readers.modally_reduced": "methods.modally_reduced.reader",
     "readers.selfmis": "methods.selfmis.reader",
+    "report.run_log": "training.run_log",
     "studies": "benchmark.studies",
     "studies.correlation": "benchmark.studies.correlation",
     "studies.identification": "benchmark.studies.identification",

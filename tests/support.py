@@ -69,8 +69,10 @@ def write_store(
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return an environment in which a run is reproducible and tests share the cores."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "SELFMIS_LAUNCH_FOLDER": "", **variables}
+    """Return an environment in which a run is reproducible and tests share the cores; trainings
+    show the host's whole log."""
+    plain = {"OMP_NUM_THREADS": "1", "SELFMIS_LAUNCH_FOLDER": "", "SELFMIS_LOG": "full"}
+    return {**os.environ, **plain, **variables}
 
 
 def host_command() -> list[str]:

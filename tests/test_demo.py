@@ -29,6 +29,13 @@ def test_demo_end_to_end_then_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(arguments) == 0
     printed = capsys.readouterr().out
     assert printed.count("fairseq-hydra-train") == len(DEMO.trainings)
+    total = len(DEMO.trainings)
+    for number in range(1, total + 1):
+        assert f"training {number} of {total}: " in printed
+    assert printed.count(" took ") == total
+    commands = printed[printed.index("next:\n") :].splitlines()[1:]
+    model = commands[0].split("--checkpoint ")[1].split()[0]
+    assert Path(model).is_file() and commands[0].strip().startswith("selfmis evaluate")
     report = json.loads((dest / "report.json").read_text(encoding="utf-8"))
     assert set(report["rows"]) == set(DEMO.rows)
     for row in report["rows"].values():

@@ -16,7 +16,7 @@ import pytest
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.report.page import Section, render
-from selfmis_plugin.report.run_log import learning_curves
+from selfmis_plugin.training.run_log import learning_curves
 from tests.checkpoint_files import write_classifier, write_towers
 
 LOG = """\

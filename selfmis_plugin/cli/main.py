@@ -23,7 +23,8 @@ compat.apply_in_spawned_worker()
 COMMANDS = {
     "prepare": "turn a database of WFDB records into a store",
     "show": "draw a store's overview, or one of its records",
-    "train": "train; takes the arguments of fairseq-hydra-train",
+    "configs": "what can be trained, with a line each",
+    "train": "train as a config says; takes the arguments of fairseq-hydra-train",
     "evaluate": "AUCs of a checkpoint on a split of a store",
     "benchmark": "speed, memory and methods against a reference",
     "embed": "embeddings of a store for a classifier of your own",
@@ -133,6 +134,10 @@ def _module(name: str) -> ModuleType:
             from selfmis_plugin.cli import show
 
             return show
+        case "configs":
+            from selfmis_plugin.cli import configs
+
+            return configs
         case "train":
             from selfmis_plugin.cli import train
 

@@ -13,6 +13,8 @@ FAIRSEQ = "fairseq"
 FAIRSEQ_SIGNALS = "fairseq_signals"
 #: The package of the training command; each of them installs one of this name.
 COMMAND_LINE = "fairseq_cli"
+#: Whose remarks on how they work are for a log's file.
+PACKAGES = frozenset({FAIRSEQ, FAIRSEQ_SIGNALS, COMMAND_LINE})
 #: The distributions that bring each of them.
 DISTRIBUTIONS = {FAIRSEQ: ("fairseq-fixed", "fairseq"), FAIRSEQ_SIGNALS: (FAIRSEQ_SIGNALS,)}
 #: What they import in one version alone.

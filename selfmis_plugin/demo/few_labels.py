@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import time
 from dataclasses import asdict
@@ -28,6 +29,8 @@ from selfmis_plugin.demo.demo import DemoError, claim
 from selfmis_plugin.demo.few_labels_report import write_report
 from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes, Training
+from selfmis_plugin.training.configs import config_file
+from selfmis_plugin.training.known_configs import title_of
 from selfmis_plugin.utils.files import write_json
 from selfmis_plugin.utils.parallel import usable_cores
 
@@ -81,18 +84,62 @@ def run_demo(plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int
         },
     )
     make_cohort(dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers)
-    cells = [_run_seed(plan, dest, seed, sizes, workers) for seed in range(1, seeds + 1)]
+    steps = Steps(seeds * len(plan.trainings))
+    cells = [_run_seed(plan, dest, seed, sizes, workers, steps) for seed in range(1, seeds + 1)]
     seconds = time.monotonic() - started
-    return write_report(plan, dest, cells, sizes, seconds)
+    report = write_report(plan, dest, cells, sizes, seconds)
+    print("\n".join(next_commands(plan, dest)))
+    return report
+
+
+class Steps:
+    """Says which training of how many begins, and how long it took.
+
+    Parameters
+    ----------
+    total
+        How many there are.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._numbers = itertools.count(1)
+
+    def begin(self, training: Training, seed: int) -> str:
+        """Say that a training begins; return how it is called when it ends."""
+        named = f"training {next(self._numbers)} of {self._total}"
+        title = title_of(config_file(training.config))
+        print(f"{named}: {training.name}, seed {seed}: {title}", flush=True)
+        return named
+
+    def skip(self, count: int) -> None:
+        """Count trainings that were done before."""
+        for _ in range(count):
+            next(self._numbers)
+
+
+def next_commands(plan: FewLabels, dest: Path) -> list[str]:
+    """Return what to try next with the classifier that the demo is about."""
+    row = plan.name if plan.name in plan.rows else next(iter(plan.rows))
+    model, study = _best(dest / "seed1", row), dest / "seed1" / "study"
+    return [
+        "next:",
+        f"  selfmis evaluate --checkpoint {model} --data {study}",
+        f"  selfmis report --checkpoint {model} --data {study} --dest {dest / 'model-report'}",
+        f"  selfmis export --checkpoint {model} --data {study} --dest {dest / 'model'}",
+        f"  selfmis predict --model {dest / 'model'} RECORDING",
+    ]
 
 
 def _run_seed(
-    plan: FewLabels, dest: Path, seed: int, sizes: FewLabelsSizes, workers: int
+    plan: FewLabels, dest: Path, seed: int, sizes: FewLabelsSizes, workers: int, steps: Steps
 ) -> dict[str, Any]:
     """Train and evaluate everything for one seed; return its figures."""
     folder = dest / f"seed{seed}"
     done = folder / "figures.json"
     if done.is_file():
+        print(f"seed {seed}: done before", flush=True)
+        steps.skip(len(plan.trainings))
         return dict(json.loads(done.read_text(encoding="utf-8")))
     study = _study_manifests(dest, folder, seed, sizes.few_labels)
     data = {
@@ -100,7 +147,7 @@ def _run_seed(
         "unlabelled": dest / "stores" / "unlabelled",
         "study": study,
     }
-    seconds = _train_all(plan, folder, data, seed, sizes, workers)
+    seconds = _train_all(plan, folder, data, seed, sizes, workers, steps)
     figures = {
         "seed": seed,
         "rows": {row: evaluate(_best(folder, row), study, "test") for row in plan.rows},
@@ -121,6 +168,7 @@ def _train_all(
     seed: int,
     sizes: FewLabelsSizes,
     workers: int,
+    told: Steps,
 ) -> dict[str, float]:
     """Run the trainings, as many at a time as there are workers; return the seconds of each.
 
@@ -139,7 +187,10 @@ def _train_all(
         }
         log = folder / "logs" / f"{training.name}.log"
         run = folder / training.name
-        seconds[training.name] = train(run, training.config, overrides, log, threads).seconds
+        named = told.begin(training, seed)
+        spent = train(run, training.config, overrides, log, threads).seconds
+        print(f"{named}: {training.name} took {spent:.0f} s", flush=True)
+        seconds[training.name] = spent
 
     steps = {
         training.name: Step(

@@ -43,15 +43,15 @@ from selfmis_plugin.metrics.statistics import Report, judge
 from selfmis_plugin.report.figures import (
     draw_calibration,
     draw_intervals,
-    draw_learning,
     draw_map,
     draw_retrieval,
     draw_roc,
 )
 from selfmis_plugin.report.page import PICTURE_DPI, Picture, Section, render
-from selfmis_plugin.report.run_log import learning_curves
+from selfmis_plugin.training.run_log import learning_curves
 from selfmis_plugin.utils.files import require_folder, whole_files, write_json
 from selfmis_plugin.visualization.ecg import draw_ecg
+from selfmis_plugin.visualization.learning import draw_learning
 
 __all__ = ["Request", "write_report"]
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.roc import roc_band
 from selfmis_plugin.metrics.statistics import Report
-from selfmis_plugin.report.run_log import Curve
 from selfmis_plugin.visualization.embedding_map import places_of
 from selfmis_plugin.visualization.figure import new_figure
 
@@ -107,24 +106,6 @@ def draw_calibration(report: Report, labels: Sequence[str]) -> Figure:
             axes.set_ylabel("observed share")
         if position >= len(labels) - columns:
             axes.set_xlabel("mean probability")
-    return figure
-
-
-def draw_learning(curves: Mapping[str, Mapping[str, Curve]], names: Sequence[str]) -> Figure | None:
-    """Draw figures by epoch, a panel each; None where none of them was logged."""
-    chosen = [name for name in names if name in curves]
-    if not chosen:
-        return None
-    figure = new_figure(3.6 * len(chosen), 2.9, layout="constrained")
-    for position, name in enumerate(chosen):
-        axes = figure.add_subplot(1, len(chosen), position + 1)
-        for tag, colour in (("train", _GREY), ("valid", _ORANGE)):
-            curve = curves[name].get(tag, [])
-            if curve:
-                axes.plot(*zip(*curve, strict=True), ".-", color=colour, label=tag)
-        axes.set(xlabel="epoch", title=name)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend(fontsize=8)
     return figure
 
 

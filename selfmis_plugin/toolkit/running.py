@@ -49,13 +49,17 @@ def import_command_line() -> None:
     importlib.import_module("hydra.core.plugins").Plugins.instance()
 
 
-def run_command_line(argv: Sequence[str]) -> None:
+def run_command_line(
+    argv: Sequence[str], explain: Callable[[Exception], str | None] = lambda error: None
+) -> None:
     """Run the host's own training command in this process.
 
     Parameters
     ----------
     argv
         The program's name for its messages, and the arguments.
+    explain
+        Says an error in words for the user; None leaves it to Hydra, which shows a traceback.
     """
     os.environ[compat.WORKER_HOST] = HOST
     if importlib.metadata.version("hydra-core").startswith("1.0."):
@@ -64,13 +68,17 @@ def run_command_line(argv: Sequence[str]) -> None:
     sys.argv = list(argv)
     command = importlib.import_module("fairseq_cli.hydra_train").cli_main
     folders = [a.partition("=")[2] for a in argv if a.startswith("hydra.run.dir=")]
-    with _run_folder_explained(argv[0], *folders[-1:]):
+    with _errors_explained(argv[0], explain, *folders[-1:]):
         command()
 
 
 @contextlib.contextmanager
-def _run_folder_explained(program: str, folder: str = "the run's folder") -> Iterator[None]:
-    """End with one line where Hydra cannot write the run's folder, in place of its traceback."""
+def _errors_explained(
+    program: str,
+    explain: Callable[[Exception], str | None],
+    folder: str = "the run's folder",
+) -> Iterator[None]:
+    """End with a message where Hydra cannot write the run's folder, or *explain* has one."""
     hydra: Any = importlib.import_module("hydra._internal.utils")
     report = getattr(hydra, "run_and_report", None)
     if report is None:  # not this Hydra's
@@ -81,8 +89,9 @@ def _run_folder_explained(program: str, folder: str = "the run's folder") -> Ite
         def explaining() -> Any:
             try:
                 return function()
-            except OSError as error:
-                text = in_words(error, folder)
+            except Exception as error:
+                text = in_words(error, folder) if isinstance(error, OSError) else None
+                text = text or explain(error)
                 if text is None:
                     raise
                 raise SystemExit(f"{program}: {text}") from None

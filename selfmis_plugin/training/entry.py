@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import multiprocessing
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,12 +20,26 @@ from selfmis_plugin.training.contract import StartsFromWeights
 from selfmis_plugin.training.embedding_cache import EmbeddingCacheError
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.resuming import ResumeError
+from selfmis_plugin.training.run_folder import (
+    config_name_of,
+    end_of_run,
+    remove_if_new,
+    write_run,
+)
+from selfmis_plugin.training.short_log import shown_shortly
 from selfmis_plugin.training.store_task import StoreTask
 from selfmis_plugin.utils.disk import WriteError
 
-__all__ = ["ResumeError", "train_main"]
+__all__ = ["ResumeError", "is_refusal", "train_main"]
 
 logger = logging.getLogger(__name__)
+
+#: The environment's variable that asks for the traceback of a refusal.
+TRACEBACK = "SELFMIS_TRACEBACK"
+#: What command lines that train are called, by themselves and as the host's.
+COMMANDS = frozenset({"fairseq-hydra-train", "selfmis train"})
+#: Exit status after Ctrl-C, by the shell's custom.
+INTERRUPTED = 130
 
 
 def train_main(cfg: Any, **kwargs: Any) -> None:
@@ -53,18 +69,79 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     ResumeError
         If the run folder holds another run: other settings, or data prepared in another way.
     SystemExit
-        If the disk is full, nothing may be written there, or the data are cut short while they are
-        read; with one line that says it.
+        On a command line with the message of any of these, unless ``SELFMIS_TRACEBACK=1`` asks
+        for where it was raised; a folder that this start has made and that holds no checkpoint is
+        then removed.
+        With 130 after Ctrl-C. With one line if the disk is full, nothing may be written there, or
+        the data are cut short while they are read.
     """
     _say_once_what_cannot_be_logged()
+    folder = Path.cwd()
     try:
-        _train(cfg, **kwargs)
+        with shown_shortly(cfg):
+            _train(cfg, **kwargs)
+    except KeyboardInterrupt:
+        if not _speaks(cfg):
+            raise
+        print(f"\ntraining interrupted; {_kept(cfg, folder)}", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
     except (OSError, CutShortError, EmbeddingCacheError) as error:
         if not _is_of_the_disk(error):
+            _refuse(error, folder)
             raise
         # A worker's error comes with its traceback; the message is the end of it.
         last = str(error).strip().splitlines()[-1]
         raise SystemExit(f"training stopped: {last.partition('Error: ')[2] or last}") from error
+    except Exception as error:
+        _refuse(error, folder)
+        raise
+    if _speaks(cfg) and folder.is_dir():
+        name = config_name_of(folder)
+        write_run(cfg, name)
+        with shown_shortly(cfg):
+            for line in end_of_run(cfg, name):
+                logger.info("%s", line)
+
+
+def _speaks(cfg: Any) -> bool:
+    """Whether this process is the one of several that tells the user."""
+    return cfg.distributed_training.distributed_rank in (0, None)
+
+
+def _kept(cfg: Any, folder: Path) -> str:
+    last = Path(cfg.checkpoint.save_dir) / "checkpoint_last.pt"
+    if last.is_file():
+        return f"{last} is kept, and the same command goes on from it"
+    return "no checkpoint was written yet" + (
+        f", and {folder} is removed" if remove_if_new(folder) else ""
+    )
+
+
+def _refuse(error: Exception, folder: Path) -> None:
+    """End with the message of a refusal; return for whatever else went wrong."""
+    if os.environ.get(TRACEBACK, "") not in ("", "0") or not is_refusal(error):
+        return
+    # Neither a program that trains nor a process that the host has started is where a command
+    # line ends.
+    if Path(sys.argv[0]).name not in COMMANDS or multiprocessing.parent_process():
+        return
+    remove_if_new(folder)
+    raise SystemExit(f"{error}\n({TRACEBACK}=1 shows where this was found)") from None
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error is this package's own word to the user, and no fault in a program."""
+    if type(error).__module__.startswith("selfmis_plugin."):
+        return True
+    if not isinstance(error, ValueError | RuntimeError | FileNotFoundError):
+        return False
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    package = str(Path(__file__).resolve().parents[1]) + os.sep
+    return frame is not None and os.path.abspath(frame.tb_frame.f_code.co_filename).startswith(
+        package
+    )
 
 
 def _is_of_the_disk(error: BaseException | None) -> bool:

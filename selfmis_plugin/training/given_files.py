@@ -74,6 +74,9 @@ def find_host_files(cfg: Any) -> None:
 
 
 def _find_files_of_the_run(cfg: Any) -> None:
+    # Written, so it need not be there.
+    if "tensorboard_logdir" in cfg.common and _is_set(cfg.common, "tensorboard_logdir"):
+        cfg.common.tensorboard_logdir = str(from_launch_folder(cfg.common.tensorboard_logdir))
     for key in ("user_dir", "quantization_config_path"):
         if key in cfg.common:  # fairseq-signals lacks them
             _find(cfg.common, key)

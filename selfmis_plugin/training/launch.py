@@ -11,6 +11,7 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.training.configs import configs_folder
 from selfmis_plugin.training.entry import train_main
 from selfmis_plugin.training.registration import register_all
+from selfmis_plugin.training.short_log import wants_all, without_warnings
 from selfmis_plugin.utils import paths, plugins
 
 
@@ -52,6 +53,8 @@ def at_hydra_start(search_path: Any) -> None:
     SystemExit
         If a package elsewhere cannot be used; the message names it.
     """
+    if not wants_all():
+        without_warnings()
     warning = toolkit.warning_of_two_hosts()
     if warning is not None:
         print(f"selfmis: {warning}", file=sys.stderr)

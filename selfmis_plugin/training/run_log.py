@@ -6,14 +6,13 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
+from selfmis_plugin.visualization.learning import Curve
+
 #: The host's own log, in the run's folder.
 LOG_FILE = "hydra_train.log"
 
 _LINE = re.compile(r"\[(train|valid)\]\[INFO\] - epoch (\d+) \|(.*)")
 _VALUE = re.compile(r"([\w.]+) (-?[\d.]+(?:e[-+]?\d+)?)$")
-
-#: Points of one curve: epoch and value.
-Curve = list[tuple[int, float]]
 
 
 def learning_curves(checkpoint: Path) -> dict[str, dict[str, Curve]]:
@@ -22,7 +21,12 @@ def learning_curves(checkpoint: Path) -> dict[str, dict[str, Curve]]:
     An epoch that was run twice, because the run was stopped in the next one, counts once: as it
     came out last. Empty where there is no log beside the checkpoint.
     """
-    log = checkpoint.resolve().parent.parent / LOG_FILE
+    return curves_of(checkpoint.resolve().parent.parent)
+
+
+def curves_of(folder: Path) -> dict[str, dict[str, Curve]]:
+    """Return the curves of a run's folder; see :func:`learning_curves`."""
+    log = folder / LOG_FILE
     if not log.is_file():
         return {}
     points: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))

@@ -1,0 +1,225 @@
+"""What a run leaves for people in its folder: ``run.md``, ``run.json`` and its curves; and that a
+start that was refused leaves nothing."""
+
+from __future__ import annotations
+
+import datetime
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from omegaconf import OmegaConf
+
+from selfmis_plugin import toolkit
+from selfmis_plugin._version import __version__
+from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, HasEncoders
+from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.checkpoints.reading import CheckpointError
+from selfmis_plugin.training.known_configs import known_configs, probe_of
+from selfmis_plugin.training.run_log import LOG_FILE, curves_of
+from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
+from selfmis_plugin.visualization.learning import Curve, draw_learning
+
+__all__ = ["config_name_of", "end_of_run", "remove_if_new", "write_run"]
+
+JSON_FILE, TEXT_FILE, PICTURE_FILE = "run.json", "run.md", "curves.png"
+BEST = "checkpoint_best.pt"
+
+#: What Hydra and its log leave of a start in a folder.
+_OF_A_START = frozenset({".hydra", LOG_FILE})
+#: Curves that are drawn, where a run has them.
+_DRAWN = ("loss", "macro_auc", "mi_auc", "r1", "r10")
+_VERSIONS = ("torch", "numpy", "hydra-core", "omegaconf")
+
+
+def end_of_run(cfg: Any, config_name: str | None) -> list[str]:
+    """Return what to say of a training that has ended: the best checkpoint, its figures, and the
+    command that comes next."""
+    best = Path(cfg.checkpoint.save_dir) / BEST
+    if not best.is_file():
+        return []
+    shown = _typed(best)
+    metric = str(cfg.checkpoint.best_checkpoint_metric)
+    figures = _best_figures(curves_of(Path.cwd()), metric, _largest_is_best(cfg))
+    few = ", ".join(f"{name} {figures[name]:.4g}" for name in dict.fromkeys((metric, *_DRAWN))
+                    if name in figures)  # fmt: skip
+    lines = [f"best checkpoint: {shown}" + (f" (validation: {few})" if few else "")]
+    data = _typed(Path(str(cfg.task.data))) if "data" in cfg.task else "STORE"
+    return lines + [f"next: {command}" for command in _next(best, shown, data, config_name)]
+
+
+def write_run(cfg: Any, config_name: str | None) -> None:
+    """Write ``run.json``, ``run.md`` and the curves' picture into the run's folder, each whole."""
+    folder = Path.cwd()
+    curves = curves_of(folder)
+    if not curves:
+        return
+    metric = str(cfg.checkpoint.best_checkpoint_metric)
+    best = Path(cfg.checkpoint.save_dir) / BEST
+    about = {
+        "config_name": config_name,
+        "ended": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": _versions(),
+        "data": str(cfg.task.data) if "data" in cfg.task else None,
+        "best_checkpoint": os.path.relpath(best, folder) if best.is_file() else None,
+        "best_checkpoint_metric": metric,
+        "validation": _best_figures(curves, metric, _largest_is_best(cfg)),
+        "curves": {
+            name: {tag: [[e, _finite(v)] for e, v in curve] for tag, curve in tags.items()}
+            for name, tags in curves.items()
+        },
+        "config": OmegaConf.to_container(cfg, resolve=True),
+    }
+    write_json(folder / JSON_FILE, about)
+    figure = draw_learning(curves, [name for name in _DRAWN if name in curves])
+    if figure is not None:
+        with whole_file(folder / PICTURE_FILE) as temporary:
+            figure.savefig(temporary)
+    with whole_file(folder / TEXT_FILE) as temporary:
+        temporary.write_text(_text(about, figure is not None), encoding="utf-8")
+
+
+def remove_if_new(folder: Path) -> bool:
+    """Remove a run's folder that this process has made and that holds no more than its start.
+
+    Returns
+    -------
+    bool
+        Whether it was removed.
+    """
+    launch = os.environ.get(LAUNCH_FOLDER)
+    if not launch or folder.samefile(launch) or not (folder / ".hydra").is_dir():
+        return False
+    others = {entry for entry in folder.iterdir() if entry.name not in _OF_A_START}
+    if any(not entry.is_dir() or any(entry.iterdir()) for entry in others):
+        return False
+    if not _begins_now(folder / LOG_FILE):
+        return False
+    os.chdir(launch)
+    shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
+def config_name_of(folder: Path) -> str | None:
+    """Return the config that a run's folder was started with; None where it does not tell."""
+    try:
+        found = OmegaConf.load(folder / ".hydra/hydra.yaml").hydra.job.config_name
+    except Exception:  # somebody else's folder, or file
+        return None
+    return str(found) if found else None
+
+
+def _begins_now(log: Path) -> bool:
+    """Whether a log has no line of an earlier start."""
+    begun = psutil.Process().create_time() - 1
+    try:
+        first = log.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    except OSError:
+        return False
+    stamp = first[1:20]
+    try:
+        return datetime.datetime.strptime(stamp, "%Y-%m-%d %H:%M:%S").timestamp() >= begun
+    except ValueError:
+        return not first
+
+
+def _next(best: Path, shown: str, data: str, config_name: str | None) -> list[str]:
+    try:
+        trained = load_trained(best)
+    except CheckpointError:
+        return []
+    if isinstance(trained, Classifies):
+        return [
+            f"selfmis evaluate --checkpoint {shown} --data {data}",
+            f"selfmis export --checkpoint {shown} --data {data} --dest MODEL",
+        ]
+    commands = []
+    if isinstance(trained, EmbedsPairs):
+        commands.append(f"selfmis evaluate --checkpoint {shown} --data {data} --split valid")
+    probe = probe_of(config_name, known_configs()) if config_name else None
+    if isinstance(trained, HasEncoders) and probe:
+        commands.append(
+            f"selfmis train {probe} task.data=LABELLED_STORE model.encoder_checkpoint={shown}"
+        )
+    return commands
+
+
+def _typed(path: Path) -> str:
+    """A path as it is typed where the command was given."""
+    launch = from_launch_folder(".")
+    path = Path(os.path.abspath(path))
+    return str(path.relative_to(launch)) if path.is_relative_to(launch) else str(path)
+
+
+def _largest_is_best(cfg: Any) -> bool:
+    return bool(cfg.checkpoint.maximize_best_checkpoint_metric)
+
+
+def _best_figures(
+    curves: Mapping[str, Mapping[str, Curve]], metric: str, largest: bool
+) -> dict[str, float]:
+    """The validation's figures of the epoch whose checkpoint is the best."""
+    chosen = [(e, v) for e, v in curves.get(metric, {}).get("valid", []) if math.isfinite(v)]
+    if not chosen:
+        return {}
+    sign = -1 if largest else 1
+    best = min(chosen, key=lambda point: (sign * point[1], point[0]))[0]
+    found = {name: dict(tags.get("valid", [])).get(best) for name, tags in curves.items()}
+    figures = {
+        name: value
+        for name, value in found.items()
+        if value is not None and math.isfinite(value) and not name.startswith(("best_", "num_"))
+    }
+    return {"epoch": float(best), **figures}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _versions() -> dict[str, str]:
+    found = {"selfmis-plugin": __version__, "host": toolkit.host_version()}
+    for name in _VERSIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    return {**found, "Python": platform.python_version(), "device": device}
+
+
+def _text(about: Mapping[str, Any], pictured: bool) -> str:
+    figures = about["validation"]
+    rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in figures.items())
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return "\n".join(
+        [
+            f"# {about['config_name'] or 'A training'}",
+            "",
+            f"Ended {about['ended']}. Data: `{about['data']}`.",
+            "",
+            f"Best checkpoint: `{about['best_checkpoint']}`, by {about['best_checkpoint_metric']}.",
+            "",
+            "| validation | |",
+            "| --- | --- |",
+            rows,
+            "",
+            *([f"![learning curves]({PICTURE_FILE})", ""] if pictured else []),
+            f"{versions}. Every epoch and the whole config are in `{JSON_FILE}`, the log in "
+            f"`{LOG_FILE}`.",
+            "",
+            "```json",
+            json.dumps(about["config"], indent=2, default=str),
+            "```",
+            "",
+        ]
+    )
