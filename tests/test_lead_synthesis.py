@@ -163,8 +163,8 @@ def test_a_record_is_made_window_by_window_and_keeps_what_was_given() -> None:
     assert not torch.equal(free.eval()(signal)[:, 1], signal[:, 0].float())
 
 
-def test_mcma_steps_at_its_seams_by_its_output_norm_alone() -> None:
-    """Two windows of other sizes leave with one: what is made jumps where one follows the other."""
+def test_mcmas_output_norm_gives_every_window_one_size() -> None:
+    """However large its lead I is: nothing tells a small window from a large one."""
     torch.manual_seed(0)
     wave = torch.sin(torch.arange(512) / 5) * 500
     small_then_large = torch.cat((0.1 * wave[:256], wave[256:]))[None, None]
