@@ -18,6 +18,7 @@ from selfmis_plugin.benchmark.tables import Measured, table_3, table_5
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.makers import maker_of
 from selfmis_plugin.methods.method import (
     FINETUNE,
     LEAD_I,
@@ -30,6 +31,7 @@ from selfmis_plugin.methods.method import (
     Stage,
 )
 from selfmis_plugin.methods.ways import finetune, probe
+from selfmis_plugin.utils.plugin_error import PluginError
 from tests.checkpoint_files import write_classifier, write_run
 
 LATE, EARLY = "late", "early"
@@ -261,3 +263,11 @@ def test_a_method_from_elsewhere_is_compared_on_fractions() -> None:
     lines = table_3(measured(mine, other, methods["ecgfounder"])).splitlines()
     assert lines[0].startswith("| AUC | 100 % ECGFounder (or its stand-in) | 100 % Mine | measured")
     assert lines[-1].startswith("| Mine minus ECGFounder (or its stand-in) | - | -20.00 |")
+
+
+def test_a_classifier_is_trained_or_made_by_somebody_known() -> None:
+    with pytest.raises(ValueError, match="trained by selfmis_linear_probe or made by mean_ecg"):
+        Classifier("selfmis_linear_probe", maker="mean_ecg")
+    assert callable(maker_of("mean_ecg"))
+    with pytest.raises(PluginError, match="nothing makes 'nobody'; there is .*zero_leads"):
+        maker_of("nobody")

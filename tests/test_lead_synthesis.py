@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +44,7 @@ from selfmis_plugin.methods.lead_synthesis.unet import (
 from selfmis_plugin.methods.lead_synthesis.upsampling import Upsampling
 from selfmis_plugin.methods.lead_synthesis.windows import cut, joined
 from selfmis_plugin.metrics.lead_synthesis import mean_beat, mean_beat_at_peaks
+from selfmis_plugin.profiling.macs import forward_macs
 from tests import lead_synthesis_by_hand as by_hand
 
 WIDTHS, PATCHES = (4, 4, 8, 8, 8), (4, 4, 4, 4)
@@ -94,6 +96,15 @@ def test_sizes_are_those_of_the_descriptions() -> None:
         assert SampleDiscriminator(2, widths, 0.01)(images).shape == (2, 1, 16, 512)
         _, code = LeadUNet(unet).with_code(torch.empty(2, 1, 16, 512))
         assert code.shape == (2, 1024, 1, 16)
+        lead = torch.empty(1, dtype=torch.int64)
+        for shape, samples, mega in (
+            (McmaShape(), 1024, 412),
+            (McmaShape(kernel=13), 1024, 1070),
+            (unet, 512, 439),
+        ):
+            network = build_generator(shape)
+            macs = forward_macs(functools.partial(network, torch.empty(1, samples), lead))
+            assert macs / 1e6 == pytest.approx(mega, rel=2e-3)
 
 
 def test_what_makes_no_network_is_refused() -> None:
@@ -163,8 +174,8 @@ def test_a_record_is_made_window_by_window_and_keeps_what_was_given() -> None:
     assert not torch.equal(free.eval()(signal)[:, 1], signal[:, 0].float())
 
 
-def test_mcma_steps_at_its_seams_by_its_output_norm_alone() -> None:
-    """Two windows of other sizes leave with one: what is made jumps where one follows the other."""
+def test_mcmas_output_norm_gives_every_window_one_size() -> None:
+    """However large its lead I is: nothing tells a small window from a large one."""
     torch.manual_seed(0)
     wave = torch.sin(torch.arange(512) / 5) * 500
     small_then_large = torch.cat((0.1 * wave[:256], wave[256:]))[None, None]
