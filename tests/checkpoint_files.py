@@ -12,6 +12,7 @@ from selfmis_plugin.benchmark.commands import best_checkpoint, last_checkpoint
 from selfmis_plugin.checkpoints import read_checkpoint, to_ecgfounder
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.methods.lead_synthesis.joined import join
 from selfmis_plugin.methods.lead_synthesis.mcma.network import Mcma, McmaShape
 from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
 from selfmis_plugin.methods.selfmis.towers import TwoTowers
@@ -81,6 +82,19 @@ def write_generator(path: Path, seed: int = 0, **model: Any) -> Path:
     keys = {"given": "I", "keep_given": True, **model}
     task = {"preprocessing": _preprocessing(STANDARD_LEADS)}
     return _save(path, "mcma", Mcma(shape), "network.generator.", task, keys, shape)
+
+
+def write_joined(path: Path, seed: int = 0) -> Path:
+    """Save a generator before a classifier of twelve leads, both with random weights."""
+    torch.manual_seed(seed)
+    config = dataclasses.replace(CONFIG, in_leads=len(STANDARD_LEADS))
+    network = EncoderClassifier(config, len(LABELS), STANDARD_LEADS, STANDARD_LEADS, 500, RATE)
+    task = {"labels": list(LABELS), "preprocessing": _preprocessing(STANDARD_LEADS)}
+    keys = {"standardize_embeddings": False}
+    judge = path.with_name(f"judge of {path.name}")
+    _save(judge, "selfmis_classifier", network, "network.", task, keys)
+    join(write_generator(path.with_name(f"generator of {path.name}"), seed), judge, path)
+    return path
 
 
 def _preprocessing(leads: tuple[str, ...]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from selfmis_plugin import save_encoder
 from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights
-from selfmis_plugin.checkpoints.contract import Classifies, EmbedsLeads, EmbedsPairs
+from selfmis_plugin.checkpoints.contract import Classifies, EmbedsLeads, EmbedsPairs, GeneratesLeads
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.nn.net1d import Net1D
@@ -20,6 +20,8 @@ from tests.checkpoint_files import (
     CONFIG,
     write_classifier,
     write_ecgfounder,
+    write_generator,
+    write_joined,
     write_modally_reduced,
     write_towers,
 )
@@ -34,6 +36,8 @@ WRITERS = {
     "towers": write_towers,
     "modally reduced": write_modally_reduced,
     "ecgfounder": write_ecgfounder,
+    "generator": write_generator,
+    "joined": write_joined,
 }
 
 
@@ -60,8 +64,11 @@ def networks(path: Path) -> None:
     trained: Any = load_trained(path)
     rate = trained.preprocessing.sample_rate
     for kind, name in (
-        (Classifies, "network"), (EmbedsPairs, "pair_network"), (EmbedsLeads, "lead_network")
-    ):  # fmt: skip
+        (Classifies, "network"),
+        (EmbedsPairs, "pair_network"),
+        (EmbedsLeads, "lead_network"),
+        (GeneratesLeads, "generator"),
+    ):
         if isinstance(trained, kind):
             network = getattr(trained, name)(rate)
             assert all(torch.isfinite(value).all() for value in network.state_dict().values())
