@@ -276,6 +276,41 @@ def test_predictions_are_pooled_and_compared(
         run_folds(asked, Folds(4))
 
 
+def test_kept_cells_are_taken_up_where_they_fit(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()[name] for name in ("selfmis", "random_encoder")]
+    folds = Folds(5, min_positives=15, keep=tmp_path / "kept")
+
+    def run(dest: str, own: Folds = folds, **changes: Any) -> dict[str, Any]:
+        runs.clear()
+        return run_folds(folds_settings(tmp_path / dest, data, **changes), own)
+
+    whole = run("a", methods=methods, seeds=(1,))
+    lines = pd.read_csv(tmp_path / "kept/cells.csv")
+    assert len(lines) == 5 * 2 and set(lines["fold"]) == {f"fold{k}" for k in range(1, 6)}
+    # A fresh folder: nothing is trained, and the figures are the same.
+    again = run("b", methods=methods, seeds=(1,))
+    assert runs == [] and again["rows"] == whole["rows"]
+    # One more row trains that row, and what it starts from, alone.
+    more = [*methods, known_methods()["twelve_lead"]]
+    run("c", methods=more, seeds=(1,))
+    assert len(runs) == 5 * 2
+    assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 5 * 3
+    assert run("d", methods=more, seeds=(1,))["failed"] == {} and runs == []
+    # Other settings or folds are other cells.
+    for own, changes in (
+        (folds, {"overrides": {"probe": {"optimization.max_epoch": 3}}}),
+        (dataclasses.replace(folds, folds=4), {}),
+    ):
+        run(f"other{own.folds}", own, methods=methods[1:], seeds=(1,), **changes)
+        assert len(runs) == own.folds
+    (tmp_path / "kept/predictions.parquet").write_bytes(b"no table")
+    with pytest.raises(InfarctionError, match="cannot be read"):
+        run("e", methods=methods, seeds=(1,))
+
+
 def test_rates_are_chosen_alike_and_on_validation_alone(
     own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:

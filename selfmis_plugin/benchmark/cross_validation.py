@@ -18,8 +18,9 @@ import numpy.typing as npt
 
 from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.folder import about_run, claim_folds, read_json
-from selfmis_plugin.benchmark.graph import run_steps
+from selfmis_plugin.benchmark.graph import Step, run_steps
 from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infarction
+from selfmis_plugin.benchmark.kept_cells import KeptCells
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
 from selfmis_plugin.benchmark.trials import Tuned, choose_rates, read_rates, with_rates
@@ -56,6 +57,9 @@ class Folds:
     trials
         Whether to choose learning rates first, as many trials for every method
         (:mod:`~selfmis_plugin.benchmark.trials`).
+    keep
+        Folder of cells that other runs have kept, to take up and to add to
+        (:mod:`~selfmis_plugin.benchmark.kept_cells`).
     rates_from
         The report of another cross-validation whose choices to take in place of trials.
     """
@@ -67,6 +71,7 @@ class Folds:
     against: str | None = None
     trials: bool = False
     rates_from: Path | None = None
+    keep: Path | None = None
 
     def rotations(self, data: Path) -> list[Rotation]:
         """Return the rotations over a labelled store's records; raises InfarctionError."""
@@ -118,17 +123,18 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     for turn in turns:
         plan = plan_infarction(_turned(settings, turn, moved))
         plans[f"fold{turn.number}"] = plan
-    steps = {
-        f"{fold}/{name}": dataclasses.replace(step, needs=[f"{fold}/{need}" for need in step.needs])
-        for fold, plan in plans.items()
-        for name, step in plan.steps.items()
-    }
-    failed = run_steps(steps, settings.workers, print)
+    kept = KeptCells(folds.keep, settings, folds.identity()) if folds.keep else None
+    if kept is not None and (taken := kept.take_up(plans)):
+        print(f"{taken} cells are taken up from {folds.keep}")
+    failed = run_steps(_needed_steps(plans), settings.workers, print)
+    if kept is not None:
+        kept.keep(plans)
     first = next(iter(plans.values()))
     return {
         **about_run(settings),
         **dataclasses.asdict(folds),
         "rates_from": folds.rates_from and str(folds.rates_from),
+        "keep": folds.keep and str(folds.keep),
         **_judged(_rows(plans), folds, {m.name: m for m in settings.methods}),
         "stages": [
             {"fold": fold, **stage}
@@ -141,6 +147,24 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         "left_out": dict(first.left_out),
         "lacking": dict(first.lacking),
     }
+
+
+def _needed_steps(plans: Mapping[str, Plan]) -> dict[str, Step]:
+    """Return the steps of cells that are not finished, and of all that they start from."""
+    steps: dict[str, Step] = {}
+    for fold, plan in plans.items():
+        wanted = [c.name for c in plan.cells if not cell_file(plan.settings, c).is_file()]
+        needed: set[str] = set()
+        while wanted:
+            name = wanted.pop()
+            if name not in needed:
+                needed.add(name)
+                wanted += plan.steps[name].needs
+        for name, step in plan.steps.items():
+            if name in needed:
+                needs = [f"{fold}/{need}" for need in step.needs]
+                steps[f"{fold}/{name}"] = dataclasses.replace(step, needs=needs)
+    return steps
 
 
 def _choose(settings: Settings, turn: Rotation) -> list[Tuned]:

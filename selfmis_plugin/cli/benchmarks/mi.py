@@ -146,6 +146,13 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="METHOD",
         help="with folds: a row that the others are compared with, pair by pair",
     )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="with folds: take up finished cells that lie there, of the same data, settings and "
+        "version, and add those of this run",
+    )
     rates = parser.add_mutually_exclusive_group()
     rates.add_argument(
         "--trials",
@@ -222,6 +229,7 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
         options.against,
         options.trials,
         options.rates_from,
+        options.keep,
     )
     report, dest = run_folds(settings, folds), settings.dest
     print(write_folds_report(dest, report, settings.methods))
@@ -243,7 +251,7 @@ def _refuse_needless(options: argparse.Namespace) -> None:
     if options.strat_folds and not options.folds:
         raise BenchmarkError("--strat-folds says which records --folds deals: give --folds too")
     if not (options.folds or options.held_out):
-        for name in ("against", "trials", "rates_from"):
+        for name in ("against", "trials", "rates_from", "keep"):
             if getattr(options, name):
                 option = f"--{name.replace('_', '-')}"
                 raise BenchmarkError(f"{option} goes with folds: give --folds or --held-out too")
