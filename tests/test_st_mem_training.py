@@ -215,7 +215,8 @@ def test_the_benchmark_has_a_row(runs: Runs, tmp_path: Path) -> None:
     assert main(arguments) == 0
     report = json.loads((tmp_path / "mi/report.json").read_text(encoding="utf-8"))
     assert report["failed"] == {}
-    assert {cell["mode"] for cell in report["cells"]} == {"probe", "finetune", "probe_zero_masked"}
+    modes = {cell["mode"] for cell in report["cells"]}
+    assert modes == {"probe", "finetune", "probe_zero_masked", "untrained"}
 
 
 @pytest.mark.slow

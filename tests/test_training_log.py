@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import json
 import logging
 import re
@@ -173,6 +174,7 @@ def test_ctrl_c_keeps_the_last_checkpoint(place: Path) -> None:
         [*COMMAND, *call, "optimization.max_epoch=100000", "checkpoint.patience=-1"],
         cwd=place, env=environment(SELFMIS_LOG=""), stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, text=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     last = place / "stopped/checkpoints/checkpoint_last.pt"
     for _ in range(600):

@@ -18,7 +18,7 @@ from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
 from selfmis_plugin.checkpoints.facts import facts_values, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
-from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words, infarctions_first
 from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.calibrating import (
@@ -196,7 +196,7 @@ def _table(report: Report) -> tuple[tuple[str, ...], ...]:
     )  # fmt: skip
     rows = [
         (
-            label,
+            in_words(label),
             f"{figures.positives} ({figures.positive_patients})",
             *map(
                 _interval,
@@ -204,7 +204,8 @@ def _table(report: Report) -> tuple[tuple[str, ...], ...]:
             ),
             f"{figures.calibration.error:.3f}",
         )
-        for label, figures in report.labels.items()
+        for label in infarctions_first(report.labels)
+        for figures in (report.labels[label],)
     ]
     return head, *rows
 
