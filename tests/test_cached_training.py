@@ -155,7 +155,7 @@ def test_what_a_killed_run_has_computed_is_kept(runs: Runs, tmp_path: Path, monk
 
     with monkeypatch.context() as patched:
         patched.setattr(EmbeddingCache, "write", killed)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit, match="130"):
             Training(runs.pretrained, tmp_path / "run", **kept)
     again = Training(runs.pretrained, tmp_path / "run", **kept)
     assert sum(records for leads, records in again.read if leads == 12) == 2 * 16

@@ -318,12 +318,12 @@ def test_truncated_file(share: float, zipped: bool, save: Callable[..., Path]) -
 def test_files_that_are_no_checkpoints(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         read_checkpoint(tmp_path / "absent.pt")
-    with pytest.raises(CheckpointError, match=r"is a folder: .* such as checkpoint_best\.pt"):
+    with pytest.raises(CheckpointError, match=r"is a folder, .* such as checkpoint_best\.pt"):
         read_checkpoint(tmp_path)
     best = tmp_path / "run" / "checkpoints" / "checkpoint_best.pt"
     best.parent.mkdir(parents=True)
     best.touch()
-    with pytest.raises(CheckpointError, match=f"is a folder: .* such as {re.escape(str(best))}"):
+    with pytest.raises(CheckpointError, match=f"is a folder, .* such as {re.escape(str(best))}"):
         read_checkpoint(tmp_path / "run")
     for name, content in [
         ("page.pt", b"<!DOCTYPE html><html></html>"),

@@ -289,7 +289,7 @@ def test_a_given_file_is_judged_once_and_a_stand_in_for_each_seed(
     tmp_path: Path, filtered: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    monkeypatch.setattr(infarction, "run_steps", lambda wanted, _: steps.extend(wanted) or {})
+    monkeypatch.setattr(infarction, "run_steps", lambda wanted, *_: steps.extend(wanted) or {})
     settings = infarction.Settings(
         dest=tmp_path / "b",
         methods=[known_methods()["ecgfounder"], known_methods()["twelve_lead"]],

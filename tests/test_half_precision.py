@@ -84,6 +84,8 @@ def test_precision_of_host_and_model_is_refused(
             "model": {"precision": "bfloat16", "frozen_precision": None},
             "task": {"_name": "selfmis_pretraining", "data": str(store)},
             "distributed_training": {"distributed_rank": 0, "distributed_world_size": 1},
+            "optimization": {"max_epoch": 1, "max_update": 0},
+            "checkpoint": {"best_checkpoint_metric": "loss"},
         }
     )
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

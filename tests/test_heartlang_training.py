@@ -95,7 +95,9 @@ class Runs:
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         try:
-            Training(self.folder / f"{name}.pt", self.folder / name, **changes)
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setenv("SELFMIS_LOG", "full")
+                Training(self.folder / f"{name}.pt", self.folder / name, **changes)
         finally:
             root.removeHandler(handler)
             root.setLevel(level)

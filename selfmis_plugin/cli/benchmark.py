@@ -35,6 +35,8 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="benchmark", required=True, metavar="BENCHMARK")
     for name, benchmark in known_benchmarks().items():
-        command = commands.add_parser(name, help=benchmark.title, description=benchmark.title)
+        title = benchmark.title
+        # argparse fills in what follows a percent sign of help, and not of a description.
+        command = commands.add_parser(name, help=title.replace("%", "%%"), description=title)
         benchmark.add_arguments(command)
     return parser
