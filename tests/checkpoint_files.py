@@ -64,14 +64,16 @@ def write_run(run: Path, pairs: bool = False, seed: int = 0, seconds: float = 10
         torch.save(state, path)
 
 
-def write_modally_reduced(path: Path, seed: int = 0) -> Path:
+def write_modally_reduced(
+    path: Path, seed: int = 0, leads: tuple[str, ...] = STANDARD_LEADS
+) -> Path:
     """Save autoencoders of all leads with random weights."""
     torch.manual_seed(seed)
     config = ModallyReducedConfig(
-        width=8, depth=1, heads=2, decoder_width=8, decoder_depth=1, decoder_heads=2
+        leads, width=8, depth=1, heads=2, decoder_width=8, decoder_depth=1, decoder_heads=2
     )
     network = ModallyReduced(config, store_rate=500, sample_rate=RATE)
-    task = {"preprocessing": _preprocessing(STANDARD_LEADS)}
+    task = {"preprocessing": _preprocessing(leads)}
     return _save(path, "modally_reduced", network, "network.", task, {}, config)
 
 
@@ -84,15 +86,20 @@ def write_generator(path: Path, seed: int = 0, **model: Any) -> Path:
     return _save(path, "mcma", Mcma(shape), "network.generator.", task, keys, shape)
 
 
-def write_joined(path: Path, seed: int = 0) -> Path:
-    """Save a generator before a classifier of twelve leads, both with random weights."""
+def write_judge(path: Path, seed: int = 0, rate: float = RATE, filter_name: str = "none") -> Path:
+    """Save a classifier of twelve leads with random weights."""
     torch.manual_seed(seed)
     config = dataclasses.replace(CONFIG, in_leads=len(STANDARD_LEADS))
-    network = EncoderClassifier(config, len(LABELS), STANDARD_LEADS, STANDARD_LEADS, 500, RATE)
-    task = {"labels": list(LABELS), "preprocessing": _preprocessing(STANDARD_LEADS)}
+    network = EncoderClassifier(config, len(LABELS), STANDARD_LEADS, STANDARD_LEADS, 500, rate)
+    prepared = Preprocessing(rate, 10.0, STANDARD_LEADS, filter_name).to_dict()
+    task = {"labels": list(LABELS), "preprocessing": prepared}
     keys = {"standardize_embeddings": False}
-    judge = path.with_name(f"judge of {path.name}")
-    _save(judge, "selfmis_classifier", network, "network.", task, keys)
+    return _save(path, "selfmis_classifier", network, "network.", task, keys)
+
+
+def write_joined(path: Path, seed: int = 0) -> Path:
+    """Save a generator before a classifier of twelve leads, both with random weights."""
+    judge = write_judge(path.with_name(f"judge of {path.name}"), seed)
     join(write_generator(path.with_name(f"generator of {path.name}"), seed), judge, path)
     return path
 

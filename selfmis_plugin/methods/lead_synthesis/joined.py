@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
-from selfmis_plugin.checkpoints.contract import lacks
+from selfmis_plugin.checkpoints.contract import Trained, lacks
 from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_state, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.checkpoints.reading import CheckpointError
@@ -22,7 +22,7 @@ from selfmis_plugin.methods.lead_synthesis.reader import JOINED, LoadedGenerator
 from selfmis_plugin.nn.encoder import describe_shape
 from selfmis_plugin.utils.files import whole_file
 
-__all__ = ["join", "twelve_lead_classifier", "write_joined"]
+__all__ = ["join", "require_fit", "twelve_lead_classifier", "write_joined"]
 
 
 def join(generator: str | Path, classifier: str | Path, dest: str | Path) -> None:
@@ -49,24 +49,45 @@ def join(generator: str | Path, classifier: str | Path, dest: str | Path) -> Non
     if not isinstance(made, LoadedGenerator):
         lacks(made, "makes no leads in microvolts", "give a generator's checkpoint")
     judge = twelve_lead_classifier(classifier)
-    ours, theirs = made.preprocessing, judge.preprocessing
-    reasons = replace(theirs, leads=ours.leads, sample_rate=ours.sample_rate).difference(ours)
-    if theirs.sample_rate > ours.sample_rate:
-        reasons.append(f"it reads {theirs.sample_rate:g} Hz, more than is made")
-    if reasons:
-        raise CheckpointError(
-            f"{judge.path} does not fit {made.path}, whose leads are of {ours.sample_rate:g} Hz: "
-            f"{'; '.join(reasons)}: train both on one store, and the classifier at no higher rate"
-        )
+    rate = made.preprocessing.sample_rate
+    require_fit(made, judge, rate)
     shape = GeneratedLeadsShape(
         made.shape,
         judge.config,
-        ours.sample_rate,
-        theirs.sample_rate,
+        rate,
+        judge.preprocessing.sample_rate,
         made.given,
         made.keep_given,
     )
     write_joined(Path(dest), shape, made.weights, judge, read_facts(generator).provenance)
+
+
+def require_fit(made: Trained, judge: LoadedClassifier, rate: float) -> None:
+    """Refuse a classifier whose records were prepared in another way than what makes leads expects.
+
+    Parameters
+    ----------
+    made
+        What makes them.
+    judge
+        The classifier.
+    rate
+        Sample rate of the made leads, in hertz.
+
+    Raises
+    ------
+    CheckpointError
+        If they were, or if it reads a higher rate.
+    """
+    ours, theirs = made.preprocessing, judge.preprocessing
+    reasons = replace(theirs, leads=ours.leads, sample_rate=ours.sample_rate).difference(ours)
+    if theirs.sample_rate > rate:
+        reasons.append(f"it reads {theirs.sample_rate:g} Hz, more than is made")
+    if reasons:
+        raise CheckpointError(
+            f"{judge.path} does not fit {made.path}, whose leads are of {rate:g} Hz: "
+            f"{'; '.join(reasons)}: train both on one store, and the classifier at no higher rate"
+        )
 
 
 def twelve_lead_classifier(path: str | Path) -> LoadedClassifier:

@@ -31,6 +31,8 @@ from selfmis_plugin.methods.lead_synthesis.trivial import (
 from selfmis_plugin.metrics.lead_synthesis import mean_beat
 from selfmis_plugin.nn.inputs import Preparation
 
+__all__ = ["MAKERS", "training_millivolts"]
+
 #: Records that what needs no training learns from, the first ones.
 _RECORDS = 5000
 #: Those that a file keeps whole, and those of which beats are averaged.
@@ -38,7 +40,7 @@ _KEPT_RECORDS, _BEAT_RECORDS = 1000, 400
 _MICROVOLTS = 1000
 
 
-def _training_millivolts(data: Path, rate: float, records: int = _RECORDS) -> Tensor:
+def training_millivolts(data: Path, rate: float, records: int = _RECORDS) -> Tensor:
     """Return the standard leads of the first training records of a folder at a rate, in
     millivolts, float32 (records, 12, samples).
 
@@ -65,14 +67,14 @@ def _joined(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
 
 def _mean_ecg(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
     judge = twelve_lead_classifier(checkpoints[CLASSIFIER_KEY])
-    known = _training_millivolts(data, judge.preprocessing.sample_rate)
+    known = training_millivolts(data, judge.preprocessing.sample_rate)
     shape = MeanEcgShape(known.shape[-1])
     _write(dest, shape, {"mean": known.double().mean(0).float()}, judge)
 
 
 def _nearest(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
     judge = twelve_lead_classifier(checkpoints[CLASSIFIER_KEY])
-    known = _training_millivolts(data, judge.preprocessing.sample_rate, _KEPT_RECORDS)
+    known = training_millivolts(data, judge.preprocessing.sample_rate, _KEPT_RECORDS)
     shape = NearestRecordShape(known.shape[0], known.shape[-1])
     _write(dest, shape, {"leads": known}, judge)
 
@@ -80,7 +82,7 @@ def _nearest(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
 def _mean_beat(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
     judge = twelve_lead_classifier(checkpoints[CLASSIFIER_KEY])
     rate = judge.preprocessing.sample_rate
-    known = _training_millivolts(data, rate, _BEAT_RECORDS)
+    known = training_millivolts(data, rate, _BEAT_RECORDS)
     peaks = given_peaks(known[:, STANDARD_LEADS.index("I")], rate)
     beat = torch.from_numpy(mean_beat(known.numpy(), peaks, rate)).float()
     _write(dest, MeanBeatShape(beat.shape[-1], rate), {"beat": beat}, judge)
@@ -88,7 +90,7 @@ def _mean_beat(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
 
 def _linear(checkpoints: Mapping[str, Path], data: Path, dest: Path) -> None:
     judge = twelve_lead_classifier(checkpoints[CLASSIFIER_KEY])
-    known = _training_millivolts(data, judge.preprocessing.sample_rate)
+    known = training_millivolts(data, judge.preprocessing.sample_rate)
     coefficients = torch.from_numpy(fit_linear(known, STANDARD_LEADS.index("I")))
     _write(dest, LinearLeadsShape(), {"coefficients": coefficients.float()}, judge)
 

@@ -18,22 +18,34 @@ from selfmis_plugin.methods.method import (
 )
 from selfmis_plugin.methods.supervised.rows import MULTI_LEAD
 
+__all__ = ["CLAIMS", "CLASSIFIER_KEY", "GENERATOR_KEY", "METHODS", "judged"]
+
 #: By what keys a maker finds what it joins.
 GENERATOR_KEY, CLASSIFIER_KEY = "generator", "classifier"
 
 
-def _judged(maker: str, how: str) -> dict[str, Classifier]:
-    """Return the modes of a row: the classifier of twelve real leads that judges what is made."""
+def judged(maker: str, how: str) -> dict[str, Classifier]:
+    """Return the modes of a row: the classifier of twelve real leads that judges what is made.
 
-    def judged(mode: str, words: str) -> Classifier:
+    Parameters
+    ----------
+    maker
+        Name of what makes the checkpoint (:mod:`selfmis_plugin.methods.makers`). It finds the
+        row's own stage, if it has one, at :data:`GENERATOR_KEY` and the judge at
+        :data:`CLASSIFIER_KEY`.
+    how
+        What is before the classifier, for the report.
+    """
+
+    def before(mode: str, words: str) -> Classifier:
         sources: Mapping[str, Source] = {CLASSIFIER_KEY: Mode("twelve_lead", mode)}
         about = f"{how} the twelve-lead classifier of the same seed and fraction, {words}"
         return Classifier(None, {}, GENERATOR_KEY, sources, about, maker=maker)
 
-    return {PROBE: judged(PROBE, "probed"), FINETUNE: judged(FINETUNE, "fine-tuned")}
+    return {PROBE: before(PROBE, "probed"), FINETUNE: before(FINETUNE, "fine-tuned")}
 
 
-_MADE = _judged("generated_leads", "made leads before")
+_MADE = judged("generated_leads", "made leads before")
 
 
 def _generated(name: str, title: str, stage: Stage, paper: str | None = None) -> Method:
@@ -46,7 +58,7 @@ def _stage(name: str, config: str, starts_from: Mapping[str, Stage], **keys: obj
 
 
 def _trivial(name: str, title: str, how: str) -> Method:
-    return Method(name, title, None, _judged(name, how), generates=True)
+    return Method(name, title, None, judged(name, how), generates=True)
 
 
 _WITH_LATENT = {"model.latent_checkpoint": MULTI_LEAD}

@@ -119,6 +119,24 @@ class LeadDecoders(nn.Module):
                 tokens = block(tokens, leads)
             return self.patch_out(self.norm(tokens, leads), leads).transpose(0, 1)
 
+    def from_one(self, latents: Tensor) -> Tensor:
+        """Decode every lead from the tokens of all patches of one.
+
+        Parameters
+        ----------
+        latents
+            ``(batch, 1, patches, width)``.
+
+        Returns
+        -------
+        Tensor
+            ``(batch, leads, samples)``.
+        """
+        batch, _, patches, _ = latents.shape
+        mask = PatchMask.none(batch, patches, latents.device)
+        decoded: Tensor = self(latents.expand(-1, len(self.config.leads), -1, -1), mask)
+        return decoded.flatten(2)
+
 
 def _take(rows: Tensor, chosen: Tensor) -> Tensor:
     """Return the chosen patches, (batch, chosen), of rows (leads, batch, patches, size)."""

@@ -23,7 +23,6 @@ from selfmis_plugin.methods.modally_reduced.lead_autoencoders import (
     LeadDecoders,
     LeadEncoders,
 )
-from selfmis_plugin.methods.modally_reduced.lead_layers import Leads
 from selfmis_plugin.methods.modally_reduced.shape import ModallyReducedConfig
 from selfmis_plugin.nn.inputs import Preparation, resampled_samples
 from selfmis_plugin.nn.patch_masks import PatchMask
@@ -142,12 +141,6 @@ class ModallyReduced(nn.Module):
         embedding: Tensor = self.encoders.tokens(self.prepare(signals), None, leads).mean(2)
         return embedding
 
-    def decode(self, latents: Tensor, mask: PatchMask, leads: Leads = None) -> Tensor:
-        """Return the signals ``(batch, leads, samples)`` that decoders make of latents
-        ``(batch, leads, visible, width)``."""
-        decoded: Tensor = self.decoders(latents, mask, leads)
-        return decoded.flatten(2)
-
     def decode_from(self, signals: Tensor, lead: int) -> Tensor:
         """Return twelve leads from one: every lead's decoder, fed with the latent of one lead.
 
@@ -164,9 +157,8 @@ class ModallyReduced(nn.Module):
             All leads, normalised as :meth:`prepare` does, ``(batch, leads, samples)``.
         """
         latents = self.encoders.tokens(self.prepare(signals[:, None]), None, [lead])
-        count = len(self.config.leads)
-        mask = PatchMask.none(latents.shape[0], latents.shape[2], latents.device)
-        return self.decode(latents.expand(-1, count, -1, -1), mask)
+        made: Tensor = self.decoders.from_one(latents)
+        return made
 
     def forward(
         self, signals: Tensor, mask: PatchMask | None = None, leads: Sequence[int] | None = None

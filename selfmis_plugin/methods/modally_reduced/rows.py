@@ -9,6 +9,15 @@ from selfmis_plugin.methods.ways import untrained
 
 _RATES = {"full": (7.5e-5, 3e-4, 1.2e-3, 4.8e-3), "small": (3e-4, 1.25e-3, 5e-3, 0.02)}
 
+#: The method's own training, which other rows share.
+CURRICULUM = Stage(
+    "modally_reduced",
+    "modally_reduced",
+    UNLABELLED,
+    given_by="modally_reduced_checkpoint",
+    rates=_RATES,
+)
+
 
 def _probe(lead: str) -> Classifier:
     return Classifier("modally_reduced_linear_probe", {"task.leads": (lead,)})
@@ -29,13 +38,7 @@ METHODS = (
     Method(
         "modally_reduced",
         "modally reduced",
-        Stage(
-            "modally_reduced",
-            "modally_reduced",
-            UNLABELLED,
-            given_by="modally_reduced_checkpoint",
-            rates=_RATES,
-        ),
+        CURRICULUM,
         {PROBE: _probe("I"), **LEAD_PROBES, UNTRAINED: untrained(_probe("I"))},
     ),
     _alone("align", "modally reduced: alignment alone"),
