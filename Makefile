@@ -29,6 +29,11 @@ PYTHON_VENV = .venv-python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.
 TORCH ?= 2.13.0
 TESTS ?= tests
 
+# PTB-XL's folder, for results-real: ptbxl_database.csv, scp_statements.csv and records100.
+DATA ?=
+RESULTS := docs/results/real
+REAL := outputs/results-real
+
 .PHONY: help setup demo demo-modally-reduced test test-slow test-signals test-python fuzz lint clean
 
 help:
@@ -39,6 +44,7 @@ help:
 	@echo "make test-slow      the longer tests"
 	@echo "make test-python PYTHON=python3.12   the tests on another Python (TORCH=2.4.1: and another torch)"
 	@echo "make fuzz FUZZ_SECONDS=600   random inputs, each property for that long"
+	@echo "make results-real DATA=PTBXL   the tables on real records: hours; what is finished stays"
 	@echo "make test-signals SIGNALS=PATH   the trainings inside a checkout of fairseq-signals"
 	@echo "make test-signals SIGNALS=PATH PINS=toolkit   the same with the Hydra that it pins"
 
@@ -97,6 +103,20 @@ test-signals: $(SIGNALS_VENV)/ready
 	@ls "$(SIGNALS)"/fairseq_signals/data/data_utils_fast*.so > /dev/null 2>&1 || { echo "build its Cython extension first: cd $(SIGNALS) && $(abspath $(SIGNALS_VENV))/bin/python setup.py build_ext --inplace"; exit 2; }
 	PYTHONPATH="$(abspath $(SIGNALS))" $(SIGNALS_VENV)/bin/selfmis doctor
 	PYTHONPATH="$(abspath $(SIGNALS))" OMP_NUM_THREADS=1 $(SIGNALS_VENV)/bin/python -m pytest -p no:hydra_pytest -m signals -n $(WORKERS)
+
+# Rates are chosen on folds 1-8 alone, once: whoever has the file of them tries nothing again. Cells
+# that others have finished, of this version and these records, are taken up.
+MI = $(BIN)/selfmis benchmark mi --data $(REAL)/ptbxl --unlabelled $(REAL)/ptbxl --archive $(REAL)/ptbxl \
+	--size small --fractions 1.0 --workers $(WORKERS) --budget 15000 --against without_alignment \
+	--methods $(METHODS) --keep $(RESULTS)
+METHODS ?= selfmis,selfmis_without_s,selfmis_without_m,without_alignment,ecgfounder,random_encoder,st_mem,heartlang,modally_reduced,twelve_lead
+
+results-real: setup
+	@test -f "$(DATA)/ptbxl_database.csv" || { echo "give the folder of PTB-XL (1.0.3, from https://physionet.org/content/ptb-xl/): make results-real DATA=PATH"; exit 2; }
+	test -f $(REAL)/ptbxl/store.json || $(BIN)/selfmis prepare ptbxl "$(DATA)" --source-rate 100 --origin "PTB-XL 1.0.3" --dest $(REAL)/ptbxl
+	test -f $(RESULTS)/rates.json || { OMP_NUM_THREADS=1 $(MI) --folds 4 --strat-folds 1-8 --trials --dest $(REAL)/choice && mkdir -p $(RESULTS) && cp $(REAL)/choice/report.json $(RESULTS)/rates.json; }
+	OMP_NUM_THREADS=1 $(MI) --folds 5 --rates-from $(RESULTS)/rates.json --seeds 3 --dest $(REAL)/folds
+	OMP_NUM_THREADS=1 $(MI) --held-out 9,10 --rates-from $(RESULTS)/rates.json --seeds 3 --dest $(REAL)/final
 
 clean:
 	rm -rf $(VENV) .venv-signals .venv-signals-toolkit .venv-python3.* outputs build dist *.egg-info
