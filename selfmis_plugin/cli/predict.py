@@ -8,20 +8,12 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from selfmis_plugin.cli.strip_models import add_strip_model, channel_names, strip_model
 from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES
-from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.preparation.recordings.units import told_microvolts
-from selfmis_plugin.utils.arguments import (
-    LABELS_HELP,
-    MODEL_HELP,
-    add_json,
-    labels,
-    picture,
-    positive,
-    probability,
-)
+from selfmis_plugin.utils.arguments import add_json, picture, positive
 from selfmis_plugin.utils.files import printing_beside, whole_file, write_json
 
 if TYPE_CHECKING:
@@ -33,8 +25,6 @@ if TYPE_CHECKING:
 _NAMED = 5
 #: What stands for the standard input, and what its recording is called.
 _STANDARD_INPUT, _TYPED_IN = "-", "standard input"
-
-PRECISIONS = ("float32", "bfloat16")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,15 +48,7 @@ def parser() -> argparse.ArgumentParser:
         "s; a window that is flat, clipped or too noisy is not scored. For research, not for "
         "diagnosis.",
     )
-    parser.add_argument(
-        "--model",
-        "--checkpoint",
-        type=Path,
-        required=True,
-        metavar="MODEL",
-        help=MODEL_HELP + "; only an exported folder has thresholds",
-    )
-    parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
+    add_strip_model(parser)
     parser.add_argument(
         "files",
         type=Path,
@@ -93,15 +75,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="HZ",
         help="samples a second; default: the file's",
     )
-    parser.add_argument(
-        "--quality",
-        type=probability,
-        default=PUBLISHED_THRESHOLD,
-        metavar="FIGURE",
-        help="lowest mean correlation of the beats with the average beat, 0 to 1, of a window that "
-        "is scored (default: %(default)s)",
-    )
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
     parser.add_argument("--all-labels", action="store_true", help="not the infarction types alone")
     add_json(parser)
     parser.add_argument(
@@ -114,11 +87,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    model = _model(options)
+    model = strip_model(options)
     strips, problems = _read(model, options)
     predictions = model.score(strips)
     if options.json:
-        write_json(options.json, _content(model, options, predictions, problems))
+        from selfmis_plugin.predict.asking import answer
+
+        name, precision = str(options.model), options.precision
+        write_json(options.json, answer(model, name, precision, predictions, problems))
     if options.png:
         _draw(options.png, model, predictions)
     if predictions:
@@ -128,29 +104,11 @@ def _predict(options: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _model(options: argparse.Namespace) -> StripModel:
-    """The model, computed by onnxruntime where there is an ONNX file for it: PyTorch alone takes
-    longer to import than all of the rest."""
-    from selfmis_plugin.predict.onnx_model import OnnxModel, onnx_file, runs_here
-
-    plain = options.precision == PRECISIONS[0] and options.labels is None
-    if plain and onnx_file(options.model) is not None and runs_here():
-        return OnnxModel(options.model)
-    from selfmis_plugin.predict.model import load_model
-
-    return load_model(options.model, options.precision, options.labels)
-
-
 def _read(model: StripModel, options: argparse.Namespace) -> tuple[list[Strip], list[str]]:
     """Strips of the files that can be read, and why the others cannot."""
-    from dataclasses import replace
+    from selfmis_plugin.predict.asking import Asked, read_strip
 
-    from selfmis_plugin.predict.opening import open_strip_file
-    from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
-
-    channels = options.lead.split(",") if options.lead else None
-    named = tuple(name.strip() for name in channels) if channels else None
-    reading = ReadingOptions(options.rate, options.unit, named)
+    asked = Asked(channel_names(options.lead), options.rate, options.unit, options.quality)
     strips, problems = [], []
     with _files(options.files) as files:
         for name, path in files:
@@ -158,9 +116,7 @@ def _read(model: StripModel, options: argparse.Namespace) -> tuple[list[Strip], 
                 problems.append(f"{path}: no recording of a known format in it")
                 continue
             try:
-                recording = open_strip_file(path, reading)
-                strip = model.cut(recording, channels, options.rate, options.quality)
-                strips.append(replace(strip, name=name))
+                strips.append(read_strip(model, path, name, asked))
             except (OSError, ValueError) as error:
                 problems.append(str(error))
     return strips, problems
@@ -187,27 +143,6 @@ def _files(given: Sequence[Path]) -> Iterator[list[tuple[str, Path]]]:
             else:
                 files.append((path.name, path))
         yield files
-
-
-def _content(
-    model: StripModel,
-    options: argparse.Namespace,
-    predictions: Sequence[Prediction],
-    problems: Sequence[str],
-) -> dict[str, Any]:
-    from selfmis_plugin.predict.prediction import DISCLAIMER
-
-    return {
-        "note": DISCLAIMER,
-        "model": str(options.model),
-        "precision": options.precision,
-        "trained_on": [step.to_dict() for step in model.provenance],
-        "calibration": {label: line.to_dict() for label, line in model.calibration.items()},
-        "not_learned": list(model.unlearned),
-        "specificity": model.specificity,
-        "files": [prediction.to_dict() for prediction in predictions],
-        "not_read": list(problems),
-    }
 
 
 def _lines(model: StripModel, predictions: Sequence[Prediction], all_labels: bool) -> list[str]:
