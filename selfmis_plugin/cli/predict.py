@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.cli.strip_models import add_strip_model, channel_names, strip_model
-from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils.arguments import add_json, picture, positive
 from selfmis_plugin.utils.files import printing_beside, whole_file, write_json
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from selfmis_plugin.predict.strip_model import StripModel
     from selfmis_plugin.predict.strips import Strip
 
-#: Refused windows that are named one by one.
-_NAMED = 5
 #: What stands for the standard input, and what its recording is called.
 _STANDARD_INPUT, _TYPED_IN = "-", "standard input"
 
@@ -98,7 +95,11 @@ def _predict(options: argparse.Namespace) -> int:
     if options.png:
         _draw(options.png, model, predictions)
     if predictions:
-        print("\n".join(_lines(model, predictions, options.all_labels)))
+        from selfmis_plugin.predict.words import model_lines, recording_lines
+
+        for prediction in predictions:
+            print("\n".join([*recording_lines(prediction, options.all_labels), ""]))
+        print("\n".join(model_lines(model)))
     for problem in problems:
         print(f"selfmis predict: {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -143,48 +144,6 @@ def _files(given: Sequence[Path]) -> Iterator[list[tuple[str, Path]]]:
             else:
                 files.append((path.name, path))
         yield files
-
-
-def _lines(model: StripModel, predictions: Sequence[Prediction], all_labels: bool) -> list[str]:
-    from selfmis_plugin.predict.prediction import DISCLAIMER
-
-    lines = []
-    for prediction in predictions:
-        windows, scored = prediction.strip.windows, int(prediction.scored.sum())
-        lines.append(f"{prediction.strip.name}: {scored} of {len(windows)} windows scored")
-        lines += [f"  {note}" for note in prediction.strip.notes]
-        refused = [window for window in windows if window.problem]
-        lines += [f"  from {w.start:g} s not scored: {w.problem}" for w in refused[:_NAMED]]
-        if len(refused) > _NAMED:
-            lines.append(f"  and {len(refused) - _NAMED} more windows (--json has all)")
-        lines += _table(prediction, all_labels) if scored else []
-        lines.append("")
-    if model.points:
-        lines.append(
-            f"* above the threshold that kept a specificity of {model.specificity:g} on the "
-            "validation split, one window a record"
-        )
-    else:
-        lines.append(
-            "No thresholds: the model has none (selfmis export --data STORE chooses them)."
-        )
-    return [*lines, *model.remarks(), DISCLAIMER]
-
-
-def _table(prediction: Prediction, all_labels: bool) -> list[str]:
-    results = prediction.results
-    wanted = [label for label in results if label in INFARCTION_TYPES]
-    wanted = list(results) if all_labels or not wanted else wanted
-    lines = [f"  {'label':9} {'probability':>11}  {'windows':15} {'threshold':>9}"]
-    for label in wanted:
-        result = results[label]
-        threshold = "-" if result.threshold is None else f"{result.threshold:.3f}"
-        line = (
-            f"  {label:9} {result.probability:>10.3f}{'*' if result.above else ' '}  "
-            f"{f'{result.low:.3f}-{result.high:.3f}':15} {threshold:>9}"
-        )
-        lines.append(f"{line}  {INFARCTION_NAMES.get(label, '')}".rstrip())
-    return lines
 
 
 def _draw(path: Path, model: StripModel, predictions: Sequence[Prediction]) -> None:
