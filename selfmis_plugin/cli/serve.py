@@ -67,7 +67,9 @@ def _serve(options: argparse.Namespace) -> int:
     from selfmis_plugin.serve.scorer import Scorer
     from selfmis_plugin.serve.server import is_loopback, serve
 
-    scorer = Scorer(strip_model(options), str(options.model), options.precision, options.quality)
+    # Whoever sees the page need not know where on this machine it lies.
+    name = options.model.resolve().name
+    scorer = Scorer(strip_model(options), name, options.precision, options.quality)
     if not is_loopback(options.host):
         print(
             "selfmis serve: whoever reaches this address can use the page, without a password; "

@@ -37,13 +37,13 @@ def document(
     model
         Who says it.
     name
-        What the user calls it.
+        What it is called.
     predictions
         What it says, in the order of the files.
     problems
         Why other files could not be read; they are counted.
     """
-    last = [f"{len(problems)} other files could not be read."] if problems else []
+    last = [f"Files that could not be read: {len(problems)}."] if problems else []
     about = [f"Model: {name}", "Trained on:", *provenance_lines(model.provenance)]
     target = io.BytesIO()
     with PdfPages(target, metadata={"Title": f"SelfMIS. {DISCLAIMER}"}) as pdf:

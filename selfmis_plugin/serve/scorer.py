@@ -31,7 +31,7 @@ class Scorer:
     model
         The model.
     name
-        What the user calls it.
+        What it is called on the page.
     precision
         What it computes in.
     quality

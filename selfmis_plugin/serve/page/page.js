@@ -67,7 +67,7 @@ function showModel() {
   const how = element("ul", section);
   element("li", how, "The probability is the mean over the windows that were scored; the range is from the lowest window to the highest.");
   element("li", how, model.threshold.startsWith("above") ? `A marked type is ${model.threshold}.` : model.threshold);
-  element("li", how, `A window that is flat, clipped, or whose beats are alike to less than ${model.quality} is not scored.`);
+  element("li", how, `A window that is flat, clipped or noisy, or whose beats are alike to less than ${model.quality} is not scored.`);
   for (const line of model.remarks) element("li", how, line);
   element("li", how, `${model.note} selfmis-plugin ${model.version}.`);
 }
@@ -132,7 +132,7 @@ function showWindows(parent, recording, strip) {
     const about = recording.windows[place];
     const figure = element("div", parent, "", "window");
     const beats = `${window.beats.length} beats`;
-    const text = `Window ${place + 1} from ${Number(about.start.toFixed(2))} s: ${beats}, alike to ${about.quality.toFixed(2)}`;
+    const text = `Window ${place + 1} from ${Number(about.start.toFixed(2))} s: ${beats}, alike to ${about.quality.toFixed(2)} (1 is best)`;
     element("p", figure, text);
     if (about.refused !== null) element("p", figure, `Not scored: ${about.refused}`, "refused");
     const paper = element("div", figure, "", "paper");
@@ -150,7 +150,7 @@ function showRecording(parent, recording, strip, number) {
   for (const note of recording.notes) element("p", section, note, "remark");
   if (scored) {
     const table = element("table", element("div", section, "", "scroll"));
-    head(table, [["Type", ""], ["Probability", "number"], ["Windows", "number"], ["Threshold", "number"]]);
+    head(table, [["Type", ""], ["Probability", "number"], ["Range", "number"], ["Threshold", "number"]]);
     const body = element("tbody", table);
     fillTable(body, recording, false);
     const every = Object.keys(recording.labels).length;
