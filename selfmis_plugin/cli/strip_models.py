@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.utils.arguments import LABELS_HELP, MODEL_HELP, labels, probability
+from selfmis_plugin.utils.hub import on_this_machine
 
 if TYPE_CHECKING:
     from selfmis_plugin.predict.strip_model import StripModel
@@ -26,7 +27,9 @@ def add_strip_model(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="MODEL",
-        help=MODEL_HELP + "; only an exported folder has thresholds",
+        help=MODEL_HELP
+        + ", or hf:ORG/NAME, such a folder on the Hugging Face hub; only an exported folder has "
+        "thresholds",
     )
     parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument(
@@ -58,9 +61,10 @@ def strip_model(options: argparse.Namespace) -> StripModel:
     """
     from selfmis_plugin.predict.onnx_model import OnnxModel, onnx_file, runs_here
 
+    path = on_this_machine(options.model)
     plain = options.precision == _PRECISIONS[0] and options.labels is None
-    if plain and onnx_file(options.model) is not None and runs_here():
-        return OnnxModel(options.model)
+    if plain and onnx_file(path) is not None and runs_here():
+        return OnnxModel(path)
     from selfmis_plugin.predict.model import load_model
 
-    return load_model(options.model, options.precision, options.labels)
+    return load_model(path, options.precision, options.labels)
