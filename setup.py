@@ -15,6 +15,8 @@ SIGNALS = (
     "@6b9e1375bbe6bc2e55ff4d9b95eabe8eee3adec7"
 )
 FORMATS = ["ecgdatakit[dicom]>=2.0.3,<3"]
+SERVE = ["starlette>=0.40,<2", "uvicorn>=0.30,<1", "anyio>=4.6,<5"]
+HUB = ["huggingface_hub>=0.30,<2"]
 EXPORT = ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"]
 
 
@@ -52,8 +54,11 @@ setup(
         *find_packages(include=["selfmis_plugin", "selfmis_plugin.*", "manifests"]),
         *find_namespace_packages(include=["hydra_plugins.*"]),
     ],
-    # Compiled where it is first needed.
-    package_data={"selfmis_plugin.nn.net1d.native": ["*.cpp", "*.h"]},
+    package_data={
+        # Compiled where it is first needed.
+        "selfmis_plugin.nn.net1d.native": ["*.cpp", "*.h"],
+        "selfmis_plugin.serve": ["page/*"],
+    },
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
         "torch>=2.4",
@@ -96,6 +101,10 @@ setup(
         "export": EXPORT,
         # Recordings in the formats of hospitals and devices: HL7 aECG, SCP-ECG, DICOM and others.
         "formats": FORMATS,
+        # The page: an ASGI application and its server, in pure Python.
+        "serve": SERVE,
+        # Models by their name on the Hugging Face hub.
+        "hub": HUB,
         # Curves elsewhere than in the run's folder: common.tensorboard_logdir, in fairseq, and
         # common.wandb_project.
         "tensorboard": ["tensorboard>=2.14,<3"],
@@ -104,6 +113,8 @@ setup(
             "distributed>=2024.1",
             *EXPORT,
             *FORMATS,
+            *SERVE,
+            *HUB,
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
@@ -113,6 +124,8 @@ setup(
             # Which folder may import which; its contracts are in pyproject.toml.
             "import-linter>=2.1,<3",
             "pandas-stubs",
+            # Drives the Chromium that the system has.
+            "playwright>=1.40,<2",
         ],
     },
     entry_points={

@@ -84,7 +84,13 @@ def test_embed_takes_them_or_says_what_they_lack(
 @pytest.mark.parametrize("kind", ["checkpoint", "folder", "onnx", "device"])
 def test_predict_takes_all_of_them(tmp_path: Path, models: dict[str, Path], kind: str) -> None:
     strip = lead_one(20) / 1000
-    found = selfmis_plugin.load_model(models[kind]).predict(strip, 500, quality=0)
+    model = selfmis_plugin.load_model(models[kind])
+    said = repr(model)
+    assert repr(str(models[kind])) in said and "lead I, windows of 10 s at 100 Hz" in said
+    points = 0 if kind == "checkpoint" else 4
+    assert f"4 labels (AMI, IMI, PMI, NORM), {points} with a threshold, " in said
+    assert said.endswith("Trained on records whose origin is not recorded.>")
+    found = model.predict(strip, 500, quality=0)
     wanted = selfmis_plugin.load_model(models["checkpoint"]).predict(strip, 500, quality=0)
     np.testing.assert_allclose(found.logits, wanted.logits, atol=2e-3)
     # Thresholds and calibration are in the folder, whatever computes.

@@ -151,7 +151,9 @@ def test_every_config_composes_and_names_registered_parts(tmp_path: Path) -> Non
     assert done.stdout.count("composed") == len(list(folder.glob("*.yaml"))) >= 7
 
 
-def test_wheel_brings_the_hook_the_configs_and_the_sources_to_compile(tmp_path: Path) -> None:
+def test_wheel_brings_the_hook_the_configs_the_page_and_the_sources_to_compile(
+    tmp_path: Path,
+) -> None:
     tree = tmp_path / "tree"
     names = ["selfmis_plugin", "manifests", "hydra_plugins", "configs"]
     files = ["setup.py", "pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"]
@@ -164,10 +166,15 @@ def test_wheel_brings_the_hook_the_configs_and_the_sources_to_compile(tmp_path: 
     (wheel,) = tmp_path.glob("selfmis_plugin-*.whl")
     site = tmp_path / "site"
     native = Path("selfmis_plugin", "nn", "net1d", "native")
-    sources = {file.name for file in (REPOSITORY / native).iterdir() if file.is_file()}
+    page = Path("selfmis_plugin", "serve", "page")
+    sources, parts = (
+        {file.name for file in (REPOSITORY / folder).iterdir() if file.is_file()}
+        for folder in (native, page)
+    )
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
     subprocess.run([*install, str(site), str(wheel)], check=True)
     assert {file.name for file in (site / native).iterdir() if file.is_file()} == sources
+    assert {file.name for file in (site / page).iterdir()} == parts and "page.js" in parts
     # An interpreter of its own: this one's site-packages points at the checkout by a .pth file,
     # which a folder on PYTHONPATH does not bring along.
     venv.create(tmp_path / "env", with_pip=False)

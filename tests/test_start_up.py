@@ -20,7 +20,7 @@ HEAVY = {
 HELP = [
     "", "prepare", "prepare ptbxl", "prepare ecg_files", "prepare recordings", "prepare synthetic",
     "prepare export", "prepare fraction", "show", "evaluate", "benchmark", "benchmark mi", "embed",
-    "predict", "export", "report", "doctor", "demo",
+    "predict", "serve", "export", "report", "doctor", "demo",
 ]  # fmt: skip
 
 CALLS = """

@@ -29,6 +29,7 @@ COMMANDS = {
     "benchmark": "speed, memory and methods against a reference",
     "embed": "embeddings of a store for a classifier of your own",
     "predict": "infarction probabilities of single recordings",
+    "serve": "a page on which recordings are dropped, with what a model says of them",
     "export": "a classifier as a folder to upload, or as ONNX",
     "report": "a trained classifier as one HTML page with pictures",
     "doctor": "what is installed here, and what to do about it",
@@ -158,6 +159,10 @@ def _module(name: str) -> ModuleType:
             from selfmis_plugin.cli import predict
 
             return predict
+        case "serve":
+            from selfmis_plugin.cli import serve
+
+            return serve
         case "export":
             from selfmis_plugin.cli import export
 

@@ -8,20 +8,11 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES
-from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
+from selfmis_plugin.cli.strip_models import add_strip_model, channel_names, strip_model
 from selfmis_plugin.preparation.recordings.units import told_microvolts
-from selfmis_plugin.utils.arguments import (
-    LABELS_HELP,
-    MODEL_HELP,
-    add_json,
-    labels,
-    picture,
-    positive,
-    probability,
-)
+from selfmis_plugin.utils.arguments import add_json, picture, positive
 from selfmis_plugin.utils.files import printing_beside, whole_file, write_json
 
 if TYPE_CHECKING:
@@ -29,12 +20,8 @@ if TYPE_CHECKING:
     from selfmis_plugin.predict.strip_model import StripModel
     from selfmis_plugin.predict.strips import Strip
 
-#: Refused windows that are named one by one.
-_NAMED = 5
 #: What stands for the standard input, and what its recording is called.
 _STANDARD_INPUT, _TYPED_IN = "-", "standard input"
-
-PRECISIONS = ("float32", "bfloat16")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -58,15 +45,7 @@ def parser() -> argparse.ArgumentParser:
         "s; a window that is flat, clipped or too noisy is not scored. For research, not for "
         "diagnosis.",
     )
-    parser.add_argument(
-        "--model",
-        "--checkpoint",
-        type=Path,
-        required=True,
-        metavar="MODEL",
-        help=MODEL_HELP + "; only an exported folder has thresholds",
-    )
-    parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
+    add_strip_model(parser)
     parser.add_argument(
         "files",
         type=Path,
@@ -93,15 +72,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="HZ",
         help="samples a second; default: the file's",
     )
-    parser.add_argument(
-        "--quality",
-        type=probability,
-        default=PUBLISHED_THRESHOLD,
-        metavar="FIGURE",
-        help="lowest mean correlation of the beats with the average beat, 0 to 1, of a window that "
-        "is scored (default: %(default)s)",
-    )
-    parser.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0])
     parser.add_argument("--all-labels", action="store_true", help="not the infarction types alone")
     add_json(parser)
     parser.add_argument(
@@ -114,43 +84,32 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    model = _model(options)
+    model = strip_model(options)
     strips, problems = _read(model, options)
     predictions = model.score(strips)
     if options.json:
-        write_json(options.json, _content(model, options, predictions, problems))
+        from selfmis_plugin.predict.asking import answer
+
+        name, precision = str(options.model), options.precision
+        write_json(options.json, answer(model, name, precision, predictions, problems))
     if options.png:
         _draw(options.png, model, predictions)
     if predictions:
-        print("\n".join(_lines(model, predictions, options.all_labels)))
+        from selfmis_plugin.predict.words import model_lines, recording_lines
+
+        for prediction in predictions:
+            print("\n".join([*recording_lines(prediction, options.all_labels), ""]))
+        print("\n".join(model_lines(model)))
     for problem in problems:
         print(f"selfmis predict: {problem}", file=sys.stderr)
     return 1 if problems else 0
 
 
-def _model(options: argparse.Namespace) -> StripModel:
-    """The model, computed by onnxruntime where there is an ONNX file for it: PyTorch alone takes
-    longer to import than all of the rest."""
-    from selfmis_plugin.predict.onnx_model import OnnxModel, onnx_file, runs_here
-
-    plain = options.precision == PRECISIONS[0] and options.labels is None
-    if plain and onnx_file(options.model) is not None and runs_here():
-        return OnnxModel(options.model)
-    from selfmis_plugin.predict.model import load_model
-
-    return load_model(options.model, options.precision, options.labels)
-
-
 def _read(model: StripModel, options: argparse.Namespace) -> tuple[list[Strip], list[str]]:
     """Strips of the files that can be read, and why the others cannot."""
-    from dataclasses import replace
+    from selfmis_plugin.predict.asking import Asked, read_strip
 
-    from selfmis_plugin.predict.opening import open_strip_file
-    from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
-
-    channels = options.lead.split(",") if options.lead else None
-    named = tuple(name.strip() for name in channels) if channels else None
-    reading = ReadingOptions(options.rate, options.unit, named)
+    asked = Asked(channel_names(options.lead), options.rate, options.unit, options.quality)
     strips, problems = [], []
     with _files(options.files) as files:
         for name, path in files:
@@ -158,9 +117,7 @@ def _read(model: StripModel, options: argparse.Namespace) -> tuple[list[Strip], 
                 problems.append(f"{path}: no recording of a known format in it")
                 continue
             try:
-                recording = open_strip_file(path, reading)
-                strip = model.cut(recording, channels, options.rate, options.quality)
-                strips.append(replace(strip, name=name))
+                strips.append(read_strip(model, path, name, asked))
             except (OSError, ValueError) as error:
                 problems.append(str(error))
     return strips, problems
@@ -187,69 +144,6 @@ def _files(given: Sequence[Path]) -> Iterator[list[tuple[str, Path]]]:
             else:
                 files.append((path.name, path))
         yield files
-
-
-def _content(
-    model: StripModel,
-    options: argparse.Namespace,
-    predictions: Sequence[Prediction],
-    problems: Sequence[str],
-) -> dict[str, Any]:
-    from selfmis_plugin.predict.prediction import DISCLAIMER
-
-    return {
-        "note": DISCLAIMER,
-        "model": str(options.model),
-        "precision": options.precision,
-        "trained_on": [step.to_dict() for step in model.provenance],
-        "calibration": {label: line.to_dict() for label, line in model.calibration.items()},
-        "not_learned": list(model.unlearned),
-        "specificity": model.specificity,
-        "files": [prediction.to_dict() for prediction in predictions],
-        "not_read": list(problems),
-    }
-
-
-def _lines(model: StripModel, predictions: Sequence[Prediction], all_labels: bool) -> list[str]:
-    from selfmis_plugin.predict.prediction import DISCLAIMER
-
-    lines = []
-    for prediction in predictions:
-        windows, scored = prediction.strip.windows, int(prediction.scored.sum())
-        lines.append(f"{prediction.strip.name}: {scored} of {len(windows)} windows scored")
-        lines += [f"  {note}" for note in prediction.strip.notes]
-        refused = [window for window in windows if window.problem]
-        lines += [f"  from {w.start:g} s not scored: {w.problem}" for w in refused[:_NAMED]]
-        if len(refused) > _NAMED:
-            lines.append(f"  and {len(refused) - _NAMED} more windows (--json has all)")
-        lines += _table(prediction, all_labels) if scored else []
-        lines.append("")
-    if model.points:
-        lines.append(
-            f"* above the threshold that kept a specificity of {model.specificity:g} on the "
-            "validation split, one window a record"
-        )
-    else:
-        lines.append(
-            "No thresholds: the model has none (selfmis export --data STORE chooses them)."
-        )
-    return [*lines, *model.remarks(), DISCLAIMER]
-
-
-def _table(prediction: Prediction, all_labels: bool) -> list[str]:
-    results = prediction.results
-    wanted = [label for label in results if label in INFARCTION_TYPES]
-    wanted = list(results) if all_labels or not wanted else wanted
-    lines = [f"  {'label':9} {'probability':>11}  {'windows':15} {'threshold':>9}"]
-    for label in wanted:
-        result = results[label]
-        threshold = "-" if result.threshold is None else f"{result.threshold:.3f}"
-        line = (
-            f"  {label:9} {result.probability:>10.3f}{'*' if result.above else ' '}  "
-            f"{f'{result.low:.3f}-{result.high:.3f}':15} {threshold:>9}"
-        )
-        lines.append(f"{line}  {INFARCTION_NAMES.get(label, '')}".rstrip())
-    return lines
 
 
 def _draw(path: Path, model: StripModel, predictions: Sequence[Prediction]) -> None:

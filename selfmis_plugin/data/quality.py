@@ -53,11 +53,14 @@ class Quality:
         Number of beats found.
     reasons
         Signs that make the channel unusable whatever its figure, of :data:`SIGNS`.
+    at
+        Seconds of the beats' R peaks from the beginning.
     """
 
     figure: float
     beats: int
     reasons: tuple[str, ...]
+    at: tuple[float, ...] = ()
 
     def usable(self, threshold: float = PUBLISHED_THRESHOLD) -> bool:
         """Whether there is no bad sign and the figure reaches *threshold*."""
@@ -106,7 +109,8 @@ def assess(signal: npt.ArrayLike, rate: float, detector: Detector | None = None)
     in_ten_seconds = len(peaks) * 10 * rate / len(values)
     if not FEWEST_BEATS <= in_ten_seconds <= MOST_BEATS:
         reasons.append("beats")
-    return Quality(beat_similarity(beat_signal, peaks, BEAT_RATE), len(peaks), tuple(reasons))
+    similarity = beat_similarity(beat_signal, peaks, BEAT_RATE)
+    return Quality(similarity, len(peaks), tuple(reasons), tuple((peaks / BEAT_RATE).tolist()))
 
 
 def signs(signals: npt.NDArray[np.float64], rate: float) -> list[tuple[str, ...]]:

@@ -17,6 +17,7 @@ from selfmis_plugin.nn.encoder import Encoder
 from selfmis_plugin.predict.onnx_model import OnnxModel, onnx_file
 from selfmis_plugin.predict.prediction import DISCLAIMER, PRECISIONS, LabelResult, Prediction
 from selfmis_plugin.predict.strip_model import StripModel
+from selfmis_plugin.utils.hub import on_this_machine
 
 __all__ = ["DISCLAIMER", "PRECISIONS", "LabelResult", "Model", "Prediction", "load_model"]
 
@@ -102,7 +103,7 @@ def load_model(
         A folder that ``selfmis export`` wrote, a ``model.onnx`` of one (which onnxruntime
         computes, as a folder without the weights that PyTorch reads), or a run's
         ``checkpoint_best.pt`` (which has no operating thresholds: probabilities only), or an
-        ECGFounder file with its head.
+        ECGFounder file with its head; or ``hf:ORG/NAME``, such a folder on the Hugging Face hub.
     precision
         What the encoder computes in: ``"float32"`` or ``"bfloat16"``.
     labels
@@ -112,13 +113,16 @@ def load_model(
     ------
     CheckpointError
         If it cannot be read, or is no classifier.
+    HubError
+        If the hub does not give it.
 
     Examples
     --------
     >>> model = load_model("my-model")  # doctest: +SKIP
     >>> model.predict(millivolts, rate=512, unit="mV", lead="I").results["AMI"]  # doctest: +SKIP
     """
-    file, onnx = Path(path), onnx_file(Path(path))
+    path = on_this_machine(path)
+    file, onnx = path, onnx_file(path)
     if onnx is not None and not (file / WEIGHTS).is_file():
         if labels is not None:
             raise CheckpointError(f"{path}: an exported model names its labels: leave them out")

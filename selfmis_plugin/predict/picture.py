@@ -15,20 +15,27 @@ _LABELS = 6
 
 
 def draw_prediction(
-    prediction: Prediction, leads: tuple[str, ...], rate: float, remark: str = ""
+    prediction: Prediction,
+    leads: tuple[str, ...],
+    rate: float,
+    remark: str = "",
+    first: int = 0,
+    most: int = MOST_WINDOWS,
 ) -> Figure:
     """Draw the windows of a recording as the encoder was shown them, one below the other.
 
     Parameters
     ----------
     prediction
-        What to draw; of a longer recording its first :data:`MOST_WINDOWS` windows.
+        What to draw.
     leads
         The classifier's leads.
     rate
         Samples a second of its input.
     remark
         What else to say below the first window's title, such as what the model was trained on.
+    first, most
+        The window to begin with, and how many to draw.
 
     Returns
     -------
@@ -36,10 +43,10 @@ def draw_prediction(
         25 mm/s and 10 mm/mV at its own size.
     """
     windows = prediction.strip.windows
-    shown = windows[:MOST_WINDOWS]
+    shown = windows[first : first + most]
     panels = []
     for number, (window, values) in enumerate(
-        zip(shown, prediction.probabilities, strict=False), start=1
+        zip(shown, prediction.probabilities[first:], strict=False), start=first + 1
     ):
         # Pictures are handed on: the file's name may be a person's.
         title = f"from {window.start:g} s, window {number} of {len(windows)}"

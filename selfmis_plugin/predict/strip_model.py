@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.labels import infarctions_first
+from selfmis_plugin.data.labels import INFARCTION_TYPES, infarctions_first
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import Provenance, headline
 from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
@@ -24,6 +24,9 @@ from selfmis_plugin.preparation.recordings.long_recording import LongRecording
 from selfmis_plugin.preparation.recordings.units import plain_unit
 
 __all__ = ["StripModel"]
+
+#: Labels that a model's one line names: the infarction types come first.
+_SHOWN = len(INFARCTION_TYPES)
 
 
 class StripModel(ABC):
@@ -76,6 +79,16 @@ class StripModel(ABC):
         learned = [label for label in outputs if label not in self.unlearned]
         self.labels = tuple(infarctions_first(learned))
         self._columns = [list(outputs).index(label) for label in self.labels]
+
+    def __repr__(self) -> str:
+        steps = self.preprocessing
+        return (
+            f"<{type(self).__name__} {str(self.path)!r}: lead {', '.join(steps.leads)}, windows of "
+            f"{steps.seconds:g} s at {steps.sample_rate:g} Hz, {len(self.labels)} labels "
+            f"({', '.join(self.labels[:_SHOWN])}{', ...' if len(self.labels) > _SHOWN else ''}), "
+            f"{len(self.points)} with a threshold, {len(self.calibration)} calibrated. "
+            f"{headline(self.provenance, short=True)}>"
+        )
 
     def remarks(self) -> list[str]:
         """Return what to know of its probabilities: what it was trained on, and whether they are

@@ -51,6 +51,9 @@ class StripWindow:
         How alike the beats are, 0 to 1: of the worst lead.
     problem
         Why it must not be scored, "" if it may be.
+    beats
+        Seconds of the R peaks of its first lead, from the window's beginning; none where there is
+        no ECG.
     """
 
     start: float
@@ -58,6 +61,7 @@ class StripWindow:
     signal: npt.NDArray[np.int16] = field(repr=False)
     quality: float
     problem: str
+    beats: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -281,4 +285,5 @@ def _window(
         prepare_window(values, rate, preprocessing, input_rate),
         figure,
         ", ".join(_SAID.get(reason, reason) for reason in reasons),
+        found[0].at,
     )

@@ -1,0 +1,158 @@
+"""Models by their name on the hub, against a stand-in of its interface on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.predict.model import load_model
+from selfmis_plugin.utils.hub import HubError, on_this_machine
+from tests.checkpoint_files import write_classifier
+from tests.strip_files import ENGLISH, lead_one, write_watch
+from tests.support import environment
+
+REVISION = "a" * 40
+
+
+@dataclass
+class Hub:
+    """A repository ``lab/strip`` as the hub serves it, and what it was asked for."""
+
+    folder: Path
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    checkpoint = write_classifier(folder / "c.pt")
+    call = ["export", "--checkpoint", str(checkpoint), "--dest", str(folder / "exported")]
+    assert main(call) == 0
+    return folder / "exported"
+
+
+@pytest.fixture
+def hub(exported: Path, tmp_path: Path) -> Iterator[Hub]:
+    (exported / "code.py").write_text("raise SystemExit('was run')")
+    found = Hub(exported)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            self.answer(False)
+
+        def do_GET(self) -> None:
+            self.answer(True)
+
+        def answer(self, whole: bool) -> None:
+            path = self.path.partition("?")[0]
+            found.asked.append(path)
+            files = {file.name: file.read_bytes() for file in exported.iterdir()}
+            entries = [
+                {
+                    "type": "file",
+                    "path": name,
+                    "size": len(content),
+                    "oid": hashlib.sha1(content).hexdigest(),
+                }
+                for name, content in files.items()
+            ]
+            siblings = [{"rfilename": name} for name in files]
+            about = {"id": "lab/strip", "sha": REVISION, "siblings": siblings}
+            name = path.rpartition("/")[2]
+            headers = {"X-Repo-Commit": REVISION}
+            status = 200
+            if path in ("/api/models/lab/strip", "/api/models/lab/strip/revision/main"):
+                content = json.dumps(about).encode()
+            elif path == f"/api/models/lab/strip/tree/{REVISION}":
+                content = json.dumps(entries).encode()
+            elif path == f"/lab/strip/resolve/{REVISION}/{name}" and name in files:
+                content = files[name]
+                headers["ETag"] = f'"{hashlib.sha1(content).hexdigest()}"'
+            else:
+                status, content = 404, b"{}"
+                headers["X-Error-Code"] = "RepoNotFound"
+            self.send_response(status)
+            for key, value in {**headers, "Content-Length": str(len(content))}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            if whole:
+                self.wfile.write(content)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}"
+    yield found
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_model_is_fetched_by_its_name(hub: Hub, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    strip = write_watch(tmp_path / "strip.csv", lead_one(10, 512), ENGLISH)
+    program = (
+        "import sys, json\n"
+        "from selfmis_plugin.cli.main import main\n"
+        "call = ['predict', sys.argv[1], '--json', sys.argv[2], '--model']\n"
+        "print(main([*call, 'hf:lab/strip']), main([*call, 'hf:lab/none']))\n"
+    )
+    home = tmp_path / "home"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(strip), str(tmp_path / "p.json")],
+        env=environment(HF_ENDPOINT=hub.url, HF_HOME=str(home), HF_HUB_DISABLE_TELEMETRY="1"),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "0 1", done.stderr
+    assert "hf:lab/none: the hub does not give it" in done.stderr
+    assert "Traceback" not in done.stderr
+    found = json.loads((tmp_path / "p.json").read_text())
+    assert found["model"] == "hf:lab/strip"
+    wanted = load_model(hub.folder).predict(lead_one(10, 512).round(3), 512, "uV").results
+    (file,) = found["files"]
+    assert file["labels"].keys() == wanted.keys()
+    for label, result in wanted.items():
+        assert file["labels"][label]["probability"] == pytest.approx(result.probability, abs=1e-5)
+    # Nothing but a model's own files was asked for.
+    fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
+    assert fetched == {"README.md", "config.json", "model.safetensors"}
+
+
+@pytest.mark.parametrize("name", ["hf:", "hf:strip", "hf:lab/../x", "hf:a/b/c", "hf:/etc/passwd"])
+def test_what_is_no_name_asks_no_network(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(HubError, match="is no name of the hub"):
+        on_this_machine(name)
+    assert main(["predict", "--model", name, "strip.csv"]) == 1
+    assert "write hf:ORG/NAME" in capsys.readouterr().err
+
+
+def test_a_mistyped_path_asks_no_network(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert main(["predict", "--model", "lab/strip", "strip.csv"]) == 1
+    assert "huggingface_hub" not in capsys.readouterr().err
+    with pytest.raises(HubError, match=r"pip install 'selfmis-plugin\[hub\]'"):
+        load_model("hf:lab/strip")
