@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from selfmis_plugin.benchmark.row_colors import color_of
 from selfmis_plugin.benchmark.tables import Measured
-from selfmis_plugin.methods.method import PROBE, Method
+from selfmis_plugin.methods.method import PROBE, Method, owners_first
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.visualization.figure import new_figure
 
@@ -68,7 +68,7 @@ def cost_points(measured: Measured, report: Mapping[str, Any]) -> list[CostPoint
     Others, which methods start from, have no probe of their own.
     """
     methods: dict[str, Method] = {}
-    for method in measured.methods:
+    for method in owners_first(measured.methods):
         if method.encoder is not None:
             methods.setdefault(method.encoder.name, method)
     seen: dict[str, list[Mapping[str, Any]]] = {name: [] for name in methods}

@@ -29,7 +29,7 @@ from selfmis_plugin.benchmark.settings import (
     stage_checkpoint,
     stage_file,
 )
-from selfmis_plugin.methods.method import PROBE, Method, Stage, with_its_sources
+from selfmis_plugin.methods.method import PROBE, Method, Stage, owners_first, with_its_sources
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.predictions import Predictions
 
@@ -124,7 +124,7 @@ def _tunables(settings: Settings) -> Iterator[_Tunable]:
     seen: set[str] = set()
     everyone = {method.name: method for method in (*settings.methods, *settings.others)}
     judges: dict[str, Method] = {}
-    for method in everyone.values():
+    for method in owners_first(everyone.values()):
         if method.encoder is not None and PROBE in method.modes:
             judges.setdefault(method.encoder.name, method)
     for method in settings.methods:

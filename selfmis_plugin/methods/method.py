@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 #: Roles of the data that a training may read.
@@ -214,6 +214,12 @@ def with_its_sources(stage: Stage) -> Iterator[Stage]:
     for source in stage.starts_from.values():
         yield from with_its_sources(source)
     yield stage
+
+
+def owners_first(methods: Iterable[Method]) -> list[Method]:
+    """Return methods with those last that make leads by what another method may have trained: a
+    stage that several share is then the first one's own."""
+    return sorted(methods, key=lambda method: method.generates)
 
 
 @dataclass(frozen=True)

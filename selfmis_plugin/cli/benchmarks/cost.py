@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.method import UNLABELLED, Method
+from selfmis_plugin.methods.method import UNLABELLED, Method, owners_first
 from selfmis_plugin.profiling.benchmark import SIZES, Benchmark, BenchmarkError
 from selfmis_plugin.utils import arguments
 from selfmis_plugin.utils.files import write_json
@@ -47,12 +47,12 @@ def _compared() -> tuple[Method, dict[str, str]]:
     # Rows that leave out a part train by their method's config; what needs a file trains nothing.
     seen = {subject.encoder.config} if subject.encoder is not None else set()
     others: dict[str, str] = {}
-    for name, method in methods.items():
+    for method in owners_first(methods.values()):
         stage = method.encoder
         if stage is None or stage.data != UNLABELLED or stage.needs_file:
             continue
         if stage.config not in seen:
-            others[name] = stage.config
+            others[method.name] = stage.config
             seen.add(stage.config)
     return subject, others
 
