@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import subprocess
@@ -30,6 +31,8 @@ class Hub:
 
     folder: Path
     asked: list[str] = field(default_factory=list)
+    pushed: dict[str, bytes] = field(default_factory=dict)
+    made: list[dict[str, object]] = field(default_factory=list)
     url: str = ""
 
 
@@ -58,6 +61,44 @@ def hub(exported: Path, tmp_path: Path) -> Iterator[Hub]:
 
         def do_GET(self) -> None:
             self.answer(True)
+
+        def do_POST(self) -> None:
+            path = self.path.partition("?")[0]
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if "chunked" in self.headers.get("Transfer-Encoding", ""):
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+            said: dict[str, object] = {}
+            status = 200
+            if self.headers.get("Authorization") != "Bearer secret":
+                status = 401
+            elif path == "/api/repos/create":
+                found.made.append(json.loads(body))
+                said = {"url": f"{found.url}/lab/mine", "name": "lab/mine"}
+            elif path == "/api/validate-yaml":
+                said = {"errors": [], "warnings": []}
+            elif path == "/api/models/lab/mine/preupload/main":
+                files = json.loads(body)["files"]
+                plain = {"uploadMode": "regular", "shouldIgnore": False}
+                said = {"files": [{"path": file["path"], **plain} for file in files]}
+            elif path == "/api/models/lab/mine/commit/main":
+                for line in body.splitlines():
+                    one = json.loads(line)
+                    if one["key"] == "file":
+                        content = base64.b64decode(one["value"]["content"])
+                        found.pushed[one["value"]["path"]] = content
+                url = f"{found.url}/lab/mine/commit/{REVISION}"
+                said = {"success": True, "commitOid": REVISION, "commitUrl": url}
+            else:
+                status = 404
+            content = json.dumps(said).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def answer(self, whole: bool) -> None:
             path = self.path.partition("?")[0]
@@ -135,6 +176,51 @@ def test_a_model_is_fetched_by_its_name(hub: Hub, tmp_path: Path) -> None:
     # Nothing but a model's own files was asked for.
     fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
     assert fetched == {"README.md", "config.json", "model.safetensors"}
+
+
+def test_a_folder_is_pushed_whole(hub: Hub, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    program = (
+        "import sys\n"
+        "from selfmis_plugin.cli.main import main\n"
+        "call = ['export', '--checkpoint', sys.argv[1], '--push', 'lab/mine', '--dest']\n"
+        "first = main([*call, sys.argv[2]])\n"
+        "import os; os.environ['HF_TOKEN'] = 'wrong'\n"
+        "print(first, main([*call, sys.argv[3]]))\n"
+    )
+    dests = [str(tmp_path / "one"), str(tmp_path / "two")]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(hub.folder.parent / "c.pt"), *dests],
+        env=environment(
+            HF_ENDPOINT=hub.url,
+            HF_HOME=str(tmp_path / "home"),
+            HF_TOKEN="secret",
+            HF_HUB_DISABLE_TELEMETRY="1",
+        ),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines()[-1] == "0 1", done.stderr
+    assert "uploaded: hf:lab/mine" in done.stdout and "Traceback" not in done.stderr
+    (made,) = hub.made
+    assert (made["organization"], made["name"]) == ("lab", "mine")
+    # As older and newer versions of the library say it.
+    assert made.get("private") or made.get("visibility") == "private"
+    assert hub.pushed == {file.name: file.read_bytes() for file in (tmp_path / "one").iterdir()}
+    # What could be written here is, whatever the hub says.
+    assert "the hub does not take it" in done.stderr and "two is written" in done.stderr
+    assert load_model(tmp_path / "two").labels == load_model(hub.folder).labels
+
+
+def test_a_repository_is_checked_before_anything_is_done(
+    tmp_path: Path, hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = ["export", "--checkpoint", str(hub.folder), "--dest", str(tmp_path / "x")]
+    with pytest.raises(SystemExit):
+        main([*call, "--push", "mine"])
+    assert "write ORG/NAME" in capsys.readouterr().err and not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize("name", ["hf:", "hf:strip", "hf:lab/../x", "hf:a/b/c", "hf:/etc/passwd"])

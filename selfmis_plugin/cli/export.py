@@ -17,8 +17,10 @@ from selfmis_plugin.utils.arguments import (
     add_dest,
     labels,
     said,
+    told,
 )
 from selfmis_plugin.utils.files import folder_beside
+from selfmis_plugin.utils.hub import HubError, push, repository
 
 if TYPE_CHECKING:
     from selfmis_plugin.checkpoints.model_folder import SavedModel
@@ -46,6 +48,13 @@ def main(argv: Sequence[str]) -> int:
         print(f"selfmis export: {error}", file=sys.stderr)
         return 1
     print("\n".join(_lines(options.dest, model, onnx)))
+    if options.push is None:
+        return 0
+    try:
+        print(f"uploaded: {push(options.dest, options.push)}")
+    except HubError as error:
+        print(f"selfmis export: {error}", file=sys.stderr)
+        return 1
     return 0
 
 
@@ -66,6 +75,13 @@ def parser() -> argparse.ArgumentParser:
         "its test split; without it there are none",
     )
     add_dest(parser, "folder to make")
+    parser.add_argument(
+        "--push",
+        type=told(repository),
+        metavar="ORG/NAME",
+        help="also upload the folder to this repository of the Hugging Face hub, which is made, "
+        "private, where there is none",
+    )
     parser.add_argument("--format", choices=FORMATS, default=FORMATS[0])
     parser.add_argument(
         "--int8",
