@@ -22,6 +22,7 @@ from selfmis_plugin.benchmark.cross_validation import ANY, MEAN, Folds, run_fold
 from selfmis_plugin.benchmark.folds_report import write_folds_report
 from selfmis_plugin.benchmark.rotations import held_out, rotations
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings
+from selfmis_plugin.benchmark.trials import is_said
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.split_manifests import write_split_manifests
 from selfmis_plugin.data.splits import open_split, open_splits
@@ -369,7 +370,11 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     )
     text = write_folds_report(tmp_path / "b", report, asked.methods)
     assert "## Learning rates tried" in text and text.count("(chosen)") == 4
-    # The user's own word needs no trial.
+    # The user's own word needs no trial, for all trainings or for a mode, and wins over a file's.
+    for sets in ({"": {"optimization.lr": [0.5]}}, {"finetune": {"optimization.lr": [0.5]}}):
+        own = dataclasses.replace(asked, dest=tmp_path / "own", overrides=sets)
+        assert is_said(own, "without_alignment/finetune")
+        assert is_said(own, "selfmis") == ("" in sets)
     sets = {"selfmis": {"optimization.lr": [0.5]}, "without_alignment/finetune": {"a": 1}}
     said = folds_settings(tmp_path / "c", data, methods=methods[:1], seeds=(1,), overrides=sets)
     keys.clear()
@@ -397,6 +402,7 @@ def test_what_is_asked_wrongly_is_said(
         (["--strat-folds", "1-8"], "give --folds too"),
         (["--against", "selfmis"], "--against goes with folds"),
         (["--trials"], "--trials goes with folds"),
+        (["--min-positives", "5"], "--min-positives goes with folds"),
         (["--folds", "3", "--against", "selfmis"], "that is none of the rows"),
         (["--held-out", "12"], "hold out some of"),
     ):

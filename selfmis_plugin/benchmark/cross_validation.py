@@ -23,7 +23,7 @@ from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infa
 from selfmis_plugin.benchmark.kept_cells import KeptCells
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
-from selfmis_plugin.benchmark.trials import Tuned, choose_rates, read_rates, with_rates
+from selfmis_plugin.benchmark.trials import Tuned, choose_rates, is_said, read_rates, with_rates
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import LABELLED, PROBE, Method, Mode
 from selfmis_plugin.metrics.against import holm
@@ -114,7 +114,8 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     claim_folds(settings.dest, folds.identity())
     tuned: Sequence[Tuned] = ()
     if folds.rates_from is not None:
-        tuned = read_rates(folds.rates_from)
+        read = read_rates(folds.rates_from)
+        tuned = [one for one in read if not is_said(settings, one.name)]
     elif folds.trials:
         tuned = _choose(settings, turns[0])
     settings = with_rates(settings, tuned)

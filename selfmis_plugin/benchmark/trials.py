@@ -25,6 +25,7 @@ from selfmis_plugin.benchmark.settings import (
     InfarctionError,
     Settings,
     cell_file,
+    further_keys,
     given_file,
     stage_checkpoint,
     stage_file,
@@ -33,7 +34,7 @@ from selfmis_plugin.methods.method import PROBE, Method, Stage, owners_first, wi
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.predictions import Predictions
 
-__all__ = ["Tuned", "choose_rates", "read_rates", "with_rates"]
+__all__ = ["Tuned", "choose_rates", "is_said", "read_rates", "with_rates"]
 
 _SEED = 1
 _RATE = "optimization.lr"
@@ -129,23 +130,21 @@ def _tunables(settings: Settings) -> Iterator[_Tunable]:
             judges.setdefault(method.encoder.name, method)
     for method in settings.methods:
         for stage in [] if method.encoder is None else with_its_sources(method.encoder):
-            rates = _rates(settings, stage.name, stage.rates)
+            rates = () if is_said(settings, stage.name) else stage.rates.get(settings.size, ())
             if rates and stage.name in judges and not given_file(settings, stage):
                 if stage.name not in seen:
                     yield _Tunable(stage.name, judges[stage.name], PROBE, stage, rates)
                 seen.add(stage.name)
         for mode, classifier in method.modes.items():
             name = f"{method.name}/{mode}"
-            rates = _rates(settings, name, classifier.rates)
+            rates = () if is_said(settings, name) else classifier.rates.get(settings.size, ())
             if rates and mode in settings.modes:
                 yield _Tunable(name, method, mode, None, rates)
 
 
-def _rates(
-    settings: Settings, name: str, declared: Mapping[str, tuple[float, ...]]
-) -> tuple[float, ...]:
-    """Return the rates to try; none where the user has set one."""
-    return () if _RATE in settings.overrides.get(name, {}) else declared.get(settings.size, ())
+def is_said(settings: Settings, name: str) -> bool:
+    """Whether the user has set the rate of a training, by its own name, its mode's or for all."""
+    return _RATE in further_keys(settings, name.rpartition("/")[2], name)
 
 
 def _sources(tunable: _Tunable) -> Iterator[Stage]:

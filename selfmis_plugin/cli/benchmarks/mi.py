@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
+#: Positive records that a type needs to be in the mean over folds, unless it is said.
+MIN_POSITIVES = 20
 #: How encoders are judged unless it is said: where a method has these.
 DEFAULT_MODES = (PROBE, FINETUNE, ZERO_SHOT, UNTRAINED)
 
@@ -136,10 +138,9 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-positives",
         type=whole(1),
-        default=20,
         metavar="N",
-        help="with folds: positive records that a type needs to be in the mean (default: "
-        "%(default)s)",
+        help=f"with folds: positive records that a type needs to be in the mean (default: "
+        f"{MIN_POSITIVES})",
     )
     parser.add_argument(
         "--against",
@@ -225,7 +226,7 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
         options.folds or 1,
         options.strat_folds,
         options.held_out,
-        options.min_positives,
+        options.min_positives or MIN_POSITIVES,
         options.against,
         options.trials,
         options.rates_from,
@@ -251,7 +252,7 @@ def _refuse_needless(options: argparse.Namespace) -> None:
     if options.strat_folds and not options.folds:
         raise BenchmarkError("--strat-folds says which records --folds deals: give --folds too")
     if not (options.folds or options.held_out):
-        for name in ("against", "trials", "rates_from", "keep"):
+        for name in ("against", "trials", "rates_from", "keep", "min_positives"):
             if getattr(options, name):
                 option = f"--{name.replace('_', '-')}"
                 raise BenchmarkError(f"{option} goes with folds: give --folds or --held-out too")
