@@ -307,6 +307,12 @@ def test_kept_cells_are_taken_up_where_they_fit(
     ):
         run(f"other{own.folds}", own, methods=methods[1:], seeds=(1,), **changes)
         assert len(runs) == own.folds
+    table = pd.read_parquet(tmp_path / "kept/predictions.parquet")
+    table[table["cell"] != "fold2/seed1/selfmis/probe/1"].to_parquet(
+        tmp_path / "kept/predictions.parquet"
+    )
+    with pytest.raises(InfarctionError, match="fold2/seed1/selfmis/probe/1, and predictions"):
+        run("torn", methods=methods, seeds=(1,))
     (tmp_path / "kept/predictions.parquet").write_bytes(b"no table")
     with pytest.raises(InfarctionError, match="cannot be read"):
         run("e", methods=methods, seeds=(1,))

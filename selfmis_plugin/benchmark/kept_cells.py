@@ -88,7 +88,13 @@ class KeptCells:
                 file = cell_file(plan.settings, cell)
                 if line is None or file.is_file():
                     continue
-                self._put(file, cell, line, said[f"{fold}/{cell.name}"], part)
+                name = f"{fold}/{cell.name}"
+                if name not in said:
+                    raise InfarctionError(
+                        f"{self.folder}: {_CELLS} has a line of {name}, and {_PREDICTIONS} nothing "
+                        "of it: they are not of one run, delete both"
+                    )
+                self._put(file, cell, line, said[name], part)
                 found += 1
         return found
 
