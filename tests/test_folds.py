@@ -411,6 +411,7 @@ def test_what_is_asked_wrongly_is_said(
         (["--min-positives", "5"], "--min-positives goes with folds"),
         (["--folds", "3", "--against", "selfmis"], "that is none of the rows"),
         (["--held-out", "12"], "hold out some of"),
+        (["--held-out", "9", "--rates-from", "nowhere.json"], "not the report.json"),
     ):
         assert main([*plain, *arguments]) == 1
         assert message in capsys.readouterr().err

@@ -111,12 +111,12 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
             f"{', '.join(method.name for method in settings.methods)}"
         )
     turns = folds.rotations(settings.data[LABELLED])
-    claim_folds(settings.dest, folds.identity())
     tuned: Sequence[Tuned] = ()
     if folds.rates_from is not None:
         read = read_rates(folds.rates_from)
         tuned = [one for one in read if not is_said(settings, one.name)]
-    elif folds.trials:
+    claim_folds(settings.dest, folds.identity())
+    if folds.trials:
         tuned = _choose(settings, turns[0])
     settings = with_rates(settings, tuned)
     moved: dict[str, int] = {}
