@@ -277,6 +277,52 @@ def test_predictions_are_pooled_and_compared(
         run_folds(asked, Folds(4))
 
 
+def test_a_row_that_is_judged_in_another_way_is_compared_all_the_same(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    names = ("selfmis", "random_encoder", "without_alignment")
+    methods, modes = [known_methods()[name] for name in names], ("probe", "finetune")
+    asked = folds_settings(tmp_path / "b", data, methods=methods, modes=modes, seeds=(1,))
+    report = run_folds(asked, Folds(3, min_positives=1, against="without_alignment"))
+    lines = {(row["method"], row["mode"]): row["figures"][ANY] for row in report["rows"]}
+    own = lines.pop(("without_alignment", "finetune"))
+    assert "difference" not in own and len(lines) == 3
+    for figure in lines.values():
+        found = figure["difference"]
+        assert found["mode"] == "finetune"
+        assert found["value"] == pytest.approx(figure["value"] - own["value"], abs=1e-9)
+    # Holm over all three of them: the smallest p-value counts thrice.
+    least = min((figure["difference"] for figure in lines.values()), key=lambda d: d["p_value"])
+    assert least["p_holm"] == pytest.approx(min(1.0, 3 * least["p_value"]))
+
+
+def test_what_nobody_tunes_is_trained_once_for_all_trials(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: dict[str, dict[str, Any]] = {}
+    under = timed_training.train
+
+    def train(run: Path, config: str, overrides: dict[str, Any], *rest: Any) -> Spent:
+        trained[str(run.relative_to(tmp_path / "b"))] = overrides
+        return under(run, config, overrides, *rest)
+
+    monkeypatch.setattr(timed_training, "train", train)
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()["heartlang"]]
+    report = run_folds(
+        folds_settings(tmp_path / "b", data, methods=methods, seeds=(1,)), Folds(3, trials=True)
+    )
+    assert report["failed"] == {} and [one["name"] for one in report["tuned"]] == ["heartlang"]
+    trials = {name: keys for name, keys in trained.items() if name.startswith("trials")}
+    words = [name for name in trials if name.endswith("stages/heartlang_tokenizer")]
+    assert len(words) == 1
+    starts = {keys.get("model.tokenizer_checkpoint") for keys in trials.values()} - {None}
+    assert starts == {tmp_path / "b" / words[0] / "checkpoints/checkpoint_best.pt"}
+    # In the rotations each trains its own.
+    assert sum(name.endswith("stages/heartlang_tokenizer") for name in trained) == 1 + 3
+
+
 def test_kept_cells_are_taken_up_where_they_fit(
     own_folds: Path, tmp_path: Path, runs: list[Run]
 ) -> None:
@@ -300,6 +346,12 @@ def test_kept_cells_are_taken_up_where_they_fit(
     assert len(runs) == 5 * 2
     assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 5 * 3
     assert run("d", methods=more, seeds=(1,))["failed"] == {} and runs == []
+    # Rows beside them, and settings of other trainings, leave them as they are.
+    beside = {"twelve_lead/probe": {"optimization.max_epoch": 3}}
+    run("beside", methods=methods, seeds=(1,), overrides=beside)
+    assert runs == []
+    lines = pd.read_csv(tmp_path / "kept/cells.csv")
+    assert len(lines) == 5 * 3 and lines["host"].str.startswith("fairseq").all()
     # Other settings or folds are other cells.
     for own, changes in (
         (folds, {"overrides": {"probe": {"optimization.max_epoch": 3}}}),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.folder import about_run, claim_folds, read_json
-from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.graph import Step, run_steps, with_needs
 from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infarction
 from selfmis_plugin.benchmark.kept_cells import KeptCells
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
@@ -35,6 +36,8 @@ __all__ = ["MEAN", "Folds", "run_folds"]
 
 #: The mean over the types that have positives enough.
 MEAN = "mean"
+
+_KEEP_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -127,9 +130,11 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     kept = KeptCells(folds.keep, settings, folds.identity()) if folds.keep else None
     if kept is not None and (taken := kept.take_up(plans)):
         print(f"{taken} cells are taken up from {folds.keep}")
-    failed = run_steps(_needed_steps(plans), settings.workers, print)
-    if kept is not None:
-        kept.keep(plans)
+    try:
+        failed = run_steps(_needed_steps(plans), settings.workers, _telling(kept, plans))
+    finally:
+        if kept is not None:
+            kept.keep(plans)
     first = next(iter(plans.values()))
     return {
         **about_run(settings),
@@ -150,21 +155,29 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     }
 
 
+def _telling(kept: KeptCells | None, plans: Mapping[str, Plan]) -> Callable[[str], None]:
+    """Return what is called after each step: it says how far it is, and keeps what is finished
+    now and then, so that a killed run loses little of it."""
+    last = time.monotonic()
+
+    def tell(line: str) -> None:
+        nonlocal last
+        print(line)
+        if kept is not None and time.monotonic() - last > _KEEP_SECONDS:
+            kept.keep(plans)
+            last = time.monotonic()
+
+    return tell
+
+
 def _needed_steps(plans: Mapping[str, Plan]) -> dict[str, Step]:
     """Return the steps of cells that are not finished, and of all that they start from."""
     steps: dict[str, Step] = {}
     for fold, plan in plans.items():
         wanted = [c.name for c in plan.cells if not cell_file(plan.settings, c).is_file()]
-        needed: set[str] = set()
-        while wanted:
-            name = wanted.pop()
-            if name not in needed:
-                needed.add(name)
-                wanted += plan.steps[name].needs
-        for name, step in plan.steps.items():
-            if name in needed:
-                needs = [f"{fold}/{need}" for need in step.needs]
-                steps[f"{fold}/{name}"] = dataclasses.replace(step, needs=needs)
+        for name, step in with_needs(plan.steps, wanted).items():
+            needs = [f"{fold}/{need}" for need in step.needs]
+            steps[f"{fold}/{name}"] = dataclasses.replace(step, needs=needs)
     return steps
 
 
@@ -217,9 +230,14 @@ class _Row:
     within: float | None
     seconds: float
 
-    def is_of(self, other: _Row) -> bool:
-        """Whether it was judged in the same way."""
-        return (self.mode, self.fraction) == (other.mode, other.fraction)
+    def rival(self, rows: Sequence[_Row], method: str | None) -> _Row | None:
+        """Return the row of *method* to compare with: judged in the same way or, if it never is,
+        in its own."""
+        named = [row for row in rows if (row.method, row.fraction) == (method, self.fraction)]
+        alike = [row for row in named if row.mode == self.mode]
+        if self.method == method:
+            return alike[0] if alike else None
+        return next(iter([*alike, *named]), None)
 
 
 def _rows(plans: Mapping[str, Plan]) -> list[_Row]:
@@ -271,7 +289,7 @@ def _judged(rows: Sequence[_Row], folds: Folds, methods: Mapping[str, Method]) -
     wanted = {ANY: [ANY], MEAN: populated, **{name: [name] for name in populated}}
     lines: list[dict[str, Any]] = []
     for row in rows:
-        rival = next((r for r in rows if r.method == folds.against and r.is_of(row)), None)
+        rival = row.rival(rows, folds.against)
         figures = {}
         for name, labels in wanted.items():
             if labels and set(labels) <= set(next(iter(row.seeds.values())).labels):
@@ -308,12 +326,12 @@ def _below_floor(
 
 
 def _correct(lines: Sequence[dict[str, Any]]) -> None:
-    """Add to each difference Holm's p-value, over the rows of a figure that were judged alike."""
-    families: dict[tuple[str, str, float], list[dict[str, Any]]] = {}
+    """Add to each difference Holm's p-value, over the rows of a figure and fraction."""
+    families: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for line in lines:
         for name, figure in line["figures"].items():
             if "difference" in figure:
-                family = (name, line["mode"], line["fraction"])
+                family = (name, line["fraction"])
                 families.setdefault(family, []).append(figure["difference"])
     for differences in families.values():
         corrected = holm([difference["p_value"] for difference in differences])
@@ -330,4 +348,5 @@ def _figure(row: _Row, rival: _Row | None, labels: Sequence[str]) -> dict[str, A
     if not set(labels) <= set(next(iter(rival.seeds.values())).labels):
         return figure
     first, second = ([side.seeds[seed] for seed in shared] for side in (row, rival))
-    return {**figure, "difference": difference_over_seeds(first, second, labels).to_dict()}
+    difference = difference_over_seeds(first, second, labels).to_dict()
+    return {**figure, "difference": {**difference, "mode": rival.mode}}

@@ -71,8 +71,9 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
             rival = titles[report["against"]]
             parts.append(
                 f"## Minus {rival}, pair by pair\n\n{_differences(report, titles)}\n\n"
-                "AUC in percent points, mean over seeds, on the same records; p corrected over "
-                "the rows that were judged alike (Holm)."
+                "AUC in percent points, mean over seeds, on the same records, from the row that "
+                f"was judged alike or, where {rival} has none, from its own; p corrected over all "
+                "rows (Holm)."
             )
     if moved := {role: count for role, count in report["moved"].items() if count}:
         lines = [f"- {role}: {count:,}" for role, count in moved.items()]

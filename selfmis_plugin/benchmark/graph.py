@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
-__all__ = ["Step", "run_steps"]
+__all__ = ["Step", "run_steps", "with_needs"]
 
 #: A step that took less did nothing: it was done already, and says nothing of the others.
 _NOTHING = 0.2
@@ -31,6 +31,18 @@ class Step:
     needs: Sequence[str]
     work: Callable[[], None]
     kind: str = ""
+
+
+def with_needs(steps: Mapping[str, Step], wanted: Iterable[str]) -> dict[str, Step]:
+    """Return the steps of the names *wanted* and all that they need, in the order of *steps*."""
+    waiting = list(wanted)
+    needed: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += steps[name].needs
+    return {name: step for name, step in steps.items() if name in needed}
 
 
 def run_steps(

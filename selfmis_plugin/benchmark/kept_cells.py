@@ -1,8 +1,10 @@
 """Cells of a cross-validation that lie in files of their own, for who has not their folder.
 
 ``cells.csv`` has a line for each finished cell, to read; ``predictions.parquet`` what it said of
-each record of its test fold. A run over the same data with the same settings, by the same version,
-takes them up as if it had trained them; pooled figures and their intervals need no more.
+each record of its test fold. A run over the same data, by the same version, takes up the cells
+whose trainings had the same settings, as if it had trained them; pooled figures and their intervals
+need no more. Rows beside a cell do not matter, nor does the host: a line says which it was, and a
+table may hold rows of both.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.folder import about_run, read_json
 from selfmis_plugin.benchmark.infarction import Plan
 from selfmis_plugin.benchmark.settings import Cell, InfarctionError, Settings, cell_file
+from selfmis_plugin.benchmark.sources import stages_of, with_sources
+from selfmis_plugin.checkpoints.model_folder import file_digest
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.evaluate import figures_of
@@ -54,13 +58,35 @@ class KeptCells:
 
     def __init__(self, folder: Path, settings: Settings, folds: Mapping[str, Any]) -> None:
         self.folder = folder
+        self._settings = settings
         about = about_run(settings)
-        data = {role: described["digest"] for role, described in about.pop("data").items()}
-        about.pop("selfmis_plugin")
-        depends = {**about, "data": data, "folds": dict(folds), "version": __version__}
+        data = {role: described["digest"] for role, described in about["data"].items()}
+        self._host = about["host"]
+        self._digest = data[LABELLED]
+        same = {key: about[key] for key in ("size", "budget", "heads")}
+        self._about = {**same, "data": data, "folds": dict(folds), "version": __version__}
+        # The same weights elsewhere are the same.
+        self._given = {name: file_digest(path) for name, path in settings.given.items()}
+        self._written: set[str] = set()
+
+    def run(self, cell: Cell) -> str:
+        """Return the digest of all that a cell's figures depend on."""
+        settings = self._settings
+        whole = with_sources(settings, [cell])
+        stages = {stage.name: stage for one in whole for stage in stages_of(settings, one)}
+        names = {"", *stages}
+        for one in whole:
+            names |= {one.mode, f"{one.method.name}/{one.mode}"}
+        given = {stage.given_by for stage in stages.values()}
+        depends = {
+            **self._about,
+            "given": {name: self._given[name] for name in self._given if name in given},
+            "overrides": {
+                name: dict(keys) for name, keys in settings.overrides.items() if name in names
+            },
+        }
         text = json.dumps(depends, sort_keys=True, default=str)
-        self.run = hashlib.sha256(text.encode()).hexdigest()[:16]
-        self.digest = data[LABELLED]
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def take_up(self, plans: Mapping[str, Plan]) -> int:
         """Put what is kept of this run into the folders of cells that are not there; return how
@@ -74,27 +100,24 @@ class KeptCells:
         if not (self.folder / _CELLS).is_file():
             return 0
         cells, predictions = self._read()
-        own = cells[cells["run"] == self.run]
-        said = dict(iter(predictions[predictions["run"] == self.run].groupby("cell", sort=False)))
-        lines = {
-            (line.fold, line.method, line.mode, line.fraction, line.seed): line
-            for line in own.itertuples()
-        }
+        said = dict(iter(predictions.groupby(["run", "cell"], sort=False)))
+        lines = {tuple(getattr(line, key) for key in _KEY): line for line in cells.itertuples()}
         found = 0
         for fold, plan in plans.items():
             part = open_split(plan.settings.data[LABELLED], "test")
             for cell in plan.cells:
-                line = lines.get((fold, cell.method.name, cell.mode, cell.fraction, cell.seed))
+                run = self.run(cell)
+                line = lines.get((run, fold, cell.method.name, cell.mode, cell.fraction, cell.seed))
                 file = cell_file(plan.settings, cell)
                 if line is None or file.is_file():
                     continue
                 name = f"{fold}/{cell.name}"
-                if name not in said:
+                if (run, name) not in said:
                     raise InfarctionError(
                         f"{self.folder}: {_CELLS} has a line of {name}, and {_PREDICTIONS} nothing "
                         "of it: they are not of one run, delete both"
                     )
-                self._put(file, cell, line, said[name], part)
+                self._put(file, cell, line, said[run, name], part)
                 found += 1
         return found
 
@@ -110,22 +133,28 @@ class KeptCells:
         """
         lines: list[dict[str, Any]] = []
         said: list[pd.DataFrame] = []
+        names: set[str] = set()
         for fold, cell, file in _finished(plans):
-            predictions = Predictions.read(file.with_name("predictions.parquet"))
-            lines.append(self._line(fold, cell, read_json(file), predictions))
-            said.append(self._said(f"{fold}/{cell.name}", predictions))
+            name = f"{fold}/{cell.name}"
+            if name not in self._written:
+                predictions = Predictions.read(file.with_name("predictions.parquet"))
+                lines.append(self._line(fold, cell, read_json(file), predictions))
+                said.append(self._said(self.run(cell), name, predictions))
+                names.add(name)
         if not lines:
             return
         cells, records = pd.DataFrame(lines), pd.concat(said, ignore_index=True)
         if (self.folder / _CELLS).is_file():
             kept, told = self._read()
-            cells = pd.concat([kept, cells]).drop_duplicates(list(_KEY), keep="last")
-            again = (told["run"] == self.run) & told["cell"].isin(records["cell"].unique())
-            records = pd.concat([told[~again], records], ignore_index=True)
+            cells = pd.concat([kept, cells]).drop_duplicates(list(_KEY), keep="first")
+            old = pd.MultiIndex.from_frame(told[["run", "cell"]])
+            new = ~pd.MultiIndex.from_frame(records[["run", "cell"]]).isin(old)
+            records = pd.concat([told, records[new]], ignore_index=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         with whole_files(self.folder / _CELLS, self.folder / _PREDICTIONS) as (text, table):
             cells.to_csv(text, index=False)
             records.to_parquet(table, index=False)
+        self._written |= names
 
     def _read(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         try:
@@ -146,9 +175,10 @@ class KeptCells:
     ) -> dict[str, Any]:
         either = figures_of(with_any(predictions).select([ANY]), 0)
         return {
-            "run": self.run,
+            "run": self.run(cell),
             "version": __version__,
-            "data": self.digest,
+            "host": self._host,
+            "data": self._digest,
             "fold": fold,
             "method": cell.method.name,
             "mode": cell.mode,
@@ -162,12 +192,12 @@ class KeptCells:
             **{f"auc_{name}": about["per_label"].get(name) for name in INFARCTION_TYPES},
         }
 
-    def _said(self, cell: str, predictions: Predictions) -> pd.DataFrame:
+    def _said(self, run: str, cell: str, predictions: Predictions) -> pd.DataFrame:
         types = [name for name in INFARCTION_TYPES if name in predictions.labels]
         logits = predictions.select(types).logits
         return pd.DataFrame(
             {
-                "run": self.run,
+                "run": run,
                 "cell": cell,
                 "record_id": predictions.record_ids,
                 **{name: logits[:, column] for column, name in enumerate(types)},

@@ -11,14 +11,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.folder import read_json
-from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.graph import Step, run_steps, with_needs
 from selfmis_plugin.benchmark.infarction import judged_here, plan_infarction
 from selfmis_plugin.benchmark.settings import (
     Cell,
@@ -29,6 +29,7 @@ from selfmis_plugin.benchmark.settings import (
     given_file,
     stage_checkpoint,
     stage_file,
+    stage_name,
 )
 from selfmis_plugin.methods.method import PROBE, Method, Stage, owners_first, with_its_sources
 from selfmis_plugin.metrics.auc import auc_report
@@ -102,6 +103,7 @@ def choose_rates(settings: Settings) -> list[Tuned]:
             for name, tunable in waiting.items()
             if not any(source.name in waiting for source in _sources(tunable))
         }
+        _train_untuned(settings, ready.values(), chosen)
         runs = {
             (name, rate): _trial(settings, tunable, rate, chosen)
             for name, tunable in ready.items()
@@ -153,6 +155,38 @@ def _sources(tunable: _Tunable) -> Iterator[Stage]:
             yield from with_its_sources(source)
 
 
+def _train_untuned(
+    settings: Settings, tunables: Iterable[_Tunable], chosen: Mapping[str, Tuned]
+) -> None:
+    """Train once what trials start from and nobody tunes, such as HeartLang's words.
+
+    What fails is tried again by the trials themselves, which say why.
+    """
+    steps: dict[str, Step] = {}
+    for tunable in tunables:
+        names = [
+            stage_name(source, _SEED)
+            for source in _sources(tunable)
+            if source.given_by and source.name not in chosen and not given_file(settings, source)
+        ]
+        if names:
+            steps |= with_needs(plan_infarction(_untuned(settings, tunable)).steps, names)
+    if steps:
+        run_steps(steps, settings.workers, functools.partial(print, "before trials"))
+
+
+def _untuned(settings: Settings, tunable: _Tunable) -> Settings:
+    return dataclasses.replace(
+        settings,
+        dest=settings.dest / "untuned",
+        methods=[tunable.method],
+        modes=(tunable.mode,),
+        fractions=(1.0,),
+        seeds=(_SEED,),
+        draws=0,
+    )
+
+
 def _trial(
     settings: Settings, tunable: _Tunable, rate: float, chosen: Mapping[str, Tuned]
 ) -> Settings:
@@ -160,21 +194,22 @@ def _trial(
     given = dict(settings.given)
     for source in _sources(tunable):
         tuned = chosen.get(source.name)
-        if source.given_by and source.given_by not in given and tuned and tuned.rate is not None:
+        if not source.given_by or source.given_by in given:
+            continue
+        if tuned is None:
+            folder = _untuned(settings, tunable).dest
+        elif tuned.rate is not None:
             folder = _folder(settings, source.name, tuned.rate)
-            given[source.given_by] = stage_checkpoint(
-                dataclasses.replace(settings, dest=folder), source, _SEED
-            )
+        else:
+            continue
+        trained = dataclasses.replace(settings, dest=folder)
+        if stage_file(trained, source, _SEED).is_file():
+            given[source.given_by] = stage_checkpoint(trained, source, _SEED)
     tried = Tuned(tunable.name, tunable.method.name, (), rate)
     return dataclasses.replace(
-        with_rates(settings, [tried]),
+        with_rates(_untuned(settings, tunable), [tried]),
         dest=_folder(settings, tunable.name, rate),
-        methods=[tunable.method],
-        modes=(tunable.mode,),
-        fractions=(1.0,),
-        seeds=(_SEED,),
         given=given,
-        draws=0,
     )
 
 
