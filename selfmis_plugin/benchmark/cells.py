@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
 from selfmis_plugin.benchmark.settings import (
@@ -20,7 +22,7 @@ from selfmis_plugin.data.fraction_manifests import write_fraction
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import figures_of, predict_split
 from selfmis_plugin.methods.makers import maker_of
-from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier
+from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, list_of_key
 from selfmis_plugin.utils.files import write_json
 
 __all__ = ["run_cell", "write_labelled"]
@@ -54,7 +56,12 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             "common.seed": cell.seed,
             # An encoder with weights of its own; who names sources may have no such key.
             **({} if classifier.sources() else {classifier.encoder_key: None}),
-            **checkpoints,
+            **_by_key(checkpoints),
+            **{
+                k: settings.data[role]
+                for k, role in classifier.reads.items()
+                if role in settings.data
+            },
             **({"model.bias_from_prevalence": False} if settings.former_heads else {}),
             **classifier.overrides,
             **further_keys(settings, cell.mode, f"{cell.method.name}/{cell.mode}"),
@@ -76,6 +83,20 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             **figures_of(predictions, settings.draws),
         },
     )
+
+
+def _by_key(checkpoints: Mapping[str, Path]) -> dict[str, object]:
+    """Return checkpoints by config key, several of one key as its list."""
+    found: dict[str, object] = {}
+    lists: dict[str, list[Path]] = {}
+    for name, path in checkpoints.items():
+        key = list_of_key(name)
+        if key is None:
+            found[name] = path
+        else:
+            found[key] = lists.setdefault(key, [])
+            lists[key].append(path)
+    return found
 
 
 def write_labelled(settings: Settings, fraction: float, seed: int) -> None:

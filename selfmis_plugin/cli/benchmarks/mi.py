@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--methods",
-        help=f"comma-separated: {', '.join(methods)} (default: all)",
+        help=f"comma-separated: {', '.join(methods)} (default: all but those that are only run by "
+        f"name, {', '.join(name for name, method in methods.items() if method.by_name)})",
     )
     parser.add_argument(
         "--methods-from",
@@ -296,7 +297,8 @@ def _rows(files: Sequence[Path]) -> Rows:
 def _chosen_methods(text: str | None, rows: Rows) -> list[Method]:
     """Return methods by their names, which are only known once the user's files were run."""
     try:
-        names = tuple(rows.methods) if text is None else known_names(tuple(rows.methods))(text)
+        usual = tuple(name for name, method in rows.methods.items() if not method.by_name)
+        names = usual if text is None else known_names(tuple(rows.methods))(text)
     except argparse.ArgumentTypeError as error:
         raise BenchmarkError(f"--methods: {error}") from error
     return [method for name, method in rows.methods.items() if name in names]
