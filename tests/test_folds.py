@@ -440,15 +440,26 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     report = run_folds(said, Folds(5, trials=True))
     assert [one["name"] for one in report["tuned"]] == ["single_lead_encoder", "multi_lead_encoder"]
     # What was chosen serves another run, such as that on records that nothing was chosen on.
-    taken = Folds(held_out=(9, 10), rates_from=tmp_path / "b/report.json")
+    taken = Folds(held_out=(9, 10), rates_from=(tmp_path / "b/report.json",))
     held = dataclasses.replace(asked, dest=tmp_path / "held")
     runs.clear()
     final = run_folds(held, taken)
     assert [one["rate"] for one in final["tuned"]] == [one["rate"] for one in tuned.values()]
     assert {run.fold for run in runs} == {"fold1"}
+    # Of several files the first has the word on what it knows, and the others on the rest.
+    tried = json.loads((tmp_path / "b/report.json").read_text())
+    for one in tried["tuned"]:
+        one["rate"] = 0.125
+    (tmp_path / "other.json").write_text(json.dumps(tried))
+    tried["tuned"] = [{**tried["tuned"][0], "rate": 0.25}]
+    (tmp_path / "first.json").write_text(json.dumps(tried))
+    both = dataclasses.replace(taken, rates_from=(tmp_path / "first.json", tmp_path / "other.json"))
+    other = dataclasses.replace(asked, dest=tmp_path / "both")
+    rates = [one["rate"] for one in run_folds(other, both)["tuned"]]
+    assert rates[0] == 0.25 and set(rates[1:]) == {0.125}
     for file, message in (("nowhere.json", "not the report.json"), ("b/folds.json", "not the rep")):
         with pytest.raises(InfarctionError, match=message):
-            run_folds(held, dataclasses.replace(taken, rates_from=tmp_path / file))
+            run_folds(held, dataclasses.replace(taken, rates_from=(tmp_path / file,)))
 
 
 def test_what_is_asked_wrongly_is_said(

@@ -64,7 +64,8 @@ class Folds:
         Folder of cells that other runs have kept, to take up and to add to
         (:mod:`~selfmis_plugin.benchmark.kept_cells`).
     rates_from
-        The report of another cross-validation whose choices to take in place of trials.
+        Reports of other cross-validations whose choices to take in place of trials; of a training
+        that several have tried, the first one's.
     """
 
     folds: int = 5
@@ -73,7 +74,7 @@ class Folds:
     min_positives: int = 20
     against: str | None = None
     trials: bool = False
-    rates_from: Path | None = None
+    rates_from: tuple[Path, ...] = ()
     keep: Path | None = None
 
     def rotations(self, data: Path) -> list[Rotation]:
@@ -115,9 +116,12 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         )
     turns = folds.rotations(settings.data[LABELLED])
     tuned: Sequence[Tuned] = ()
-    if folds.rates_from is not None:
-        read = read_rates(folds.rates_from)
-        tuned = [one for one in read if not is_said(settings, one.name)]
+    if folds.rates_from:
+        read: dict[str, Tuned] = {}
+        for file in folds.rates_from:
+            for one in read_rates(file):
+                read.setdefault(one.name, one)
+        tuned = [one for one in read.values() if not is_said(settings, one.name)]
     claim_folds(settings.dest, folds.identity())
     if folds.trials:
         tuned = _choose(settings, turns[0])
@@ -139,7 +143,7 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     return {
         **about_run(settings),
         **dataclasses.asdict(folds),
-        "rates_from": folds.rates_from and str(folds.rates_from),
+        "rates_from": [str(file) for file in folds.rates_from],
         "keep": folds.keep and str(folds.keep),
         **_judged(_rows(plans), folds, {m.name: m for m in settings.methods}),
         "stages": [

@@ -164,8 +164,11 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
     rates.add_argument(
         "--rates-from",
         type=Path,
+        nargs="+",
+        default=[],
         metavar="REPORT.json",
-        help="with folds: the learning rates that another benchmark's trials chose",
+        help="with folds: the learning rates that other benchmarks' trials chose; of a training "
+        "that several have tried, the first one's",
     )
 
 
@@ -229,7 +232,7 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
         options.min_positives or MIN_POSITIVES,
         options.against,
         options.trials,
-        options.rates_from,
+        tuple(options.rates_from),
         options.keep,
     )
     report, dest = run_folds(settings, folds), settings.dest
