@@ -163,7 +163,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         seen.append(Run(run, overrides))
         pairs = config.startswith("selfmis_pretrain")
         write_run(run, pairs, sum(map(ord, str(run.relative_to(run.parents[5])))), seconds=1)
-        return Spent(1.0, None)
+        return Spent(1.0, None, 0.5)
 
     monkeypatch.setattr(timed_training, "train", trained)
     return seen
@@ -266,7 +266,12 @@ def test_predictions_are_pooled_and_compared(
     text = write_folds_report(dest, report, asked.methods)
     assert ("| SelfMIS (!) |" in text) == worse
     assert "cross-validated over 5 folds" in text and "## Minus random encoder" in text
-    assert {path.name for path in dest.glob("*.png")} == {"report.png", "differences.png"}
+    assert {path.name for path in dest.glob("*.png")} == {
+        "report.png", "differences.png", "costs.png",
+    }  # fmt: skip
+    # SelfMIS's probe starts from three trainings, the others' from one and from none.
+    took = {row["method"]: row["cpu_seconds"] for row in report["rows"]}
+    assert took == {"selfmis": 2.0, "random_encoder": 0.5, "twelve_lead": 1.0}
     lines = pd.read_csv(dest / "rows.csv")
     assert len(lines) == 3 * (2 + len(report["populated"]))
     assert json.loads((dest / "report.json").read_text())["rows"] == report["rows"]

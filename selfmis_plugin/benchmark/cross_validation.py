@@ -225,6 +225,9 @@ class _Row:
         folds' models may be calibrated differently, is not in it.
     seconds
         Of the classifier's trainings, all folds and seeds together.
+    cpu_seconds
+        Processor time of all trainings that a classifier needed, its own among them, mean over
+        folds and seeds; None where it is not known.
     """
 
     method: str
@@ -233,6 +236,7 @@ class _Row:
     seeds: Mapping[int, Predictions]
     within: float | None
     seconds: float
+    cpu_seconds: float | None
 
     def rival(self, rows: Sequence[_Row], method: str | None) -> _Row | None:
         """Return the row of *method* to compare with: judged in the same way or, if it never is,
@@ -257,6 +261,8 @@ def _rows(plans: Mapping[str, Plan]) -> list[_Row]:
 
 def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[Path]]) -> _Row:
     parts = {seed: [_read(path) for path in files] for seed, files in seeds.items()}
+    cells = [read_json(path) for files in seeds.values() for path in files]
+    took = [s for cell in cells if (s := cell.get("cpu_seconds")) is not None]
     within = [
         auc
         for of_seed in parts.values()
@@ -269,7 +275,8 @@ def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[P
         fraction,
         {seed: Predictions.joined(of_seed) for seed, of_seed in parts.items()},
         statistics.mean(within) if within else None,
-        sum(read_json(path)["seconds"] for files in seeds.values() for path in files),
+        sum(cell["seconds"] for cell in cells),
+        statistics.mean(took) if len(took) == len(cells) else None,
     )
 
 
@@ -306,6 +313,7 @@ def _judged(rows: Sequence[_Row], folds: Folds, methods: Mapping[str, Method]) -
                 "seeds": sorted(row.seeds),
                 "records": len(next(iter(row.seeds.values()))),
                 "seconds": round(row.seconds, 1),
+                "cpu_seconds": row.cpu_seconds,
                 "figures": figures,
                 "any_within_folds": row.within,
             }
