@@ -326,6 +326,15 @@ def test_what_nobody_tunes_is_trained_once_for_all_trials(
     assert starts == {tmp_path / "b" / words[0] / "checkpoints/checkpoint_best.pt"}
     # In the rotations each trains its own.
     assert sum(name.endswith("stages/heartlang_tokenizer") for name in trained) == 1 + 3
+    # Who only asks for rates gets them, and the report says nothing else.
+    trained.clear()
+    asked = folds_settings(tmp_path / "b", data, methods=methods, seeds=(1,), budget=50)
+    asked = dataclasses.replace(asked, dest=tmp_path / "b/only")
+    only = run_folds(asked, Folds(3, trials_only=True))
+    assert only["rows"] == [] and [one["name"] for one in only["tuned"]] == ["heartlang"]
+    assert trained and all(name.startswith("only/trials") for name in trained)
+    text = write_folds_report(asked.dest, only, methods)
+    assert "## Learning rates tried" in text and "AUC in percent" not in text
 
 
 def test_kept_cells_are_taken_up_where_they_fit(

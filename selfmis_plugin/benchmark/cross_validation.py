@@ -60,6 +60,8 @@ class Folds:
     trials
         Whether to choose learning rates first, as many trials for every method
         (:mod:`~selfmis_plugin.benchmark.trials`).
+    trials_only
+        Whether to stop then: the report holds what was chosen, for ``rates_from``.
     keep
         Folder of cells that other runs have kept, to take up and to add to
         (:mod:`~selfmis_plugin.benchmark.kept_cells`).
@@ -74,6 +76,7 @@ class Folds:
     min_positives: int = 20
     against: str | None = None
     trials: bool = False
+    trials_only: bool = False
     rates_from: tuple[Path, ...] = ()
     keep: Path | None = None
 
@@ -123,8 +126,10 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
                 read.setdefault(one.name, one)
         tuned = [one for one in read.values() if not is_said(settings, one.name)]
     claim_folds(settings.dest, folds.identity())
-    if folds.trials:
+    if folds.trials or folds.trials_only:
         tuned = _choose(settings, turns[0])
+    if folds.trials_only:
+        turns = []
     settings = with_rates(settings, tuned)
     moved: dict[str, int] = {}
     plans = {}
@@ -139,7 +144,7 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     finally:
         if kept is not None:
             kept.keep(plans)
-    first = next(iter(plans.values()))
+    first = next(iter(plans.values()), None)
     return {
         **about_run(settings),
         **dataclasses.asdict(folds),
@@ -154,8 +159,8 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         "moved": moved,
         "tuned": [dataclasses.asdict(one) for one in tuned],
         "failed": {name: str(error) for name, error in failed.items()},
-        "left_out": dict(first.left_out),
-        "lacking": dict(first.lacking),
+        "left_out": {} if first is None else dict(first.left_out),
+        "lacking": {} if first is None else dict(first.lacking),
     }
 
 
@@ -251,7 +256,7 @@ class _Row:
 def _rows(plans: Mapping[str, Plan]) -> list[_Row]:
     """Return what is finished: of each row those seeds of which every rotation is."""
     found: dict[tuple[str, str, float], dict[int, list[Path]]] = {}
-    for cell in next(iter(plans.values())).cells:
+    for cell in next((plan.cells for plan in plans.values()), ()):
         files = [cell_file(plan.settings, cell) for plan in plans.values()]
         if all(path.is_file() for path in files):
             row = found.setdefault((cell.method.name, cell.mode, cell.fraction), {})
