@@ -180,13 +180,19 @@ def _telling(kept: KeptCells | None, plans: Mapping[str, Plan]) -> Callable[[str
 
 
 def _needed_steps(plans: Mapping[str, Plan]) -> dict[str, Step]:
-    """Return the steps of cells that are not finished, and of all that they start from."""
+    """Return the steps of cells that are not finished, and of all that they start from; seed by
+    seed, as a row is reported of the seeds of which every rotation is there."""
     steps: dict[str, Step] = {}
-    for fold, plan in plans.items():
-        wanted = [c.name for c in plan.cells if not cell_file(plan.settings, c).is_file()]
-        for name, step in with_needs(plan.steps, wanted).items():
-            needs = [f"{fold}/{need}" for need in step.needs]
-            steps[f"{fold}/{name}"] = dataclasses.replace(step, needs=needs)
+    for seed in next(iter(plans.values())).settings.seeds if plans else ():
+        for fold, plan in plans.items():
+            wanted = [
+                cell.name
+                for cell in plan.cells
+                if cell.seed == seed and not cell_file(plan.settings, cell).is_file()
+            ]
+            for name, step in with_needs(plan.steps, wanted).items():
+                needs = [f"{fold}/{need}" for need in step.needs]
+                steps[f"{fold}/{name}"] = dataclasses.replace(step, needs=needs)
     return steps
 
 
