@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
+from selfmis_plugin.benchmark.folder import read_json
 from selfmis_plugin.benchmark.settings import (
     Cell,
     InfarctionError,
@@ -14,9 +15,16 @@ from selfmis_plugin.benchmark.settings import (
     cell_file,
     cell_run,
     further_keys,
+    given_file,
     labelled_folder,
+    stage_file,
 )
-from selfmis_plugin.benchmark.sources import source_checkpoint, sources_of
+from selfmis_plugin.benchmark.sources import (
+    source_checkpoint,
+    sources_of,
+    stages_of,
+    with_sources,
+)
 from selfmis_plugin.benchmark.timed_training import train_timed
 from selfmis_plugin.data.fraction_manifests import write_fraction
 from selfmis_plugin.data.splits import open_split
@@ -46,10 +54,10 @@ def run_cell(settings: Settings, cell: Cell) -> None:
         checkpoint, spent, records = checkpoints[classifier.encoder_key], Spent(0.0, None), 0
     elif classifier.maker is not None:
         checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)
-        began = time.monotonic()
+        began, cpu = time.monotonic(), time.process_time()
         make = maker_of(classifier.maker)
         make(checkpoints, settings.data.get(UNLABELLED, data), checkpoint)
-        spent = Spent(time.monotonic() - began, None)
+        spent = Spent(time.monotonic() - began, None, time.process_time() - cpu)
     elif classifier.config is not None:
         overrides = {
             "task.data": data,
@@ -79,6 +87,7 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             "fraction": cell.fraction,
             "seed": cell.seed,
             "seconds": round(spent.seconds, 1),
+            **_processor_time(settings, cell, spent),
             "train_records": records,
             **figures_of(predictions, settings.draws),
         },
@@ -97,6 +106,26 @@ def _by_key(checkpoints: Mapping[str, Path]) -> dict[str, object]:
             found[key] = lists.setdefault(key, [])
             lists[key].append(path)
     return found
+
+
+def _processor_time(settings: Settings, cell: Cell, spent: Spent) -> dict[str, float | None]:
+    """Return the processor time of a cell's own training, and that of all which its checkpoint
+    needed, without files that were given; None if one is not known."""
+    own = spent.cpu_seconds if spent.seconds else 0.0
+    whole = with_sources(settings, [cell])
+    stages = {stage.name: stage for one in whole for stage in stages_of(settings, one)}
+    took = [own]
+    for stage in stages.values():
+        if not given_file(settings, stage):
+            took.append(read_json(stage_file(settings, stage, cell.seed)).get("cpu_seconds"))
+    for one in whole:
+        if one != cell:
+            took.append(read_json(cell_file(settings, one)).get("own_cpu_seconds"))
+    known = [seconds for seconds in took if seconds is not None]
+    return {
+        "own_cpu_seconds": own,
+        "cpu_seconds": round(sum(known), 1) if len(known) == len(took) else None,
+    }
 
 
 def write_labelled(settings: Settings, fraction: float, seed: int) -> None:

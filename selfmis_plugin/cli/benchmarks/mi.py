@@ -163,10 +163,18 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
         "validation records of the first rotation",
     )
     rates.add_argument(
+        "--trials-only",
+        action="store_true",
+        help="with folds: the same, and stop: --rates-from takes the report.json",
+    )
+    rates.add_argument(
         "--rates-from",
         type=Path,
+        nargs="+",
+        default=[],
         metavar="REPORT.json",
-        help="with folds: the learning rates that another benchmark's trials chose",
+        help="with folds: the learning rates that other benchmarks' trials chose; of a training "
+        "that several have tried, the first one's",
     )
 
 
@@ -229,9 +237,10 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
         options.held_out,
         options.min_positives or MIN_POSITIVES,
         options.against,
-        options.trials,
-        options.rates_from,
-        options.keep,
+        trials=options.trials,
+        trials_only=options.trials_only,
+        rates_from=tuple(options.rates_from),
+        keep=options.keep,
     )
     report, dest = run_folds(settings, folds), settings.dest
     print(write_folds_report(dest, report, settings.methods))
@@ -253,7 +262,7 @@ def _refuse_needless(options: argparse.Namespace) -> None:
     if options.strat_folds and not options.folds:
         raise BenchmarkError("--strat-folds says which records --folds deals: give --folds too")
     if not (options.folds or options.held_out):
-        for name in ("against", "trials", "rates_from", "keep", "min_positives"):
+        for name in ("against", "trials", "trials_only", "rates_from", "keep", "min_positives"):
             if getattr(options, name):
                 option = f"--{name.replace('_', '-')}"
                 raise BenchmarkError(f"{option} goes with folds: give --folds or --held-out too")
