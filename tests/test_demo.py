@@ -31,7 +31,7 @@ def test_demo_end_to_end_then_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert printed.count("fairseq-hydra-train") == len(DEMO.trainings)
     total = len(DEMO.trainings)
     for number in range(1, total + 1):
-        assert f"training {number} of {total}: " in printed
+        assert f"step {number} of {total}: " in printed
     assert printed.count(" took ") == total
     commands = printed[printed.index("next:\n") :].splitlines()[1:]
     model = commands[0].split("--checkpoint ")[1].split()[0]

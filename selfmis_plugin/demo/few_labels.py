@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import time
 from dataclasses import asdict
@@ -27,6 +26,7 @@ from selfmis_plugin.benchmark.graph import Step, run_steps
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.demo.demo import DemoError, claim
 from selfmis_plugin.demo.few_labels_report import write_report
+from selfmis_plugin.demo.steps import Steps
 from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes, Training
 from selfmis_plugin.training.configs import config_file
@@ -90,32 +90,6 @@ def run_demo(plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int
     report = write_report(plan, dest, cells, sizes, seconds)
     print("\n".join(next_commands(plan, dest)))
     return report
-
-
-class Steps:
-    """Says which training of how many begins, and how long it took.
-
-    Parameters
-    ----------
-    total
-        How many there are.
-    """
-
-    def __init__(self, total: int) -> None:
-        self._total = total
-        self._numbers = itertools.count(1)
-
-    def begin(self, training: Training, seed: int) -> str:
-        """Say that a training begins; return how it is called when it ends."""
-        named = f"training {next(self._numbers)} of {self._total}"
-        title = title_of(config_file(training.config))
-        print(f"{named}: {training.name}, seed {seed}: {title}", flush=True)
-        return named
-
-    def skip(self, count: int) -> None:
-        """Count trainings that were done before."""
-        for _ in range(count):
-            next(self._numbers)
 
 
 def next_commands(plan: FewLabels, dest: Path) -> list[str]:
@@ -187,10 +161,9 @@ def _train_all(
         }
         log = folder / "logs" / f"{training.name}.log"
         run = folder / training.name
-        named = told.begin(training, seed)
-        spent = train(run, training.config, overrides, log, threads).seconds
-        print(f"{named}: {training.name} took {spent:.0f} s", flush=True)
-        seconds[training.name] = spent
+        title = title_of(config_file(training.config))
+        with told.step(f"{training.name}, seed {seed}: {title}"):
+            seconds[training.name] = train(run, training.config, overrides, log, threads).seconds
 
     steps = {
         training.name: Step(

@@ -24,16 +24,23 @@ from selfmis_plugin.benchmark.cohort import (
 from selfmis_plugin.benchmark.commands import CommandError, run_selfmis
 from selfmis_plugin.benchmark.graph import Step, run_steps
 from selfmis_plugin.benchmark.infarction import (
+    Cell,
     InfarctionError,
+    Plan,
     Settings,
     run_infarction,
     stage_checkpoint,
 )
 from selfmis_plugin.benchmark.report import write_infarction_report
+from selfmis_plugin.benchmark.settings import SIZES, stage_name
+from selfmis_plugin.benchmark.sources import with_sources
 from selfmis_plugin.demo.demo import DemoError, claim
 from selfmis_plugin.demo.leads_report import write_report
+from selfmis_plugin.demo.steps import Steps
 from selfmis_plugin.methods import known_rows, method
 from selfmis_plugin.methods.demo_plan import Leads, LeadsSizes
+from selfmis_plugin.training.configs import config_file
+from selfmis_plugin.training.known_configs import title_of
 from selfmis_plugin.utils.files import write_json
 
 __all__ = ["run_demo"]
@@ -94,10 +101,60 @@ def run_demo(plan: Leads, dest: Path, seeds: int, scale: float, workers: int) ->
         method.ARCHIVE: stores[ARCHIVE],
     }
     settings = _settings(plan, dest, data, sizes, range(1, seeds + 1), workers)
-    infarction = _infarction(settings)
-    answers = _ask(plan, dest, settings, study, recordings, workers)
+    told = _Told(plan, len(settings.seeds) * len(STUDIES))
+    infarction = _infarction(settings, told)
+    answers = _ask(plan, dest, settings, study, recordings, workers, told)
     spent = _seconds(dest, time.monotonic() - started)
-    return write_report(plan, dest, about | {"seconds": spent}, infarction, answers)
+    report = write_report(plan, dest, about | {"seconds": spent}, infarction, answers)
+    print("\n".join(_next_commands(plan, settings, study)))
+    return report
+
+
+class _Told:
+    """Counts the demo's trainings, probes and studies.
+
+    Parameters
+    ----------
+    plan
+        The demo.
+    studies
+        How many studies come after the trainings and probes.
+    """
+
+    def __init__(self, plan: Leads, studies: int) -> None:
+        self._leads = {mode: lead for lead, mode in plan.modes.items()}
+        self._studies = studies
+        self.steps = Steps(studies)
+
+    def __call__(self, plan: Plan) -> dict[str, Step]:
+        """Return the trainings and probes so that each is told."""
+        self.steps = Steps(len(plan.steps) + self._studies)
+        titles = {cell.name: self._probe(cell) for cell in with_sources(plan.settings, plan.cells)}
+        for seed in plan.settings.seeds:
+            for stage in plan.stages.values():
+                config = config_file(f"{stage.config}{SIZES[plan.settings.size]}")
+                titles[stage_name(stage, seed)] = f"{stage.name}, seed {seed}: {title_of(config)}"
+        return {
+            name: self.steps.telling(step, titles.get(name, name))
+            for name, step in plan.steps.items()
+        }
+
+    def _probe(self, cell: Cell) -> str:
+        lead = self._leads.get(cell.mode)
+        what = f"infarction by lead {lead}" if lead else cell.mode
+        return f"probe of {cell.method.name} ({what}), seed {cell.seed}"
+
+
+def _next_commands(plan: Leads, settings: Settings, study: Path) -> list[str]:
+    """Return what to try next with the encoder that the demo is about."""
+    encoder = _checkpoint(settings, plan.method, settings.seeds[0])
+    return [
+        "next:",
+        f"  selfmis benchmark correlation --checkpoint {encoder} --data {study} --dest correlation",
+        f"  selfmis benchmark reconstruction --checkpoint {encoder} --data {study} --lead V2 "
+        "--dest reconstruction",
+        f"  selfmis embed --checkpoint {encoder} --data {study} --out embeddings.parquet",
+    ]
 
 
 def _settings(
@@ -131,10 +188,10 @@ def _settings(
     )
 
 
-def _infarction(settings: Settings) -> dict[str, Any]:
+def _infarction(settings: Settings, told: _Told) -> dict[str, Any]:
     """Train everything, and probe it on infarction."""
     try:
-        report = run_infarction(settings)
+        report = run_infarction(settings, told)
     except InfarctionError as error:
         raise DemoError(str(error)) from error
     if report["failed"]:
@@ -144,15 +201,23 @@ def _infarction(settings: Settings) -> dict[str, Any]:
 
 
 def _ask(
-    plan: Leads, dest: Path, settings: Settings, study: Path, recordings: Path, workers: int
+    plan: Leads,
+    dest: Path,
+    settings: Settings,
+    study: Path,
+    recordings: Path,
+    workers: int,
+    told: _Told,
 ) -> list[dict[str, Any]]:
     """Ask the other questions of each seed by the user's own commands."""
     steps: dict[str, Step] = {}
     folders = {seed: dest / f"seed{seed}" for seed in settings.seeds}
     for seed, folder in folders.items():
         for name in STUDIES:
+            title = f"{name}, seed {seed}: selfmis benchmark {name}"
             if (folder / f"{name}.json").is_file():
-                continue
+                with told.steps.step(title):
+                    continue
             arguments = [
                 "benchmark",
                 name,
@@ -167,7 +232,8 @@ def _ask(
                 # What the model was trained on: the baselines are to know no less.
                 arguments += ["--train", str(settings.data[method.UNLABELLED])]
             log = dest / "logs" / f"seed{seed}-{name}.log"
-            steps[f"{seed}/{name}"] = Step((), functools.partial(_run, arguments, log))
+            step = Step((), functools.partial(_run, arguments, log))
+            steps[f"{seed}/{name}"] = told.steps.telling(step, title)
     for error in run_steps(steps, workers).values():
         raise error
     return [
