@@ -16,7 +16,6 @@ SIGNALS = (
 )
 FORMATS = ["ecgdatakit[dicom]>=2.0.3,<3"]
 SERVE = ["starlette>=0.40,<2", "uvicorn>=0.30,<1", "anyio>=4.6,<5"]
-HUB = ["huggingface_hub>=0.30,<2"]
 EXPORT = ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"]
 
 
@@ -87,6 +86,8 @@ setup(
         "argcomplete>=3,<4",
         # The report's page; it escapes what comes from other people's files.
         "jinja2>=3",
+        # The head of model cards, and models by their name on the Hugging Face hub.
+        "huggingface_hub>=0.30,<2",
     ],
     extras_require={
         # The embedded default host. Its build needs torch, numpy, cython and setuptools already
@@ -103,8 +104,6 @@ setup(
         "formats": FORMATS,
         # The page: an ASGI application and its server, in pure Python.
         "serve": SERVE,
-        # Models by their name on the Hugging Face hub.
-        "hub": HUB,
         # Curves elsewhere than in the run's folder: common.tensorboard_logdir, in fairseq, and
         # common.wandb_project.
         "tensorboard": ["tensorboard>=2.14,<3"],
@@ -114,7 +113,6 @@ setup(
             *EXPORT,
             *FORMATS,
             *SERVE,
-            *HUB,
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",

@@ -26,6 +26,7 @@ from selfmis_plugin.checkpoints.reading import CheckpointError
 from selfmis_plugin.training.known_configs import known_configs, probe_of
 from selfmis_plugin.training.run_log import LOG_FILE, curves_of
 from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.markdown import table
 from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
 from selfmis_plugin.visualization.learning import Curve, draw_learning
 
@@ -199,7 +200,7 @@ def _versions() -> dict[str, str]:
 
 def _text(about: Mapping[str, Any], pictured: bool) -> str:
     figures = about["validation"]
-    rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in figures.items())
+    rows = [(name, f"{value:.6g}") for name, value in figures.items()]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     return "\n".join(
         [
@@ -209,9 +210,7 @@ def _text(about: Mapping[str, Any], pictured: bool) -> str:
             "",
             f"Best checkpoint: `{about['best_checkpoint']}`, by {about['best_checkpoint_metric']}.",
             "",
-            "| validation | |",
-            "| --- | --- |",
-            rows,
+            table(["validation", ""], rows),
             "",
             *([f"![learning curves]({PICTURE_FILE})", ""] if pictured else []),
             f"{versions}. Every epoch and the whole config are in `{JSON_FILE}`, the log in "
