@@ -24,7 +24,7 @@ from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, HasEnco
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.checkpoints.reading import CheckpointError
 from selfmis_plugin.training.known_configs import known_configs, probe_of
-from selfmis_plugin.training.run_log import LOG_FILE, curves_of
+from selfmis_plugin.training.run_log import JSON_FILE, LOG_FILE, curves_of
 from selfmis_plugin.utils.files import whole_file, write_json
 from selfmis_plugin.utils.markdown import table
 from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
@@ -32,7 +32,7 @@ from selfmis_plugin.visualization.learning import Curve, draw_learning
 
 __all__ = ["config_name_of", "end_of_run", "remove_if_new", "write_run"]
 
-JSON_FILE, TEXT_FILE, PICTURE_FILE = "run.json", "run.md", "curves.png"
+TEXT_FILE, PICTURE_FILE = "run.md", "curves.png"
 BEST = "checkpoint_best.pt"
 
 #: What Hydra and its log leave of a start in a folder.
