@@ -36,7 +36,7 @@ ECGID ?=
 RESULTS := docs/results/real
 REAL := outputs/results-real
 
-.PHONY: help setup demo demo-modally-reduced test test-slow test-signals test-python fuzz lint clean
+.PHONY: help setup docs demo demo-modally-reduced test test-slow test-signals test-python fuzz lint clean
 
 help:
 	@echo "make demo           the main job on a synthetic cohort: table, plot and report in outputs/demo"
@@ -44,6 +44,7 @@ help:
 	@echo "make demo-modally-reduced   the second method: outputs/demo-modally-reduced"
 	@echo "make test           ruff, mypy, import-linter and the tests"
 	@echo "make test-slow      the longer tests"
+	@echo "make docs           the site: outputs/docs/index.html"
 	@echo "make test-python PYTHON=python3.12   the tests on another Python (TORCH=2.4.1: and another torch)"
 	@echo "make fuzz FUZZ_SECONDS=600   random inputs, each property for that long"
 	@echo "make results-real DATA=PTBXL   the tables on real records: hours; what is finished stays"
@@ -60,6 +61,15 @@ $(VENV)/ready: setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=23.2" "setuptools>=68,<81" wheel "numpy>=1.24" "cython>=3" torch==2.13.0
 	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[fairseq,dev]"
 	touch $@
+
+$(VENV)/docs-ready: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet --no-build-isolation -e ".[docs]"
+	touch $@
+
+# A broken link, a docstring that does not render, or a config key without a meaning fails.
+docs: $(VENV)/docs-ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs outputs/docs
+	@echo outputs/docs/index.html
 
 demo: setup
 	$(BIN)/selfmis demo --seeds $(SEEDS) --dest outputs/demo
@@ -146,4 +156,4 @@ ifdef ECGID
 endif
 
 clean:
-	rm -rf $(VENV) .venv-signals .venv-signals-toolkit .venv-python3.* outputs build dist *.egg-info
+	rm -rf $(VENV) .venv-signals .venv-signals-toolkit .venv-python3.* outputs docs/generated build dist *.egg-info

@@ -88,6 +88,7 @@ class TwoTowers(nn.Module):
         return self.single.embedding_dim
 
     def train(self, mode: bool = True) -> TwoTowers:
+        """Switch to training, or back; a frozen tower stays as it judges."""
         super().train(mode)
         if self.freeze_multi:
             self.multi.eval()
