@@ -16,7 +16,8 @@ SIGNALS = (
 )
 FORMATS = ["ecgdatakit[dicom]>=2.0.3,<3"]
 SERVE = ["starlette>=0.40,<2", "uvicorn>=0.30,<1", "anyio>=4.6,<5"]
-HUB = ["huggingface_hub>=0.30,<2"]
+NOTEBOOKS = ["nbclient>=0.10,<1", "nbformat>=5.10,<6", "ipykernel>=6.29"]
+DOCS = ["sphinx>=8,<9", "furo>=2024.8.6", "myst-nb>=1.1,<2", *NOTEBOOKS]
 EXPORT = ["onnx>=1.16", "onnxscript>=0.1", "onnxruntime>=1.18"]
 
 
@@ -24,6 +25,7 @@ class BuildWithConfigs(build_py):
     """Put the YAML files into the wheel; a checkout's are read where they are."""
 
     def run(self) -> None:
+        """Build the package, then copy the configs into it."""
         super().run()
         if not getattr(self, "editable_mode", False):
             target = Path(self.build_lib) / "selfmis_plugin" / "configs"
@@ -58,6 +60,8 @@ setup(
         # Compiled where it is first needed.
         "selfmis_plugin.nn.net1d.native": ["*.cpp", "*.h"],
         "selfmis_plugin.serve": ["page/*"],
+        # Type checkers read its annotations.
+        "selfmis_plugin": ["py.typed"],
     },
     cmdclass={"build_py": BuildWithConfigs},
     install_requires=[
@@ -87,6 +91,8 @@ setup(
         "argcomplete>=3,<4",
         # The report's page; it escapes what comes from other people's files.
         "jinja2>=3",
+        # The head of model cards, and models by their name on the Hugging Face hub.
+        "huggingface_hub>=0.30,<2",
     ],
     extras_require={
         # The embedded default host. Its build needs torch, numpy, cython and setuptools already
@@ -103,18 +109,17 @@ setup(
         "formats": FORMATS,
         # The page: an ASGI application and its server, in pure Python.
         "serve": SERVE,
-        # Models by their name on the Hugging Face hub.
-        "hub": HUB,
         # Curves elsewhere than in the run's folder: common.tensorboard_logdir, in fairseq, and
         # common.wandb_project.
         "tensorboard": ["tensorboard>=2.14,<3"],
         "wandb": ["wandb>=0.16,<1"],
+        # The site, strictly built, and its notebooks executed.
+        "docs": DOCS,
         "dev": [
             "distributed>=2024.1",
             *EXPORT,
             *FORMATS,
             *SERVE,
-            *HUB,
             "pytest>=8",
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
@@ -124,6 +129,8 @@ setup(
             # Which folder may import which; its contracts are in pyproject.toml.
             "import-linter>=2.1,<3",
             "pandas-stubs",
+            "pre-commit>=3.5,<5",
+            *NOTEBOOKS,
             # Drives the Chromium that the system has.
             "playwright>=1.40,<2",
         ],

@@ -1,7 +1,7 @@
 """SelfMIS for fairseq-signals and fairseq.
 
-The public face: ``load_encoder`` and ``save_encoder``, ``load_trained``, ``load_model``, and the
-class ``Encoder`` of what the first returns for a Net1D.
+The public face: ``load_encoder`` and ``save_encoder``, ``load_trained``, ``load_model`` and
+``train``, and the class ``Encoder`` of what the first returns for a Net1D.
 """
 
 from __future__ import annotations
@@ -17,8 +17,17 @@ if TYPE_CHECKING:
     from selfmis_plugin.checkpoints.encoders import Encoder, load_encoder, save_encoder
     from selfmis_plugin.checkpoints.loading import load_trained
     from selfmis_plugin.predict.model import load_model
+    from selfmis_plugin.training.from_python import train
 
-__all__ = ["Encoder", "__version__", "load_encoder", "load_model", "load_trained", "save_encoder"]
+__all__ = [
+    "Encoder",
+    "__version__",
+    "load_encoder",
+    "load_model",
+    "load_trained",
+    "save_encoder",
+    "train",
+]
 
 #: Where each public name lies. Hydra imports this package whenever a toolkit starts, so what needs
 #: PyTorch waits until it is used; this is the only such table of the package.
@@ -28,6 +37,7 @@ _LAZY = {
     "load_model": "selfmis_plugin.predict.model",
     "load_trained": "selfmis_plugin.checkpoints.loading",
     "save_encoder": "selfmis_plugin.checkpoints.encoders",
+    "train": "selfmis_plugin.training.from_python",
 }
 
 # Import paths of version 0.1.

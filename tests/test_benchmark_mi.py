@@ -232,6 +232,8 @@ def test_steps_wait_for_what_they_need() -> None:
     assert order == ["b", "a", "c", "x"] or order == ["b", "a", "x", "c"]
     with pytest.raises(ValueError, match="no step is called y"):
         run_steps(dict([step("a", "y")]), 1)
+    with pytest.raises(ValueError, match="cycle"):
+        run_steps(dict([step("a", "b"), step("b", "a")]), 1)
 
 
 # -- tables ------------------------------------------------------------------------------------

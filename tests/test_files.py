@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,26 @@ def test_what_killed_runs_have_left_goes_and_nothing_else(tmp_path: Path) -> Non
         write_json(path, {"a": 1})
         assert of_another.exists() and not left.exists()
     assert path.read_text() == "old" and all(file.exists() for file in mine)
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o007])
+def test_a_file_has_what_the_umask_leaves_and_nobody_changes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mask: int
+) -> None:
+    """It is the whole process's: files that other threads make meanwhile would be open to all."""
+    before = os.umask(mask)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "umask", lambda _: pytest.fail("the umask is changed"))
+            with whole_file(tmp_path / "f"), whole_files(tmp_path / "g"):
+                pass
+            with whole_file(tmp_path / "h", mode=0o640):
+                pass
+        assert stat.S_IMODE((tmp_path / "f").stat().st_mode) == 0o666 & ~mask
+        assert stat.S_IMODE((tmp_path / "g").stat().st_mode) == 0o666 & ~mask
+        assert stat.S_IMODE((tmp_path / "h").stat().st_mode) == 0o640
+    finally:
+        os.umask(before)
 
 
 def test_long_names_are_written_too(tmp_path: Path) -> None:

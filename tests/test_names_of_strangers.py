@@ -10,7 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import yaml
+from huggingface_hub import ModelCard
 from matplotlib.text import Text
 
 from selfmis_plugin.checkpoints.loading import read_model
@@ -97,12 +97,14 @@ def test_a_model_card_says_names_and_nothing_else(tmp_path: Path) -> None:
         },
     )  # fmt: skip
     card = model_card(model, name=evil[0], licence=evil[5])
-    _, front, body = card.split("---\n", 2)
-    head = yaml.safe_load(front)
-    assert head.keys() == {"library_name", "license", "tags", "model-index"}
-    assert head["license"] == evil[5] and head["model-index"][0]["name"] == evil[0]
-    (result,) = head["model-index"][0]["results"]
-    assert result["dataset"]["type"] == evil[10] and evil[6] in result["dataset"]["name"]
+    # As the hub's library takes the two apart.
+    head, body = ModelCard(card).data, ModelCard(card).text
+    assert head.to_dict().keys() == {"library_name", "license", "tags", "model-index"}
+    assert head.license == evil[5] and head.model_name == evil[0]
+    results = head.eval_results
+    assert results is not None and len(results) == 2
+    assert {(r.dataset_type, r.metric_value) for r in results} == {(evil[10], 0.5)}
+    assert evil[6] in results[0].dataset_name
     parser = markdown_it.MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     tokens = [part for token in parser.parse(body) for part in (token, *(token.children or ()))]
     kinds = {token.type for token in tokens}

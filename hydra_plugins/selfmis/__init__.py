@@ -18,6 +18,7 @@ class SelfMISSearchPath(SearchPathPlugin):
     """Registers the plugin's parts and adds its configs to Hydra's search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Register the plugin, and add its configs to the search path."""
         # Both toolkits' command lines live in a package of this name.
         if "fairseq_cli" in sys.modules:
             # fairseq's models have every library show what is for its programmers.

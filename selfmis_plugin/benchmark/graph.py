@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 
 __all__ = ["Step", "run_steps", "with_needs"]
 
@@ -70,20 +71,23 @@ def run_steps(
     Raises
     ------
     ValueError
-        If a step needs one that is not there.
+        If a step needs one that is not there, or steps wait for each other in a circle.
     """
     unknown = {need for step in steps.values() for need in step.needs} - steps.keys()
     if unknown:
         raise ValueError(f"no step is called {', '.join(sorted(unknown))}")
+    order = TopologicalSorter({name: step.needs for name, step in steps.items()})
+    order.prepare()
     waiting = dict(steps)
-    done: set[str] = set()
+    ready: set[str] = set()
+    done = 0
     failed: dict[str, Exception] = {}
     running: dict[Future[float], str] = {}
     took: dict[str, list[float]] = {}
     with ThreadPoolExecutor(max(1, workers)) as pool:
         while True:
-            ready = [name for name, step in waiting.items() if done.issuperset(step.needs)]
-            for name in ready[: workers - len(running)]:
+            ready.update(order.get_ready())
+            for name in [name for name in waiting if name in ready][: workers - len(running)]:
                 running[pool.submit(_timed, waiting.pop(name).work)] = name
             if not running:
                 return failed
@@ -92,15 +96,16 @@ def run_steps(
                 name = running.pop(future)
                 try:
                     seconds = future.result()
-                except Exception as error:  # the others go on, and the caller is told
+                except Exception as error:  # the others go on; what needs it is never ready
                     failed[name] = error
                     continue
-                done.add(name)
+                order.done(name)
+                done += 1
                 if seconds >= _NOTHING:
                     took.setdefault(steps[name].kind, []).append(seconds)
                     if tell is not None:
                         left = [steps[other].kind for other in (*waiting, *running.values())]
-                        tell(_progress(len(done), len(steps), left, took, workers))
+                        tell(_progress(done, len(steps), left, took, workers))
 
 
 def _timed(work: Callable[[], None]) -> float:

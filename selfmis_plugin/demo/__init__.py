@@ -1,0 +1,1 @@
+"""What ``selfmis demo`` runs."""

@@ -13,7 +13,7 @@ from selfmis_plugin.evaluation.calibrating import calibration_text
 from selfmis_plugin.export.front_matter import front_matter
 from selfmis_plugin.metrics.operating_points import threshold_of
 from selfmis_plugin.predict.model import DISCLAIMER
-from selfmis_plugin.utils.markdown import code, text
+from selfmis_plugin.utils.markdown import code, table, text
 
 
 def model_card(model: SavedModel, name: str = "model", licence: str = "unknown") -> str:
@@ -114,41 +114,49 @@ def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
 
 
 def _figures(model: SavedModel, test: Mapping[str, Any]) -> str:
-    rows = [
+    means = (
         f"Macro AUC over {test['macro_auc']['labels']} labels: {_interval(test['macro_auc'])}; "
-        f"mean over {test['mi_auc']['labels']} infarction types: {_interval(test['mi_auc'])}.",
-        "",
-        "| label | positives | AUC | threshold | sensitivity | specificity |",
-        "|---|---|---|---|---|---|",
-    ]
+        f"mean over {test['mi_auc']['labels']} infarction types: {_interval(test['mi_auc'])}."
+    )
+    rows = []
     names = [label for label in INFARCTION_TYPES if label in test["labels"]]
     names += [label for label in test["labels"] if label not in names]
     for name in names:
         label = test["labels"][name]
         threshold = threshold_of(name, model.points, model.calibration)
         rows.append(
-            f"| {text(name)} | {label['positives']} | {_interval(label['auc'])} | "
-            f"{_number(threshold)} | {_number(label['sensitivity'])} | "
-            f"{_number(label['specificity'])} |"
+            [
+                text(name),
+                str(label["positives"]),
+                _interval(label["auc"]),
+                _number(threshold),
+                _number(label["sensitivity"]),
+                _number(label["specificity"]),
+            ]
         )
-    return "\n".join([*rows, "", "Sensitivity and specificity are those of the threshold."])
+    header = ["label", "positives", "AUC", "threshold", "sensitivity", "specificity"]
+    note = "Sensitivity and specificity are those of the threshold."
+    return "\n\n".join([means, table(header, rows), note])
 
 
 def _onnx(files: Mapping[str, Any]) -> str:
-    rows = [
-        "## ONNX",
-        "",
-        "| file | MB | ms a window, one thread | largest difference of a logit | macro AUC |",
-        "|---|---|---|---|---|",
-    ]
+    header = [
+        "file", "MB", "ms a window, one thread", "largest difference of a logit", "macro AUC",
+    ]  # fmt: skip
+    rows = []
     for name, facts in files.items():
         difference = facts.get("largest_logit_difference")
         said = "-" if difference is None else f"{difference:.1e} ({text(facts['compared_on'])})"
         rows.append(
-            f"| {text(name)} | {facts['bytes'] / 1e6:.1f} | {facts['latency_ms_one_thread']:.1f} | "
-            f"{said} | {_number(facts.get('macro_auc'))} |"
+            [
+                text(name),
+                f"{facts['bytes'] / 1e6:.1f}",
+                f"{facts['latency_ms_one_thread']:.1f}",
+                said,
+                _number(facts.get("macro_auc")),
+            ]
         )
-    return "\n".join(rows)
+    return "## ONNX\n\n" + table(header, rows)
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 __all__ = ["Calibration", "calibrate", "probabilities"]
 
@@ -41,9 +42,7 @@ class Calibration:
 
 def probabilities(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Return the sigmoid in float64, of any shape, without overflow."""
-    wide = logits.astype(np.float64)
-    small = np.exp(-np.abs(wide))
-    return np.where(wide >= 0, 1.0, small) / (1.0 + small)
+    return np.asarray(expit(logits.astype(np.float64)))
 
 
 def calibrate(

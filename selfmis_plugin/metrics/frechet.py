@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.floating]
 
 
 def frechet_distance(first: Floats, second: Floats) -> float:
-    """Return |m - n|^2 + tr(S + T - 2 (S T)^(1/2)) of means m, n and covariances S, T.
+    """Return ``|m - n|^2 + tr(S + T - 2 (S T)^(1/2))`` of means m, n and covariances S, T.
 
     No matrix square root is taken: with centred rows A and B, tr (S T)^(1/2) is the sum of the
     singular values of A B' over the root of (rows of A - 1)(rows of B - 1). It is exact for fewer

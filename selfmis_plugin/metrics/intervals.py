@@ -176,7 +176,6 @@ def auc_limits(
     z
         Normal quantile; 1.96 for 95 %.
     """
-
     # Both sides at once.
     inside = np.stack([value, value])
     outside = np.stack([np.zeros_like(value), np.ones_like(value)])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.metrics import roc_curve
 
 from selfmis_plugin.metrics.bootstrap import draw_patients_apart
 from selfmis_plugin.metrics.intervals import share_limits
@@ -65,26 +66,22 @@ def roc_band(
     """
     if target.all() or not target.any():
         raise ValueError("a ROC curve needs a positive and a negative record")
-    order = np.argsort(-score.astype(np.float64), kind="stable")
+    scores = score.astype(np.float64)
+    false, hits, thresholds = roc_curve(target, scores, drop_intermediate=False)
+    # The draws have the curve's own thresholds, all of them in one pass: a curve at a time by
+    # roc_curve would take a report longer than all the rest of it.
+    order = np.argsort(-scores, kind="stable")
+    ends = np.searchsorted(-scores[order], -thresholds[1:], side="right") - 1
     truth = target[order]
-    # A threshold lies between different scores only: tied records pass it together.
-    sorted_score = score[order]
-    ends = np.flatnonzero(np.append(sorted_score[1:] != sorted_score[:-1], True))
-    weights = np.concatenate(
-        [
-            np.ones((1, len(target)), dtype=np.float32),
-            draw_patients_apart(patient, target, draws, np.random.default_rng(seed))[:, order],
-        ]
-    )
-    hits = _rates(weights * truth, ends)
-    false = _rates(weights * ~truth, ends)
-    curves = np.stack([np.interp(GRID, f, h) for f, h in zip(false[1:], hits[1:], strict=True)])
-    own = np.interp(GRID, false[0], hits[0])
+    weights = draw_patients_apart(patient, target, draws, np.random.default_rng(seed))[:, order]
+    drawn = zip(_rates(weights * ~truth, ends), _rates(weights * truth, ends), strict=True)
+    curves = np.stack([np.interp(GRID, *rates) for rates in drawn])
+    own = np.interp(GRID, false, hits)
     low, high = share_limits(own, patient[target], curves.var(axis=0))
     # The true curve rises and ends in (1, 1), so its limits do.
     low[-1] = 1.0
     low, high = np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
-    return ROCBand(false[0], hits[0], GRID, low, high)
+    return ROCBand(false, hits, GRID, low, high)
 
 
 def _rates(

@@ -121,6 +121,7 @@ class EncoderClassifier(nn.Module):
         self.embedding_known.fill_(True)
 
     def train(self, mode: bool = True) -> EncoderClassifier:
+        """Switch to training, or back; a frozen encoder stays as it judges."""
         super().train(mode)
         if self.freeze_encoder:
             self.encoder.eval()

@@ -107,6 +107,7 @@ class Preparation(nn.Module):
         return {**self.__dict__, "_operators": {}}
 
     def extra_repr(self) -> str:
+        """Return what PyTorch prints of the module."""
         return f"store_rate={self.store_rate}, sample_rate={self.sample_rate}"
 
     def forward(self, signal: Tensor) -> Tensor:

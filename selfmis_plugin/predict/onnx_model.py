@@ -100,6 +100,7 @@ class OnnxModel(StripModel):
     def logits(
         self, signals: Sequence[npt.NDArray[np.int16]], batch_size: int = 32
     ) -> npt.NDArray[np.float32]:
+        """Return the logits of prepared windows, (windows, labels)."""
         outputs = [np.empty((0, len(self._runtime.labels)), dtype=np.float32)]
         for first in range(0, len(signals), batch_size):
             batch = np.stack(signals[first : first + batch_size])

@@ -1,4 +1,4 @@
-"""The files that a record comes from: has one changed, can it be read at all?"""
+"""The files that a record comes from: whether one has changed or cannot be read."""
 
 from __future__ import annotations
 

@@ -149,6 +149,7 @@ class RecordPreparer:
         FILTERS[self.filter](np.zeros((1, round(SAMPLE_RATE * SECONDS))), SAMPLE_RATE)
 
     def __call__(self, record: ListedRecord) -> tuple[ListedRecord, Prepared | RecordError]:
+        """Prepare a record; what is wrong with it is returned, not raised."""
         if record.problem is not None:
             return record, record.problem
         try:

@@ -243,6 +243,7 @@ def _heart_rows(
     fall = np.clip((peaks[of_beat] - since_beat) / (0.026 * scale[of_beat]), -20, 20).astype(
         np.float32
     )
+    # Sigmoids, as the cohort's bytes have always been made: SciPy's round in another way.
     rows.append((normal / ((1 + np.exp(-rise)) * (1 + np.exp(-fall))))[None].astype(np.float32))
 
     parts = [patient.qrs, patient.p_wave, patient.t_wave]

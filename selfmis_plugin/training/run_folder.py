@@ -24,14 +24,15 @@ from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, HasEnco
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.checkpoints.reading import CheckpointError
 from selfmis_plugin.training.known_configs import known_configs, probe_of
-from selfmis_plugin.training.run_log import LOG_FILE, curves_of
+from selfmis_plugin.training.run_log import JSON_FILE, LOG_FILE, curves_of
 from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.markdown import table
 from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
 from selfmis_plugin.visualization.learning import Curve, draw_learning
 
 __all__ = ["config_name_of", "end_of_run", "remove_if_new", "write_run"]
 
-JSON_FILE, TEXT_FILE, PICTURE_FILE = "run.json", "run.md", "curves.png"
+TEXT_FILE, PICTURE_FILE = "run.md", "curves.png"
 BEST = "checkpoint_best.pt"
 
 #: What Hydra and its log leave of a start in a folder.
@@ -210,7 +211,7 @@ def _versions() -> dict[str, str]:
 
 def _text(about: Mapping[str, Any], pictured: bool) -> str:
     figures = about["validation"]
-    rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in figures.items())
+    rows = [(name, f"{value:.6g}") for name, value in figures.items()]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     best = about["best_checkpoint"]
     ended = (
@@ -228,9 +229,7 @@ def _text(about: Mapping[str, Any], pictured: bool) -> str:
             if best
             else "No checkpoint is the best yet.",
             "",
-            "| validation | |",
-            "| --- | --- |",
-            rows,
+            table(["validation", ""], rows),
             "",
             *([f"![learning curves]({PICTURE_FILE})", ""] if pictured else []),
             f"{versions}. Every epoch and the whole config are in `{JSON_FILE}`, the log in "

@@ -10,6 +10,8 @@ from selfmis_plugin.visualization.learning import Curve
 
 #: The host's own log, in the run's folder.
 LOG_FILE = "hydra_train.log"
+#: What this plugin writes beside it when the training ends, for programs.
+JSON_FILE = "run.json"
 
 _LINE = re.compile(r"\[(train|valid)\]\[INFO\] - epoch (\d+) \|(.*)")
 _VALUE = re.compile(r"([\w.]+) (-?[\d.]+(?:e[-+]?\d+)?)$")

@@ -65,6 +65,7 @@ class WithoutChatter(logging.Filter):
         self._said: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Whether a line is shown."""
         if record.levelno >= logging.WARNING or record.name in _FIGURES:
             return True
         if record.name.split(".")[0] in PACKAGES:
@@ -93,6 +94,7 @@ class ShortFormatter(logging.Formatter):
         self._begun: tuple[float, float] | None = None
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a line as it is shown."""
         if record.name not in _FIGURES:
             text = super().format(record)
             return f"{record.levelname}: {text}" if record.levelno >= logging.WARNING else text

@@ -140,6 +140,7 @@ class Fields(Mapping[str, Any]):
         return entry in self._values
 
     def get(self, entry: str, default: Any = None) -> Any:
+        """Return an entry; *default* where it is not there."""
         return self._values.get(entry, default)
 
     def named(self, entry: str) -> str:

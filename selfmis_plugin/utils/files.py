@@ -126,12 +126,6 @@ def make_folder(folder: Path, target: Path | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
-
-
 def require_folder(path: str | os.PathLike[str]) -> None:
     """Refuse a path where no folder is and none can be made: it, or what it lies in, is a file.
 

@@ -12,7 +12,7 @@ __all__ = ["HUB", "HubError", "on_this_machine", "push", "repository"]
 HUB = "hf:"
 
 _NAME = re.compile(r"(?P<repository>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
-_NEEDS_LIBRARY = "needs huggingface_hub: pip install 'selfmis-plugin[hub]'"
+_NEEDS_LIBRARY = "needs huggingface_hub: pip install huggingface_hub"
 #: What a model's folder has; nothing else of a repository is fetched.
 _FILES = ["README.md", "config.json", "model.safetensors", "model.onnx"]
 

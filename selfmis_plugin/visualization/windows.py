@@ -28,19 +28,32 @@ class DrawnStrip(Protocol):
     """What is drawn of a window; ``preparation.recordings.selection.Strip`` is one."""
 
     @property
-    def source(self) -> str: ...
+    def source(self) -> str:
+        """Which recording it is of."""
+
     @property
-    def start(self) -> float: ...
+    def start(self) -> float:
+        """Where it begins, in seconds."""
+
     @property
-    def figure(self) -> float | None: ...
+    def figure(self) -> float | None:
+        """What it was judged by; None where it could not be."""
+
     @property
-    def reason(self) -> str: ...
+    def reason(self) -> str:
+        """Why it was not kept; empty where it was."""
+
     @property
-    def channels(self) -> tuple[str, ...]: ...
+    def channels(self) -> tuple[str, ...]:
+        """Names of its channels."""
+
     @property
-    def signals(self) -> npt.NDArray[np.float32]: ...
+    def signals(self) -> npt.NDArray[np.float32]:
+        """Microvolts, (channels, samples)."""
+
     @property
-    def rate(self) -> float: ...
+    def rate(self) -> float:
+        """Samples a second."""
 
 
 def draw_strips(

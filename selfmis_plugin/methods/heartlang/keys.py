@@ -49,10 +49,10 @@ class HeartLangShapeConfig(toolkit.Dataclass):  # type: ignore[misc, name-define
 class TokenizerModelConfig(HeartLangShapeConfig):
     """Keys of ``model: {_name: heartlang_tokenizer}``; VQ-HBR's sizes by default."""
 
-    depth: int = 4
-    heads: int = 2
-    hidden: int = 2048
-    dropout: float = 0.0
+    depth: int = field(default=4, metadata={"help": "blocks of the encoder"})
+    heads: int = field(default=2, metadata={"help": "attention heads"})
+    hidden: int = field(default=2048, metadata={"help": "inner size of a block's perceptron"})
+    dropout: float = field(default=0.0, metadata={"help": "share of values left out in training"})
     decoder_depth: int = field(default=2, metadata={"help": "blocks of the decoder"})
     codes: int = field(default=8192, metadata={"help": "number of codes"})
     code_size: int = field(default=128, metadata={"help": "size of a code"})

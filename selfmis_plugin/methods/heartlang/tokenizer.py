@@ -60,6 +60,7 @@ class HeartbeatTokenizer(nn.Module):
     Examples
     --------
     >>> import torch
+    >>> from selfmis_plugin.methods.heartlang.shape import HeartLangConfig
     >>> small = HeartLangConfig(width=32, depth=1, heads=2, head_width=16, hidden=64)
     >>> tokenizer = HeartbeatTokenizer(TokenizerConfig(small, 1, codes=16, code_size=8))
     >>> numbers = torch.ones(4, 10, dtype=torch.int64)

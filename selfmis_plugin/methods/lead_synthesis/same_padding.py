@@ -34,6 +34,7 @@ class Same1d(nn.Conv1d):
     """A convolution over time, ``(batch, channels, samples)``, of samples / stride outputs."""
 
     def forward(self, signal: Tensor) -> Tensor:
+        """Convolve the padded signal."""
         return super().forward(_padded(signal, self.kernel_size, self.stride))
 
 
@@ -41,6 +42,7 @@ class Same2d(nn.Conv2d):
     """The same over rows and time, ``(batch, channels, rows, samples)``."""
 
     def forward(self, signal: Tensor) -> Tensor:
+        """Convolve the padded signal."""
         return super().forward(_padded(signal, self.kernel_size, self.stride))
 
 
@@ -49,6 +51,7 @@ class SameTransposed1d(nn.ConvTranspose1d):
     than the stride."""
 
     def forward(self, signal: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Convolve transposed, and cut what padding adds."""
         whole = super().forward(signal, output_size)
         return _cropped(whole, signal.shape[-1:], self.kernel_size, self.stride)
 
@@ -57,5 +60,6 @@ class SameTransposed2d(nn.ConvTranspose2d):
     """The transpose of :class:`Same2d`."""
 
     def forward(self, signal: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Convolve transposed, and cut what padding adds."""
         whole = super().forward(signal, output_size)
         return _cropped(whole, signal.shape[-2:], self.kernel_size, self.stride)

@@ -114,6 +114,7 @@ class LeadSynthesisModel(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         self._draw = num_updates + 1
 
     def train(self, mode: bool = True) -> LeadSynthesisModel:
+        """Switch to training, or back; what is frozen stays as it judges."""
         super().train(mode)
         if self.latent is not None:
             self.latent.eval()

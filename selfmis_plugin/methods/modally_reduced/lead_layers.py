@@ -44,6 +44,7 @@ class LeadLinear(nn.Module):
         nn.init.uniform_(self.weight, -bound, bound)
 
     def forward(self, rows: Tensor, leads: Leads = None) -> Tensor:
+        """Apply each lead's own weights to its rows."""
         weight, bias = _chosen(self.weight, leads), _chosen(self.bias, leads)
         flat = rows.flatten(1, -2)
         out = torch.baddbmm(bias[:, None], flat, weight)
@@ -60,6 +61,7 @@ class LeadLayerNorm(nn.Module):
         self.eps = eps
 
     def forward(self, rows: Tensor, leads: Leads = None) -> Tensor:
+        """Apply each lead's own weights to its rows."""
         weight, bias = _chosen(self.weight, leads), _chosen(self.bias, leads)
         shape = (weight.shape[0], *[1] * (rows.dim() - 2), weight.shape[1])
         normal = F.layer_norm(rows, rows.shape[-1:], eps=self.eps)

@@ -73,6 +73,7 @@ class TripletAlignmentLoss(nn.Module):
         self.margin, self.mining, self.distance = margin, mining, distance
 
     def extra_repr(self) -> str:
+        """Return what PyTorch prints of the module."""
         return f"margin={self.margin}, mining={self.mining!r}, distance={self.distance!r}"
 
     def forward(self, embeddings: Tensor, records: Tensor | None = None) -> Tensor:

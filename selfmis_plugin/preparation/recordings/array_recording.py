@@ -65,6 +65,7 @@ class ArrayRecording(LongRecording):
         self._options = options or ReadingOptions()
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
+        """Yield the channels block by block."""
         factors = [
             microvolts_per_unit(self.path, name, self._units[name], self._options) for name in names
         ]

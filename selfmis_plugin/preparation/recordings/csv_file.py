@@ -87,6 +87,7 @@ class CsvRecording(LongRecording):
         )
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
+        """Yield the channels block by block."""
         for name in names:
             if name.casefold() in self._twice:
                 raise RecordError("column twice", f"{self.path.name}: two columns named {name}")

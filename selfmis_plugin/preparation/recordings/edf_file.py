@@ -77,6 +77,7 @@ class EdfRecording(LongRecording):
         super().__init__(path, names, _notes(stated, found))
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
+        """Yield the channels block by block."""
         for name in names:
             if name in self._twice:
                 raise RecordError("channel twice", f"{self.path.name}: two channels named {name}")

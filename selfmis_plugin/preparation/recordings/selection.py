@@ -121,6 +121,7 @@ class WindowSelector:
     reference_share: float
 
     def __call__(self, numbered: tuple[int, Source]) -> Outcome:
+        """Return what is kept of a recording, and what is not."""
         number, source = numbered
         if source.problem is not None:
             return Outcome(source, source.problem)

@@ -86,6 +86,7 @@ class WfdbRecording(LongRecording):
                 )
 
     def names_of(self, wanted: Sequence[str]) -> tuple[str, ...]:
+        """Return the names in the header of the channels that are wanted."""
         names = super().names_of(wanted)
         for name in names:
             if name in self._twice:
@@ -97,6 +98,7 @@ class WfdbRecording(LongRecording):
         return names
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
+        """Yield the channels block by block."""
         step = max(1, round(seconds * self._frame_rate))
         for begin, end in self._stretches():
             for first in range(begin, end, step):

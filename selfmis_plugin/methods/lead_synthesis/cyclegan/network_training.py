@@ -67,6 +67,7 @@ class CycleGanTraining(GeneratorTraining):
         return as_image(copied(of_leads(self.way_back.image(image)).mean(1)))
 
     def forward(self, real: Tensor, lead: Tensor) -> Step:
+        """Return the losses of both directions; see the class."""
         given, whole = as_image(copied(given_of(real, lead))), as_image(real)
         made, made_given = self.generator.image(given), self.back(whole)
         there, back = self.generator.image(made_given), self.back(made)

@@ -60,6 +60,7 @@ class EkganTraining(GeneratorTraining):
         self.discriminator = SampleDiscriminator(2, discriminator_widths, shape.norm_momentum)
 
     def forward(self, real: Tensor, lead: Tensor) -> Step:
+        """Return the losses of generators and discriminator; see the class."""
         given, whole = as_image(copied(given_of(real, lead))), as_image(real)
         made, code = self.generator.with_code(given)
         label, label_code = self.label_generator.with_code(given)

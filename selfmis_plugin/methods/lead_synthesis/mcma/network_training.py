@@ -33,5 +33,6 @@ class McmaTraining(GeneratorTraining):
         self.generator = build_generator(shape)
 
     def forward(self, real: Tensor, lead: Tensor) -> Step:
+        """Return the loss from leads that are drawn; see the class."""
         made = self.generator(given_of(real, lead), lead).float()
         return Step(made, {SIGNAL: each((made - real).square())})

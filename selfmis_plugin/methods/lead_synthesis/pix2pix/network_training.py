@@ -57,6 +57,7 @@ class Pix2PixTraining(GeneratorTraining):
         self.double_sigmoid = double_sigmoid
 
     def forward(self, real: Tensor, lead: Tensor) -> Step:
+        """Return the losses of generator and discriminator; see the class."""
         given, whole = as_image(copied(given_of(real, lead))), as_image(real)
         made = self.generator.image(given)
         pair, made_pair = (torch.cat((given, image), dim=1) for image in (whole, made))

@@ -1,0 +1,1 @@
+"""The encoder's convolutions in C++, compiled at their first use."""
