@@ -19,6 +19,7 @@ def test_plan_is_consistent() -> None:
         assert set(training.starts_from.values()) <= set(names[:position])
         assert hasattr(DEMO.sizes, training.epochs)
     assert set(DEMO.rows) <= set(names) and set(DEMO.retrievals.values()) <= set(names)
+    assert DEMO.upper_bound in DEMO.rows
     assert DEMO.retrieval_keys.keys() == DEMO.retrievals.keys() <= DEMO.rows.keys()
 
 

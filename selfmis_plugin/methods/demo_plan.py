@@ -116,6 +116,8 @@ class FewLabels(Demo):
         Pre-trainings whose retrieval is reported, by the rows that are made of them.
     retrieval_keys
         What the report's file calls each of these.
+    upper_bound
+        The row that sees more than the others may: a line in the picture. Empty: none does.
     """
 
     sizes: FewLabelsSizes
@@ -123,6 +125,7 @@ class FewLabels(Demo):
     rows: Mapping[str, str]
     retrievals: Mapping[str, str]
     retrieval_keys: Mapping[str, str]
+    upper_bound: str = ""
 
 
 @dataclass(frozen=True)

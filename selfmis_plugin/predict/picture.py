@@ -72,7 +72,7 @@ def draw_prediction(
                 for label in largest[:_LABELS]
             )
             if above:
-                text += f"   ({_ABOVE} above its threshold)"
+                title += f"   ({_ABOVE} above its threshold)"
         panels.append(
             Panel(
                 signal=window.signal[:, : round(window.seconds * rate)],

@@ -91,4 +91,5 @@ DEMO = FewLabels(
         "selfmis": "retrieval",
         "selfmis_from_supervised": "retrieval_from_supervised",
     },
+    upper_bound="twelve_lead",
 )
