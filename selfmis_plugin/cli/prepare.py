@@ -14,7 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordings, synthetic
+from selfmis_plugin.cli import (
+    prepare_export,
+    prepare_fraction,
+    prepare_join,
+    prepare_recordings,
+    synthetic,
+)
 from selfmis_plugin.data.filter_names import FILTER_NAMES, NO_FILTER
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.origin import OriginError, stated
@@ -33,6 +39,7 @@ OTHERS = {
     "recordings": prepare_recordings,
     "synthetic": synthetic,
     "fraction": prepare_fraction,
+    "join": prepare_join,
     "export": prepare_export,
 }
 

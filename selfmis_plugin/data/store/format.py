@@ -14,6 +14,7 @@ from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.origin import Origin, origins_from
 from selfmis_plugin.data.split_names import ALL_TRAINING as ALL_TRAINING
 from selfmis_plugin.data.split_names import SPLITS as SPLITS
+from selfmis_plugin.data.store_parts import Part, parts_from
 from selfmis_plugin.utils.fields import Fields
 
 STORE_FORMAT = "selfmis-store"
@@ -61,6 +62,8 @@ SCHEMA = pa.schema(
 #: Of these, what a row may lack; and what stores that are older lack altogether.
 OPTIONAL_COLUMNS = ("strat_fold", "sex", "age", "session")
 LATER_COLUMNS = ("sex", "age", "session")
+#: What a description has only where there is something to say.
+_LATER_ENTRIES = frozenset({"origins", "parts"})
 
 
 class StoreError(ValueError):
@@ -101,6 +104,8 @@ class StoreInfo:
         Version of the plugin that wrote the store.
     origins
         Where the records come from; none where it is not recorded.
+    parts
+        Of a store that was joined of several, each in the order of the records; none of others.
     """
 
     version: int
@@ -116,17 +121,24 @@ class StoreInfo:
     label_sets: dict[str, tuple[str, ...]]
     created_with: str
     origins: tuple[Origin, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     @property
     def labels(self) -> frozenset[str]:
         """Names of all labels that a record may have, of any set."""
         return frozenset(label for names in self.label_sets.values() for label in names)
 
+    @property
+    def whole_parts(self) -> tuple[Part, ...]:
+        """The parts, at least one: the whole store where it was not joined."""
+        return self.parts or (Part(self.database, self.records, self.origins),)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``store.json``."""
         values = {"format": STORE_FORMAT, **asdict(self)}
-        if not self.origins:
-            del values["origins"]
+        for name in _LATER_ENTRIES:
+            if not values[name]:
+                del values[name]
         return values
 
     @classmethod
@@ -146,7 +158,7 @@ class StoreInfo:
                 f"{path}: store version {version!r}, but this plugin ({__version__}) understands "
                 f"version {STORE_VERSION}; {again(values.get('database'))}"
             )
-        missing = sorted(set(cls.__dataclass_fields__) - {"origins"} - set(values))
+        missing = sorted(set(cls.__dataclass_fields__) - _LATER_ENTRIES - set(values))
         if missing:
             raise StoreError(f"{path}: lacks {', '.join(missing)}; {again(values.get('database'))}")
         try:
@@ -169,6 +181,10 @@ class StoreInfo:
             raise StoreError(
                 f"{path}: a lead is named twice in {', '.join(info.leads)}; {again(info.database)}"
             )
+        if sum(part.records for part in info.whole_parts) != info.records:
+            raise StoreError(
+                f"{path}: its parts have not its {info.records} records; {again(info.database)}"
+            )
         return info
 
     @classmethod
@@ -188,6 +204,7 @@ class StoreInfo:
             label_sets={name: sets.names(name) if sets[name] else () for name in sets},
             created_with=fields.text("created_with"),
             origins=origins_from(fields.items_of("origins")) if "origins" in fields else (),
+            parts=parts_from(fields.items_of("parts")) if "parts" in fields else (),
         )
 
 
