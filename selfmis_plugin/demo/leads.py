@@ -4,36 +4,27 @@ from __future__ import annotations
 
 import functools
 import json
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin import toolkit
-from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.cohort import (
     ARCHIVE,
-    COHORT_SEED,
     STUDY,
     UNLABELLED,
-    make_cohort,
     make_identification_set,
     write_study,
 )
-from selfmis_plugin.benchmark.commands import CommandError, run_selfmis
+from selfmis_plugin.benchmark.commands import run_selfmis
 from selfmis_plugin.benchmark.graph import Step, run_steps
-from selfmis_plugin.benchmark.infarction import (
-    InfarctionError,
-    Settings,
-    run_infarction,
-    stage_checkpoint,
-)
 from selfmis_plugin.benchmark.report import write_infarction_report
-from selfmis_plugin.demo.demo import DemoError, claim
+from selfmis_plugin.benchmark.settings import Settings, stage_checkpoint
+from selfmis_plugin.demo.demo import DemoError
 from selfmis_plugin.demo.leads_report import write_report
+from selfmis_plugin.demo.recipe import begin, judge, settings_of
 from selfmis_plugin.methods import known_rows, method
-from selfmis_plugin.methods.demo_plan import Leads, LeadsSizes
+from selfmis_plugin.methods.demo_plan import Leads
+from selfmis_plugin.methods.method import Mode
 from selfmis_plugin.utils.files import write_json
 
 __all__ = ["run_demo"]
@@ -69,78 +60,34 @@ def run_demo(plan: Leads, dest: Path, seeds: int, scale: float, workers: int) ->
     CommandError
         If a step fails; the message names the step's log.
     """
-    if seeds < 1 or workers < 1:
-        raise DemoError("--seeds and --workers must be at least 1")
-    started = time.monotonic()
-    dest = dest.resolve()
-    dest.mkdir(parents=True, exist_ok=True)
-    sizes = plan.sizes.scaled(scale)
-    about = {
-        "demo": plan.name,
-        "sizes": asdict(sizes),
-        "cohort_seed": COHORT_SEED,
-        "host": toolkit.host_version(),
-        "selfmis_plugin": __version__,
-    }
-    claim(dest, about)
-    stores = make_cohort(
-        dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers
-    )
-    recordings = make_identification_set(dest, sizes.recordings, workers)
-    study = write_study(dest / "study", stores[STUDY])
+    begun = begin(plan, dest, seeds, scale, workers)
+    recordings = make_identification_set(begun.dest, begun.sizes.recordings, workers)
+    study = write_study(begun.dest / "study", begun.stores[STUDY])
     data = {
         method.LABELLED: study,
-        method.UNLABELLED: stores[UNLABELLED],
-        method.ARCHIVE: stores[ARCHIVE],
+        method.UNLABELLED: begun.stores[UNLABELLED],
+        method.ARCHIVE: begun.stores[ARCHIVE],
     }
-    settings = _settings(plan, dest, data, sizes, range(1, seeds + 1), workers)
-    infarction = _infarction(settings)
-    answers = _ask(plan, dest, settings, study, recordings, workers)
-    spent = _seconds(dest, time.monotonic() - started)
-    return write_report(plan, dest, about | {"seconds": spent}, infarction, answers)
-
-
-def _settings(
-    plan: Leads,
-    dest: Path,
-    data: dict[str, Path],
-    sizes: LeadsSizes,
-    seeds: Sequence[int],
-    workers: int,
-) -> Settings:
-    methods = known_rows().methods
-    unknown = {plan.method, *plan.alone, *plan.others} - methods.keys()
-    if unknown:
-        raise DemoError(
-            f"{plan.name} compares {', '.join(sorted(unknown))}, and there is no such method: "
-            f"there are {', '.join(methods)}"
-        )
-    return Settings(
-        dest=dest / "infarction",
-        methods=[methods[name] for name in (plan.method, *plan.alone, *plan.others)],
-        data=data,
-        seeds=seeds,
-        modes=tuple(plan.modes.values()),
-        size="small",
-        overrides={
-            name: {"optimization.max_epoch": getattr(sizes, size)}
-            for name, size in plan.epochs.items()
-        },
-        workers=workers,
-        others=list(methods.values()),
+    settings = settings_of(
+        plan, begun, begun.dest / "infarction", _judged(plan), data, range(1, seeds + 1), workers
     )
+    infarction = judge(settings)
+    write_infarction_report(settings.dest, infarction, settings.methods, known_rows().claims)
+    answers = _ask(plan, begun.dest, settings, study, recordings, workers)
+    about = {**begun.about, "seconds": _seconds(begun.dest, begun.seconds)}
+    return write_report(plan, begun.dest, about, infarction, answers)
 
 
-def _infarction(settings: Settings) -> dict[str, Any]:
-    """Train everything, and probe it on infarction."""
-    try:
-        report = run_infarction(settings)
-    except InfarctionError as error:
-        raise DemoError(str(error)) from error
-    if report["failed"]:
-        raise CommandError("\n\n".join(report["failed"].values()))
-    write_infarction_report(settings.dest, report, settings.methods, known_rows().claims)
-    return report
+def _judged(plan: Leads) -> list[Mode]:
+    """Return every method in the probes of leads that it has; one that there is not stays named."""
+    methods = known_rows().methods
+    names = (plan.method, *plan.alone, *plan.others)
+    return [
+        Mode(name, mode)
+        for name in names
+        for mode in plan.modes.values()
+        if name not in methods or mode in methods[name].modes
+    ]
 
 
 def _ask(
