@@ -31,6 +31,8 @@ TESTS ?= tests
 
 # PTB-XL's folder, for results-real: ptbxl_database.csv, scp_statements.csv and records100.
 DATA ?=
+# The folder of ECG-ID, to tell its persons apart too; left out where it is not given.
+ECGID ?=
 RESULTS := docs/results/real
 REAL := outputs/results-real
 
@@ -46,6 +48,7 @@ help:
 	@echo "make test-python PYTHON=python3.12   the tests on another Python (TORCH=2.4.1: and another torch)"
 	@echo "make fuzz FUZZ_SECONDS=600   random inputs, each property for that long"
 	@echo "make results-real DATA=PTBXL   the tables on real records: hours; what is finished stays"
+	@echo "make results-real DATA=PTBXL ECGID=PATH SIGNALS=PATH   and persons, and fairseq-signals' rows"
 	@echo "make test-signals SIGNALS=PATH   the trainings inside a checkout of fairseq-signals"
 	@echo "make test-signals SIGNALS=PATH PINS=toolkit   the same with the Hydra that it pins"
 
@@ -114,19 +117,43 @@ test-signals: $(SIGNALS_VENV)/ready
 	PYTHONPATH="$(abspath $(SIGNALS))" $(SIGNALS_VENV)/bin/selfmis doctor
 	PYTHONPATH="$(abspath $(SIGNALS))" OMP_NUM_THREADS=1 $(SIGNALS_VENV)/bin/python -m pytest -p no:hydra_pytest -m signals -n $(WORKERS)
 
-# Rates are chosen on folds 1-8 alone, once: whoever has the file of them tries nothing again. Cells
-# that others have finished, of this version and these records, are taken up.
-MI = $(BIN)/selfmis benchmark mi --data $(REAL)/ptbxl --unlabelled $(REAL)/ptbxl --archive $(REAL)/ptbxl \
-	--size small --fractions 1.0 --workers $(WORKERS) --budget 15000 --against without_alignment \
-	--methods $(METHODS) --keep $(RESULTS)
+# Rates are chosen on folds 1-8 alone, once: whoever has the files of them tries nothing again. Cells
+# that others have finished, of this version and these records, are taken up. With SIGNALS, the rows
+# that only fairseq-signals trains stand in the same tables.
 METHODS ?= selfmis,selfmis_without_s,selfmis_without_m,without_alignment,ecgfounder,random_encoder,st_mem,heartlang,modally_reduced,twelve_lead
+HOST_METHODS ?= simclr,3kg,clocs,w2v_cmsc,w2v_cmsc_rlm
+BUDGET ?= 8000
+MI_OPTIONS = benchmark mi --data $(REAL)/ptbxl --unlabelled $(REAL)/ptbxl --archive $(REAL)/ptbxl \
+	--size small --fractions 1.0 --workers $(WORKERS) --budget $(BUDGET)
+# With ECGID, persons are told apart by encoders that folds 9 and 10 were held out of.
+STAGE = $(REAL)/final/fold1/seed$$seed/stages/$(1)/checkpoints/checkpoint_best.pt
+CHOICE = --folds 4 --strat-folds 1-8 --trials-only
+JUDGED = --rates-from $(RATES) --seeds 3 --methods $(ROWS) --against without_alignment --keep $(RESULTS)
+ifdef SIGNALS
+MI = PYTHONPATH="$(abspath $(SIGNALS))" OMP_NUM_THREADS=1 $(SIGNALS_VENV)/bin/selfmis $(MI_OPTIONS)
+ROWS = $(METHODS),$(HOST_METHODS)
+RATES = $(RESULTS)/rates.json $(RESULTS)/rates-signals.json
+else
+MI = OMP_NUM_THREADS=1 $(BIN)/selfmis $(MI_OPTIONS)
+ROWS = $(METHODS)
+RATES = $(RESULTS)/rates.json
+endif
 
-results-real: setup
+results-real: setup $(if $(SIGNALS),$(SIGNALS_VENV)/ready)
 	@test -f "$(DATA)/ptbxl_database.csv" || { echo "give the folder of PTB-XL (1.0.3, from https://physionet.org/content/ptb-xl/): make results-real DATA=PATH"; exit 2; }
 	test -f $(REAL)/ptbxl/store.json || $(BIN)/selfmis prepare ptbxl "$(DATA)" --source-rate 100 --origin "PTB-XL 1.0.3" --dest $(REAL)/ptbxl
-	test -f $(RESULTS)/rates.json || { OMP_NUM_THREADS=1 $(MI) --folds 4 --strat-folds 1-8 --trials --dest $(REAL)/choice && mkdir -p $(RESULTS) && cp $(REAL)/choice/report.json $(RESULTS)/rates.json; }
-	OMP_NUM_THREADS=1 $(MI) --folds 5 --rates-from $(RESULTS)/rates.json --seeds 3 --dest $(REAL)/folds
-	OMP_NUM_THREADS=1 $(MI) --held-out 9,10 --rates-from $(RESULTS)/rates.json --seeds 3 --dest $(REAL)/final
+	mkdir -p $(RESULTS)
+	test -f $(RESULTS)/rates.json || { $(MI) $(CHOICE) --methods $(METHODS) --dest $(REAL)/choice && cp $(REAL)/choice/report.json $(RESULTS)/rates.json; }
+ifdef SIGNALS
+	test -f $(RESULTS)/rates-signals.json || { $(MI) $(CHOICE) --methods $(HOST_METHODS) --dest $(REAL)/choice-signals && cp $(REAL)/choice-signals/report.json $(RESULTS)/rates-signals.json; }
+endif
+	$(MI) --folds 5 $(JUDGED) --dest $(REAL)/folds
+	$(MI) --held-out 9,10 $(JUDGED) --dest $(REAL)/final
+ifdef ECGID
+	test -f $(REAL)/ecgid/store.json || $(BIN)/selfmis prepare ecgid "$(ECGID)" --origin "ECG-ID 1.0.0" --dest $(REAL)/ecgid
+	for seed in 1 2 3; do $(BIN)/selfmis benchmark identification --data $(REAL)/ecgid --dest $(RESULTS)/identification/seed$$seed \
+		--checkpoint $(call STAGE,modally_reduced) --against "SelfMIS=$(call STAGE,selfmis)" --against "trained on labels=$(call STAGE,single_lead_encoder)" || exit 1; done
+endif
 
 clean:
 	rm -rf $(VENV) .venv-signals .venv-signals-toolkit .venv-python3.* outputs docs/generated build dist *.egg-info

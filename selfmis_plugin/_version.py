@@ -1,3 +1,3 @@
-"""The version, where everything can ask for it."""
+"""The version, where everything can ask for it; a release drops the ending ``.dev0``."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,15 @@ def test_demo_end_to_end_then_again(tmp_path: Path, capsys: pytest.CaptureFixtur
     dest = tmp_path / "demo"
     arguments = ["demo", "modally-reduced", "--dest", str(dest), "--scale", "0.03"]
     assert main(arguments) == 0
-    assert "benchmark identification" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "benchmark identification" in printed
+    total = int(re.search(r"step 1 of (\d+): ", printed)[1])  # type: ignore[index]
+    for number in range(1, total + 1):
+        assert len(re.findall(rf"^step {number} of {total}: ", printed, re.M)) == 2
+    assert len(re.findall(r"^step \d+ of \d+: .* took \d+ s$", printed, re.M)) == total
+    assert "probe of modally_reduced (infarction by lead V2), seed 1" in printed
+    model = printed[printed.index("next:\n") :].split("--checkpoint ")[1].split()[0]
+    assert Path(model).is_file()
     made = json.loads((dest / "report.json").read_text(encoding="utf-8"))
     assert set(made["schedules"]) == set(TRAININGS)
     assert set(made["infarction_by_lead"]) == set(STANDARD_LEADS)
@@ -129,7 +138,8 @@ def test_demo_end_to_end_then_again(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     # Nothing is done twice, and the figures are the same.
     assert main(arguments) == 0
-    assert "\n$ " not in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "\n$ " not in printed and printed.count(" was done before\n") == total
     again = json.loads((dest / "report.json").read_text(encoding="utf-8"))
     assert again["schedules"] == made["schedules"]
 

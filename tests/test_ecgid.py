@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import wfdb
 
@@ -16,7 +17,7 @@ from selfmis_plugin.preparation.listing import DatabaseError
 from selfmis_plugin.synthetic import write_cohort
 
 
-def write_recording(root: Path, name: str, digital: np.ndarray) -> None:
+def write_recording(root: Path, name: str, digital: np.ndarray, day: str = "07.12.2004") -> None:
     """Write a recording as ECG-ID's headers are: no unit, no baseline, a blank line."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,7 +27,7 @@ def write_recording(root: Path, name: str, digital: np.ndarray) -> None:
         f"{path.name}.dat 16 200 12 0 {row[0]} {int(row.sum()) % 65536} 0 {signal}"
         for row, signal in zip(digital, ("ECG I", "ECG I filtered"), strict=True)
     ]
-    lines += ["", "# Age: 25", "# Sex: male", "# ECG date: 07.12.2004"]
+    lines += ["", "# Age: 25", "# Sex: male", f"# ECG date: {day}"]
     path.with_suffix(".hea").write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
@@ -62,6 +63,18 @@ def test_middle_ten_seconds_of_the_signal_asked_for(
     # 200 steps to the millivolt: one is 5 microvolts.
     np.testing.assert_array_equal(store.signals[1, 0], 5 * middle)
     assert not store.signals[:, 1:].any()
+
+
+def test_days_are_numbered_and_no_date_is_kept(tmp_path: Path) -> None:
+    root, dest = tmp_path / "ecgid", tmp_path / "store"
+    days = {"1": "03.02.2005", "2": "07.12.2004", "3": "3.2.2005", "4": "31.02.2005", "5": "none"}
+    for number, day in days.items():
+        digital = np.random.default_rng(int(number)).integers(-300, 300, (2, 10_000))
+        write_recording(root, f"Person_01/rec_{number}", digital, day)
+    assert main(["prepare", "ecgid", str(root), "--dest", str(dest), "--workers", "1"]) == 0
+    sessions = Store.open(dest).records["session"].astype(object)
+    assert [None if pd.isna(day) else day for day in sessions] == [2, 1, 2, None, None]
+    assert not any(b"2005" in path.read_bytes() for path in dest.glob("*.parquet"))
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -163,7 +163,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
         seen.append(Run(run, overrides))
         pairs = config.startswith("selfmis_pretrain")
         write_run(run, pairs, sum(map(ord, str(run.relative_to(run.parents[5])))), seconds=1)
-        return Spent(1.0, None)
+        return Spent(1.0, None, 0.5)
 
     monkeypatch.setattr(timed_training, "train", trained)
     return seen
@@ -266,7 +266,12 @@ def test_predictions_are_pooled_and_compared(
     text = write_folds_report(dest, report, asked.methods)
     assert ("| SelfMIS (!) |" in text) == worse
     assert "cross-validated over 5 folds" in text and "## Minus random encoder" in text
-    assert {path.name for path in dest.glob("*.png")} == {"report.png", "differences.png"}
+    assert {path.name for path in dest.glob("*.png")} == {
+        "report.png", "differences.png", "costs.png",
+    }  # fmt: skip
+    # SelfMIS's probe starts from three trainings, the others' from one and from none.
+    took = {row["method"]: row["cpu_seconds"] for row in report["rows"]}
+    assert took == {"selfmis": 2.0, "random_encoder": 0.5, "twelve_lead": 1.0}
     lines = pd.read_csv(dest / "rows.csv")
     assert len(lines) == 3 * (2 + len(report["populated"]))
     assert json.loads((dest / "report.json").read_text())["rows"] == report["rows"]
@@ -321,6 +326,15 @@ def test_what_nobody_tunes_is_trained_once_for_all_trials(
     assert starts == {tmp_path / "b" / words[0] / "checkpoints/checkpoint_best.pt"}
     # In the rotations each trains its own.
     assert sum(name.endswith("stages/heartlang_tokenizer") for name in trained) == 1 + 3
+    # Who only asks for rates gets them, and the report says nothing else.
+    trained.clear()
+    asked = folds_settings(tmp_path / "b", data, methods=methods, seeds=(1,), budget=50)
+    asked = dataclasses.replace(asked, dest=tmp_path / "b/only")
+    only = run_folds(asked, Folds(3, trials_only=True))
+    assert only["rows"] == [] and [one["name"] for one in only["tuned"]] == ["heartlang"]
+    assert trained and all(name.startswith("only/trials") for name in trained)
+    text = write_folds_report(asked.dest, only, methods)
+    assert "## Learning rates tried" in text and "AUC in percent" not in text
 
 
 def test_kept_cells_are_taken_up_where_they_fit(
@@ -440,15 +454,26 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     report = run_folds(said, Folds(5, trials=True))
     assert [one["name"] for one in report["tuned"]] == ["single_lead_encoder", "multi_lead_encoder"]
     # What was chosen serves another run, such as that on records that nothing was chosen on.
-    taken = Folds(held_out=(9, 10), rates_from=tmp_path / "b/report.json")
+    taken = Folds(held_out=(9, 10), rates_from=(tmp_path / "b/report.json",))
     held = dataclasses.replace(asked, dest=tmp_path / "held")
     runs.clear()
     final = run_folds(held, taken)
     assert [one["rate"] for one in final["tuned"]] == [one["rate"] for one in tuned.values()]
     assert {run.fold for run in runs} == {"fold1"}
+    # Of several files the first has the word on what it knows, and the others on the rest.
+    tried = json.loads((tmp_path / "b/report.json").read_text())
+    for one in tried["tuned"]:
+        one["rate"] = 0.125
+    (tmp_path / "other.json").write_text(json.dumps(tried))
+    tried["tuned"] = [{**tried["tuned"][0], "rate": 0.25}]
+    (tmp_path / "first.json").write_text(json.dumps(tried))
+    both = dataclasses.replace(taken, rates_from=(tmp_path / "first.json", tmp_path / "other.json"))
+    other = dataclasses.replace(asked, dest=tmp_path / "both")
+    rates = [one["rate"] for one in run_folds(other, both)["tuned"]]
+    assert rates[0] == 0.25 and set(rates[1:]) == {0.125}
     for file, message in (("nowhere.json", "not the report.json"), ("b/folds.json", "not the rep")):
         with pytest.raises(InfarctionError, match=message):
-            run_folds(held, dataclasses.replace(taken, rates_from=tmp_path / file))
+            run_folds(held, dataclasses.replace(taken, rates_from=(tmp_path / file,)))
 
 
 def test_what_is_asked_wrongly_is_said(

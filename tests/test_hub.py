@@ -13,14 +13,16 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.utils.hub import HubError, on_this_machine
 from tests.checkpoint_files import write_classifier
 from tests.strip_files import ENGLISH, lead_one, write_watch
-from tests.support import environment
+from tests.support import environment, write_store
 
 REVISION = "a" * 40
 
@@ -175,6 +177,40 @@ def test_a_model_is_fetched_by_its_name(hub: Hub, tmp_path: Path) -> None:
     # Nothing but a model's own files was asked for.
     fetched = {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
     assert fetched == {"README.md", "config.json", "model.safetensors"}
+
+
+def test_a_model_is_judged_by_its_name(hub: Hub, tmp_path: Path) -> None:
+    pytest.importorskip("huggingface_hub")
+    store = write_store(tmp_path / "store", {"train": 5, "valid": 5, "test": 30})
+    program = (
+        "import sys\n"
+        "from selfmis_plugin.cli.main import main\n"
+        "model = ['--checkpoint', 'hf:lab/strip', '--data', sys.argv[1]]\n"
+        "again = ['--against', 'hf:lab/strip', '--draws', '0', '--json', sys.argv[2]]\n"
+        "print(main(['evaluate', *model, *again]),\n"
+        "      main(['report', *model, '--draws', '20', '--worst', '0', '--dest', sys.argv[3]]),\n"
+        "      main(['embed', *model, '--out', sys.argv[3] + '/e.npy']),\n"
+        "      main(['evaluate', '--checkpoint', 'hf:lab/none', '--data', sys.argv[1]]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(store), *(str(tmp_path / n) for n in ("f.json", "r"))],
+        env=environment(
+            HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "home"), HF_HUB_DISABLE_TELEMETRY="1"
+        ),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.splitlines()[-1] == "0 0 0 1", done.stderr
+    assert "hf:lab/none: the hub does not give it" in done.stderr
+    figures = json.loads((tmp_path / "f.json").read_text())
+    # As it was typed, and not where the copy lies.
+    assert figures["checkpoint"] == figures["against"] == "hf:lab/strip"
+    assert figures["mi_auc"] == evaluate(hub.folder, store, "test")["mi_auc"]
+    page = (tmp_path / "r/report.html").read_text()
+    assert "hf:lab/strip on 30 records" in page and str(tmp_path / "home") not in page
+    assert np.load(tmp_path / "r/e.npy").shape[0] == 30
 
 
 def test_a_folder_is_pushed_whole(hub: Hub, tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from selfmis_plugin.training.command_line import has_own_configs
 from selfmis_plugin.training.configs import configs_folder
+from selfmis_plugin.training.explaining import explain, no_task
 from selfmis_plugin.training.given_files import find_host_files
-from selfmis_plugin.training.launch import has_own_configs
 from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
 from tests.support import environment, train
 
@@ -102,7 +103,52 @@ def test_other_hydra_applications_do_not_load_the_plugin(tmp_path: Path) -> None
 
 def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:
     shown = train(["--config-name", "selfmis_pretrian"], tmp_path, check=False)
-    assert "the config names no task: check the name after --config-name" in shown
+    assert "the config names no task: there is no config 'selfmis_pretrian'" in shown
+    assert "Did you mean selfmis_pretrain" in shown
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "selfmis_pretrain_small",
+            "no key 'optimization.max_epochs'. Did you mean optimization.max_epoch?",
+        ),
+        pytest.param(
+            "selfmis_pretrain_smal",
+            "no config 'selfmis_pretrain_smal'. Did you mean selfmis_pretrain_small",
+            marks=pytest.mark.slow,
+        ),
+        # Whatever else is wrong is left to Hydra.
+        pytest.param(
+            "selfmis_pretrain_small --cfg=nothing", "invalid choice", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_the_hosts_own_command_says_what_is_nearest(name: str, said: str, tmp_path: Path) -> None:
+    call = ["--config-dir", str(REPOSITORY / "configs"), "--config-name", *name.split()]
+    shown = train([*call, "optimization.max_epochs=3"], tmp_path, check=False, SELFMIS_LOG="")
+    assert said in shown
+    assert "DEBUG" not in shown and "Traceback" not in shown
+
+
+def test_what_is_wrong_is_explained_for_known_configs_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.yaml").write_text("task:\n  data: store\n")
+    monkeypatch.chdir(tmp_path)
+    call = ["--config-dir", ".", "--config-name", "mine", "task.dat=x"]
+    wrong = ValueError("Could not override 'task.dat'.\nTo append ...")
+    said = explain(wrong, call)
+    assert said is not None and "Did you mean task.data?" in said
+    assert explain(wrong, ["--config-path", ".", "--config-name", "mine"]) is None
+    assert explain(wrong, []) is None
+    assert explain(ValueError("something else"), call) is None
+    monkeypatch.setenv("SELFMIS_TRACEBACK", "1")
+    assert explain(wrong, call) is None
+    assert f"{tmp_path / 'mine.yaml'} has no part 'task'" in no_task("mine", call)
+    assert "Did you mean mine" in no_task("minee", call)
+    assert "--config-name" in no_task(None, [])
 
 
 @pytest.mark.parametrize(

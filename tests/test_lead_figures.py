@@ -86,6 +86,42 @@ def test_identification_is_scikit_learns_nearest_neighbour(seed: int) -> None:
     assert identify(values, names, "others").rank1 == pytest.approx(hits.mean())
 
 
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 1000))
+def test_days_part_gallery_and_probes(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    persons = np.concatenate([np.arange(12), np.repeat(np.arange(6), 4)])
+    later = [None if rng.random() < 0.1 else day for _ in range(6) for day in (1, 1, 2, 3)]
+    days: list[int | None] = [1] * 12 + later
+    values = rng.normal(size=(12, 6))[persons] + 0.8 * rng.normal(size=(len(persons), 6))
+    names = [f"p{person}" for person in persons]
+    for rule, asked in (("within_day", {1}), ("across_days", {2, 3})):
+        gallery = np.arange(12)
+        probes = [k for k in range(12, len(persons)) if days[k] in asked]
+        used = values[[*gallery, *probes]]
+        rows = values - used.mean(axis=0)
+        nearest = KNeighborsClassifier(1, metric="cosine").fit(rows[gallery], persons[gallery])
+        hits = nearest.predict(rows[probes]) == persons[probes]
+        found = identify(values, names, rule, days)
+        assert found.rank1 == pytest.approx(hits.mean())
+        assert (found.persons, found.probes) == (12, len(probes)) and found.chance == 1 / 12
+        assert found.asked == len(set(persons[probes]))
+
+
+def test_the_first_day_is_the_earliest_wherever_it_is_listed() -> None:
+    values = np.eye(4)[[0, 1, 2, 3]] + 0.1
+    # Of each person the second recording is the earlier one: that is the gallery's.
+    found = identify(values, ["a", "a", "b", "b"], "across_days", [2, 1, 2, 1])
+    assert (found.persons, found.probes, found.asked) == (2, 2, 2)
+    with pytest.raises(ValueError, match="0 of 2 persons have recordings to ask about"):
+        identify(values, ["a", "a", "b", "b"], "within_day", [2, 1, 2, 1])
+    for days in (None, [None] * 4):
+        with pytest.raises(ValueError, match="prepare the database anew"):
+            identify(values, ["a", "a", "b", "b"], "within_day", days)
+    with pytest.raises(ValueError, match="3 days of 4 recordings"):
+        identify(values, ["a", "a", "b", "b"], "within_day", [1, 1, 2])
+
+
 def test_embeddings_that_are_all_alike_identify_nobody() -> None:
     persons = ["a", "a", "b", "b"]
     assert identify(np.ones((4, 3)), persons).rank1 == 0

@@ -206,7 +206,13 @@ def test_a_selfmis_encoder_can_be_asked_who_it_is(tmp_path: Path, store: Path) -
     arguments = ["benchmark", "identification", "--checkpoint", str(checkpoint)]
     assert main([*arguments, "--data", str(store), "--dest", str(tmp_path)]) == 0
     figures = json.loads((tmp_path / "identification.json").read_text(encoding="utf-8"))
-    assert set(figures["found"]) == {"embedding of the whole recording", "average beat"}
+    assert set(figures["found"]) == {
+        "embedding of the whole recording",
+        "untrained embedding of the whole recording",
+        "average beat",
+    }
+    # Nothing says on which days these were recorded.
+    assert set(figures["rules"]) == {"first", "others"}
 
 
 def test_a_checkpoint_without_leads_is_refused(

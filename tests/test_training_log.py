@@ -79,7 +79,7 @@ def test_it_ends_with_the_best_checkpoint_and_what_comes_next(printed: str, plac
 def test_a_runs_folder_says_what_it_was(printed: str, place: Path) -> None:
     run = json.loads((place / RUN / "run.json").read_text())
     assert run["config_name"] == "selfmis_supervised_small"
-    assert run["data"] == str(place / "store")
+    assert run["data"] == str(place / "store") and not run["interrupted"]
     assert run["config"]["optimization"]["max_epoch"] == 2
     assert {"selfmis-plugin", "host", "torch", "Python"} <= run["versions"].keys()
     assert (place / RUN / run["best_checkpoint"]).is_file()
@@ -186,6 +186,13 @@ def test_ctrl_c_keeps_the_last_checkpoint(place: Path) -> None:
     assert process.returncode == 130
     assert "checkpoint_last.pt is kept, and the same command goes on from it" in said
     assert "Traceback" not in said
+    # What is finished is described.
+    run = json.loads((place / "stopped/run.json").read_text())
+    assert run["interrupted"] and run["best_checkpoint"] == "checkpoints/checkpoint_best.pt"
+    epochs = [epoch for epoch, _ in run["curves"]["macro_auc"]["valid"]]
+    assert epochs == list(range(1, len(epochs) + 1)) and run["validation"]["epoch"] in epochs
+    text = (place / "stopped/run.md").read_text()
+    assert "Interrupted 20" in text and "the same command goes on" in text
 
 
 def test_a_wrong_name_names_the_nearest_and_all(capsys: pytest.CaptureFixture[str]) -> None:

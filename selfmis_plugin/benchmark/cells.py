@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from pathlib import Path
 
 from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
+from selfmis_plugin.benchmark.folder import read_json
 from selfmis_plugin.benchmark.settings import (
     Cell,
     InfarctionError,
@@ -12,15 +15,22 @@ from selfmis_plugin.benchmark.settings import (
     cell_file,
     cell_run,
     further_keys,
+    given_file,
     labelled_folder,
+    stage_file,
 )
-from selfmis_plugin.benchmark.sources import source_checkpoint, sources_of
+from selfmis_plugin.benchmark.sources import (
+    source_checkpoint,
+    sources_of,
+    stages_of,
+    with_sources,
+)
 from selfmis_plugin.benchmark.timed_training import train_timed
 from selfmis_plugin.data.fraction_manifests import write_fraction
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import figures_of, predict_split
 from selfmis_plugin.methods.makers import maker_of
-from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier
+from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, list_of_key
 from selfmis_plugin.utils.files import write_json
 
 __all__ = ["run_cell", "write_labelled"]
@@ -44,17 +54,22 @@ def run_cell(settings: Settings, cell: Cell) -> None:
         checkpoint, spent, records = checkpoints[classifier.encoder_key], Spent(0.0, None), 0
     elif classifier.maker is not None:
         checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)
-        began = time.monotonic()
+        began, cpu = time.monotonic(), time.process_time()
         make = maker_of(classifier.maker)
         make(checkpoints, settings.data.get(UNLABELLED, data), checkpoint)
-        spent = Spent(time.monotonic() - began, None)
+        spent = Spent(time.monotonic() - began, None, time.process_time() - cpu)
     elif classifier.config is not None:
         overrides = {
             "task.data": data,
             "common.seed": cell.seed,
             # An encoder with weights of its own; who names sources may have no such key.
             **({} if classifier.sources() else {classifier.encoder_key: None}),
-            **checkpoints,
+            **_by_key(checkpoints),
+            **{
+                k: settings.data[role]
+                for k, role in classifier.reads.items()
+                if role in settings.data
+            },
             **({"model.bias_from_prevalence": False} if settings.former_heads else {}),
             **classifier.overrides,
             **further_keys(settings, cell.mode, f"{cell.method.name}/{cell.mode}"),
@@ -72,10 +87,45 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             "fraction": cell.fraction,
             "seed": cell.seed,
             "seconds": round(spent.seconds, 1),
+            **_processor_time(settings, cell, spent),
             "train_records": records,
             **figures_of(predictions, settings.draws),
         },
     )
+
+
+def _by_key(checkpoints: Mapping[str, Path]) -> dict[str, object]:
+    """Return checkpoints by config key, several of one key as its list."""
+    found: dict[str, object] = {}
+    lists: dict[str, list[Path]] = {}
+    for name, path in checkpoints.items():
+        key = list_of_key(name)
+        if key is None:
+            found[name] = path
+        else:
+            found[key] = lists.setdefault(key, [])
+            lists[key].append(path)
+    return found
+
+
+def _processor_time(settings: Settings, cell: Cell, spent: Spent) -> dict[str, float | None]:
+    """Return the processor time of a cell's own training, and that of all which its checkpoint
+    needed, without files that were given; None if one is not known."""
+    own = spent.cpu_seconds if spent.seconds else 0.0
+    whole = with_sources(settings, [cell])
+    stages = {stage.name: stage for one in whole for stage in stages_of(settings, one)}
+    took = [own]
+    for stage in stages.values():
+        if not given_file(settings, stage):
+            took.append(read_json(stage_file(settings, stage, cell.seed)).get("cpu_seconds"))
+    for one in whole:
+        if one != cell:
+            took.append(read_json(cell_file(settings, one)).get("own_cpu_seconds"))
+    known = [seconds for seconds in took if seconds is not None]
+    return {
+        "own_cpu_seconds": own,
+        "cpu_seconds": round(sum(known), 1) if len(known) == len(took) else None,
+    }
 
 
 def write_labelled(settings: Settings, fraction: float, seed: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import shlex
 import subprocess
@@ -21,11 +22,12 @@ _POLL_SECONDS = 0.2
 
 
 class Spent(NamedTuple):
-    """What a command took: seconds, and the most bytes that its process held, where the system
-    tells."""
+    """What a command took: seconds, and where the system tells, the most bytes that its process
+    held and the seconds of processor time, which do not grow when the machine is busy."""
 
     seconds: float
     peak_memory: int | None
+    cpu_seconds: float | None = None
 
 
 class CommandError(RuntimeError):
@@ -121,7 +123,7 @@ def run_logged(
     print(f"$ {shlex.join(command)}", flush=True)
     began = time.monotonic()
     if start is not None:
-        status, peak = _wait(start())
+        status, peak, cpu = _wait(start())
     else:
         with log.open("a", encoding="utf-8") as output:
             process = subprocess.Popen(
@@ -130,7 +132,7 @@ def run_logged(
                 stderr=output,
                 env=environment_of(threads),
             )
-            status, peak = _wait(process)
+            status, peak, cpu = _wait(process)
     seconds = time.monotonic() - began
     if status != 0:
         tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
@@ -139,20 +141,24 @@ def run_logged(
             + "\n".join(tail)
         )
     print(f"  {log.stem}: {seconds:.0f} s", flush=True)
-    return Spent(seconds, peak)
+    return Spent(seconds, peak, cpu)
 
 
-def _wait(process: subprocess.Popen[bytes] | ForkedTraining) -> tuple[int, int | None]:
-    """Wait for a process; return its exit status and the most memory that it has held.
+def _wait(
+    process: subprocess.Popen[bytes] | ForkedTraining,
+) -> tuple[int, int | None, float | None]:
+    """Wait for a process; return its exit status, the most memory that it has held and its
+    processor time, both as last seen.
 
     The figure that the system keeps for an ended process would do, if it did not count what the
     process that started it held at that moment.
     """
-    peak = None
+    peak, cpu = None, None
     while True:
         peak = _peak_memory(process.pid) or peak
+        cpu = _cpu_seconds(process.pid) or cpu
         try:
-            return process.wait(_POLL_SECONDS), peak
+            return process.wait(_POLL_SECONDS), peak, cpu
         except subprocess.TimeoutExpired:
             continue
         except BaseException:
@@ -168,6 +174,17 @@ def _peak_memory(pid: int) -> int | None:
         return None  # it has ended, or this is not Linux
     found = re.search(r"^VmHWM:\s+(\d+) kB$", lines, re.MULTILINE)
     return int(found.group(1)) * 1024 if found else None
+
+
+def _cpu_seconds(pid: int) -> float | None:
+    """Return the processor time of a process and of those that it has started and outlived."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    # After the name, which may hold anything: utime, stime, cutime, cstime.
+    ticks = text.rpartition(")")[2].split()[11:15]
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def _as_override(value: object) -> str:

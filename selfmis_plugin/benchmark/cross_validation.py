@@ -60,11 +60,14 @@ class Folds:
     trials
         Whether to choose learning rates first, as many trials for every method
         (:mod:`~selfmis_plugin.benchmark.trials`).
+    trials_only
+        Whether to stop then: the report holds what was chosen, for ``rates_from``.
     keep
         Folder of cells that other runs have kept, to take up and to add to
         (:mod:`~selfmis_plugin.benchmark.kept_cells`).
     rates_from
-        The report of another cross-validation whose choices to take in place of trials.
+        Reports of other cross-validations whose choices to take in place of trials; of a training
+        that several have tried, the first one's.
     """
 
     folds: int = 5
@@ -73,7 +76,8 @@ class Folds:
     min_positives: int = 20
     against: str | None = None
     trials: bool = False
-    rates_from: Path | None = None
+    trials_only: bool = False
+    rates_from: tuple[Path, ...] = ()
     keep: Path | None = None
 
     def rotations(self, data: Path) -> list[Rotation]:
@@ -115,12 +119,17 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         )
     turns = folds.rotations(settings.data[LABELLED])
     tuned: Sequence[Tuned] = ()
-    if folds.rates_from is not None:
-        read = read_rates(folds.rates_from)
-        tuned = [one for one in read if not is_said(settings, one.name)]
+    if folds.rates_from:
+        read: dict[str, Tuned] = {}
+        for file in folds.rates_from:
+            for one in read_rates(file):
+                read.setdefault(one.name, one)
+        tuned = [one for one in read.values() if not is_said(settings, one.name)]
     claim_folds(settings.dest, folds.identity())
-    if folds.trials:
+    if folds.trials or folds.trials_only:
         tuned = _choose(settings, turns[0])
+    if folds.trials_only:
+        turns = []
     settings = with_rates(settings, tuned)
     moved: dict[str, int] = {}
     plans = {}
@@ -135,11 +144,11 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     finally:
         if kept is not None:
             kept.keep(plans)
-    first = next(iter(plans.values()))
+    first = next(iter(plans.values()), None)
     return {
         **about_run(settings),
         **dataclasses.asdict(folds),
-        "rates_from": folds.rates_from and str(folds.rates_from),
+        "rates_from": [str(file) for file in folds.rates_from],
         "keep": folds.keep and str(folds.keep),
         **_judged(_rows(plans), folds, {m.name: m for m in settings.methods}),
         "stages": [
@@ -150,8 +159,8 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         "moved": moved,
         "tuned": [dataclasses.asdict(one) for one in tuned],
         "failed": {name: str(error) for name, error in failed.items()},
-        "left_out": dict(first.left_out),
-        "lacking": dict(first.lacking),
+        "left_out": {} if first is None else dict(first.left_out),
+        "lacking": {} if first is None else dict(first.lacking),
     }
 
 
@@ -171,13 +180,19 @@ def _telling(kept: KeptCells | None, plans: Mapping[str, Plan]) -> Callable[[str
 
 
 def _needed_steps(plans: Mapping[str, Plan]) -> dict[str, Step]:
-    """Return the steps of cells that are not finished, and of all that they start from."""
+    """Return the steps of cells that are not finished, and of all that they start from; seed by
+    seed, as a row is reported of the seeds of which every rotation is there."""
     steps: dict[str, Step] = {}
-    for fold, plan in plans.items():
-        wanted = [c.name for c in plan.cells if not cell_file(plan.settings, c).is_file()]
-        for name, step in with_needs(plan.steps, wanted).items():
-            needs = [f"{fold}/{need}" for need in step.needs]
-            steps[f"{fold}/{name}"] = dataclasses.replace(step, needs=needs)
+    for seed in next(iter(plans.values())).settings.seeds if plans else ():
+        for fold, plan in plans.items():
+            wanted = [
+                cell.name
+                for cell in plan.cells
+                if cell.seed == seed and not cell_file(plan.settings, cell).is_file()
+            ]
+            for name, step in with_needs(plan.steps, wanted).items():
+                needs = [f"{fold}/{need}" for need in step.needs]
+                steps[f"{fold}/{name}"] = dataclasses.replace(step, needs=needs)
     return steps
 
 
@@ -221,6 +236,9 @@ class _Row:
         folds' models may be calibrated differently, is not in it.
     seconds
         Of the classifier's trainings, all folds and seeds together.
+    cpu_seconds
+        Processor time of all trainings that a classifier needed, its own among them, mean over
+        folds and seeds; None where it is not known.
     """
 
     method: str
@@ -229,6 +247,7 @@ class _Row:
     seeds: Mapping[int, Predictions]
     within: float | None
     seconds: float
+    cpu_seconds: float | None
 
     def rival(self, rows: Sequence[_Row], method: str | None) -> _Row | None:
         """Return the row of *method* to compare with: judged in the same way or, if it never is,
@@ -243,7 +262,7 @@ class _Row:
 def _rows(plans: Mapping[str, Plan]) -> list[_Row]:
     """Return what is finished: of each row those seeds of which every rotation is."""
     found: dict[tuple[str, str, float], dict[int, list[Path]]] = {}
-    for cell in next(iter(plans.values())).cells:
+    for cell in next((plan.cells for plan in plans.values()), ()):
         files = [cell_file(plan.settings, cell) for plan in plans.values()]
         if all(path.is_file() for path in files):
             row = found.setdefault((cell.method.name, cell.mode, cell.fraction), {})
@@ -253,6 +272,8 @@ def _rows(plans: Mapping[str, Plan]) -> list[_Row]:
 
 def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[Path]]) -> _Row:
     parts = {seed: [_read(path) for path in files] for seed, files in seeds.items()}
+    cells = [read_json(path) for files in seeds.values() for path in files]
+    took = [s for cell in cells if (s := cell.get("cpu_seconds")) is not None]
     within = [
         auc
         for of_seed in parts.values()
@@ -265,7 +286,8 @@ def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[P
         fraction,
         {seed: Predictions.joined(of_seed) for seed, of_seed in parts.items()},
         statistics.mean(within) if within else None,
-        sum(read_json(path)["seconds"] for files in seeds.values() for path in files),
+        sum(cell["seconds"] for cell in cells),
+        statistics.mean(took) if len(took) == len(cells) else None,
     )
 
 
@@ -302,6 +324,7 @@ def _judged(rows: Sequence[_Row], folds: Folds, methods: Mapping[str, Method]) -
                 "seeds": sorted(row.seeds),
                 "records": len(next(iter(row.seeds.values()))),
                 "seconds": round(row.seconds, 1),
+                "cpu_seconds": row.cpu_seconds,
                 "figures": figures,
                 "any_within_folds": row.within,
             }

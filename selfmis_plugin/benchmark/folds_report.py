@@ -13,7 +13,7 @@ from selfmis_plugin.benchmark.cross_validation import MEAN
 from selfmis_plugin.benchmark.report import ending_sections, measured_on
 from selfmis_plugin.benchmark.row_colors import color_of
 from selfmis_plugin.data.labels import in_words
-from selfmis_plugin.methods.method import Method
+from selfmis_plugin.methods.method import PROBE, Method
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_files, write_json
 from selfmis_plugin.visualization.figure import new_figure
@@ -28,7 +28,8 @@ _FIRST = ("Method", "judged by", ANY)
 
 
 def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[Method]) -> str:
-    """Write ``report.json``, ``report.md``, ``rows.csv``, ``report.png`` and ``differences.png``.
+    """Write ``report.json``, ``report.md``, ``rows.csv`` and pictures: ``report.png``,
+    ``differences.png``, ``labels.png`` (by labels used) and ``costs.png`` (by processor time).
 
     The pictures are there if they have something to show.
 
@@ -56,6 +57,10 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
         write["report.png"] = lambda path: _draw_aucs(report, titles, path)
     if any("difference" in row["figures"].get(ANY, {}) for row in report["rows"]):
         write["differences.png"] = lambda path: _draw_differences(report, titles, path)
+        if len({row["fraction"] for row in report["rows"]} - {0.0}) > 1:
+            write["labels.png"] = lambda path: _draw_labels(report, titles, path)
+        if any(row["cpu_seconds"] for row in report["rows"]):
+            write["costs.png"] = lambda path: _draw_costs(report, titles, path)
     write["report.json"] = lambda path: write_json(path, report)
     with whole_files(*(dest / name for name in write)) as paths:
         for to, path in zip(write.values(), paths, strict=True):
@@ -205,6 +210,7 @@ def _lines(report: Mapping[str, Any]) -> pd.DataFrame:
             lines.append(
                 {
                     **{key: row[key] for key in ("method", "mode", "fraction", "records")},
+                    "cpu_seconds": row["cpu_seconds"],
                     "seeds": len(row["seeds"]),
                     "figure": name,
                     "positives": report["positives"].get(name),
@@ -262,6 +268,72 @@ def _draw_differences(report: Mapping[str, Any], titles: Mapping[str, str], path
     axes.set_xlabel(
         f"AUC of {ANY} minus that of {titles[report['against']]}, percent points, 95 % interval"
     )
+    figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
+    figure.savefig(path, dpi=130)
+
+
+def _draw_labels(report: Mapping[str, Any], titles: Mapping[str, str], path: Path) -> None:
+    """Draw any infarction by the share of the training labels that was used, a line a row."""
+    figure = new_figure(9, 5, layout="constrained")
+    axes = figure.add_subplot()
+    lines: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in _ordered(report, titles):
+        if row["fraction"] and ANY in row["figures"]:
+            lines.setdefault((row["method"], row["mode"]), []).append(row)
+    for (method, mode), rows in lines.items():
+        rows = sorted(rows, key=lambda row: row["fraction"])
+        found = [row["figures"][ANY] for row in rows]
+        shares = [100 * row["fraction"] for row in rows]
+        color, style = color_of(method), "-" if mode == PROBE else "--"
+        axes.plot(
+            shares,
+            [100 * figure["value"] for figure in found],
+            style,
+            marker="o",
+            color=color,
+            label=f"{titles[method]}, {mode}",
+        )
+        if all(figure["low"] is not None for figure in found):
+            low, high = ([100 * figure[end] for figure in found] for end in ("low", "high"))
+            axes.fill_between(shares, low, high, color=color, alpha=0.08, linewidth=0)
+    axes.axhline(100 * _CHANCE, color="0.6", linestyle=":", label="chance")
+    axes.set_xscale("log")
+    axes.set_xticks(shares_shown := sorted({100 * row["fraction"] for row in report["rows"]} - {0}))
+    axes.set_xticklabels([f"{share:g} %" for share in shares_shown])
+    axes.minorticks_off()
+    axes.set_xlabel("labelled training records used")
+    axes.set_ylabel(f"AUC in %, {ANY}")
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
+    figure.savefig(path, dpi=130)
+
+
+def _draw_costs(report: Mapping[str, Any], titles: Mapping[str, str], path: Path) -> None:
+    """Draw any infarction against what all trainings of a row took."""
+    figure = new_figure(9, 5, layout="constrained")
+    axes = figure.add_subplot()
+    for row in _ordered(report, titles):
+        found = row["figures"].get(ANY)
+        if not row["cpu_seconds"] or found is None or found["value"] is None:
+            continue
+        color, marker = color_of(row["method"]), "o" if row["mode"] == PROBE else "s"
+        if found["low"] is not None:
+            ends = [100 * found["low"], 100 * found["high"]]
+            axes.plot([row["cpu_seconds"]] * 2, ends, color=color, linewidth=1)
+        axes.plot(
+            row["cpu_seconds"],
+            100 * found["value"],
+            marker,
+            color=color,
+            label=f"{titles[row['method']]}, {_judged(row)}",
+        )
+    axes.axhline(100 * _CHANCE, color="0.6", linestyle=":", label="chance")
+    axes.set_xscale("log")
+    axes.set_xlabel("processor time of all its trainings, seconds, mean over folds and seeds")
+    axes.set_ylabel(f"AUC in %, {ANY}")
+    axes.grid(alpha=0.3)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
     figure.savefig(path, dpi=130)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +78,18 @@ class Plan:
     left_out: Mapping[str, str]
 
 
-def run_infarction(settings: Settings) -> dict[str, Any]:
+def run_infarction(
+    settings: Settings, told: Callable[[Plan], Mapping[str, Step]] | None = None
+) -> dict[str, Any]:
     """Run what is not done yet.
+
+    Parameters
+    ----------
+    settings
+        What is asked for.
+    told
+        Returns the plan's steps so that they tell by themselves how far it is; None: a line after
+        each.
 
     Returns
     -------
@@ -95,7 +105,10 @@ def run_infarction(settings: Settings) -> dict[str, Any]:
         starts from something that there is not.
     """
     plan = plan_infarction(settings)
-    failed = run_steps(plan.steps, settings.workers, print)
+    if told is None:
+        failed = run_steps(plan.steps, settings.workers, print)
+    else:
+        failed = run_steps(told(plan), settings.workers)
     return {
         **about_run(plan.settings),
         "cells": finished_cells(plan),

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,7 @@ class KeptCells:
             "train_records": about["train_records"],
             "records": about["records"],
             "seconds": about["seconds"],
+            "cpu_seconds": about.get("cpu_seconds"),
             "positives": either["positives"][ANY],
             "auc_any": either["per_label"][ANY],
             **{f"auc_{name}": about["per_label"].get(name) for name in INFARCTION_TYPES},
@@ -229,6 +231,7 @@ class KeptCells:
                 "fraction": cell.fraction,
                 "seed": cell.seed,
                 "seconds": float(line.seconds),
+                "cpu_seconds": None if math.isnan(line.cpu_seconds) else float(line.cpu_seconds),
                 "train_records": int(line.train_records),
                 **figures_of(predictions, 0),
             },

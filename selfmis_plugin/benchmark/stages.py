@@ -49,6 +49,7 @@ def run_stage(settings: Settings, stage: Stage, seed: int) -> None:
         "stage": stage.name,
         "seed": seed,
         "seconds": round(spent.seconds, 1),
+        "cpu_seconds": spent.cpu_seconds,
         "peak_memory": spent.peak_memory,
         "checkpoint": last_checkpoint(run).relative_to(settings.dest).as_posix(),
         "records_seen": _records_seen(last_checkpoint(run), len(open_split(data, "train").rows)),

@@ -22,11 +22,14 @@ def train_timed(
     log = settings.dest / "logs" / f"{name.replace('/', '-')}.log"
     threads = max(1, usable_cores() // settings.workers)
     file = run.parent / f"{run.name}-seconds.json"
-    before = read_json(file)["seconds"] if file.exists() else 0.0
+    before = read_json(file) if file.exists() else {"seconds": 0.0}
     began = time.monotonic()
+    spent = None
     try:
         spent = train(run, config + SIZES[settings.size], overrides, log, threads)
     finally:
-        seconds = before + time.monotonic() - began
-        write_json(file, {"seconds": seconds})
-    return Spent(seconds, spent.peak_memory)
+        seconds = before["seconds"] + time.monotonic() - began
+        # Of an attempt that was interrupted nobody knows the processor time.
+        cpu = None if file.exists() or spent is None else spent.cpu_seconds
+        write_json(file, {"seconds": seconds, "cpu_seconds": cpu})
+    return Spent(seconds, spent.peak_memory, cpu)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfmis_plugin.utils.arguments import add_checkpoint, whole
+from selfmis_plugin.utils.hub import on_this_machine
 
 SINGLE, TOWERS = "single", ("single", "multi")
 
@@ -25,8 +26,9 @@ def main(argv: Sequence[str]) -> int:
     try:
         name = options.view or options.tower or SINGLE
         views = None if options.view is None else (options.view,)
+        checkpoint = on_this_machine(options.checkpoint)
         embeddings = embed_split(
-            options.checkpoint, options.data, options.split, (name,), options.batch_size, views
+            checkpoint, options.data, options.split, (name,), options.batch_size, views
         )[name]
         embeddings.write(options.out)
     except (OSError, ValueError) as error:

@@ -23,6 +23,7 @@ from selfmis_plugin.utils.arguments import (
     whole,
 )
 from selfmis_plugin.utils.files import printing_beside, write_json
+from selfmis_plugin.utils.hub import on_this_machine
 
 if TYPE_CHECKING:
     from selfmis_plugin.metrics.predictions import Predictions
@@ -126,6 +127,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from selfmis_plugin.evaluation.subgroups import figures_by
 
     place = options.data, options.split, options.batch_size
+    typed = str(options.checkpoint)
+    options.checkpoint = on_this_machine(options.checkpoint)
     trained: Trained = load_trained(options.checkpoint, options.labels)
     if not isinstance(trained, Classifies):
         if options.against or options.predictions or options.by or options.prevalence:
@@ -135,6 +138,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
                 "--against, --predictions, --by and --prevalence need a classifier's checkpoint",
             )
         figures = {**evaluate(options.checkpoint, *place), **_facts(options.checkpoint)}
+        figures["checkpoint"] = typed
         return figures, [*_title(figures), *_retrieval_lines(figures)]
     predictions = predict_split(options.checkpoint, *place, options.labels)
     if options.predictions:
@@ -142,7 +146,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     shares = _shares(options.prevalence, predictions.labels)
     figures = {
         "kind": "classifier",
-        "checkpoint": str(options.checkpoint),
+        "checkpoint": typed,
         "data": str(options.data),
         "split": options.split,
         "records": len(predictions),
@@ -167,7 +171,8 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         figures["by"] = figures_by(predictions, part, options.by, options.draws, shares)
         lines += _group_lines(figures["by"], options.level)
     if options.against:
-        other = predict_split(options.against, *place, options.against_labels)
+        against = on_this_machine(options.against)
+        other = predict_split(against, *place, options.against_labels)
         figures["against"] = str(options.against)
         figures["difference"] = difference_of(predictions, other)
         lines += ["", f"AUC minus that of {options.against}"]

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from selfmis_plugin.training.configs import config_folders
-from selfmis_plugin.training.known_configs import (
-    known_configs,
-    title_of,
-    unknown_config,
-    unknown_key,
-)
+from selfmis_plugin.training.command_line import config_name, has_config_path
+from selfmis_plugin.training.explaining import known_to
+from selfmis_plugin.training.known_configs import known_configs, title_of, unknown_config
 from selfmis_plugin.utils import threads
 
 _USAGE = """\
@@ -65,9 +59,8 @@ def main(argv: Sequence[str]) -> int:
         print(usage(), end="")
         return 0
     arguments, name = named(argv)
-    folder = _option(arguments, "--config-dir", "-cd")
-    known = known_configs([*([Path(folder)] if folder else []), *config_folders()])
-    if name is not None and name not in known and not _option(arguments, "--config-path", "-cp"):
+    known = known_to(arguments)
+    if name is not None and name not in known and not has_config_path(arguments):
         print(f"selfmis train: {unknown_config(name, list(known))}", file=sys.stderr)
         return 2
     threads.sleep_while_waiting()
@@ -81,11 +74,7 @@ def main(argv: Sequence[str]) -> int:
 
     if not wants_all():
         without_warnings()
-
-    def explain(error: Exception) -> str | None:
-        return _explain(error, known.get(name or ""))
-
-    toolkit.run_command_line(["selfmis train", *arguments], explain)
+    toolkit.run_command_line(["selfmis train", *arguments])
     return 0
 
 
@@ -105,35 +94,11 @@ def named(argv: Sequence[str]) -> tuple[list[str], str | None]:
     The first argument that is neither an option nor KEY=VALUE is a config's name.
     """
     arguments = list(argv)
-    given = _option(arguments, "--config-name", "-cn")
+    given = config_name(arguments)
     if given is None and arguments and re.fullmatch(r"[\w][\w./-]*", arguments[0]):
         given = arguments[0].removesuffix(".yaml")
         arguments[:1] = ["--config-name", given]
     return arguments, given
-
-
-def _option(arguments: Sequence[str], *names: str) -> str | None:
-    for place, argument in enumerate(arguments):
-        option, equals, value = argument.partition("=")
-        if option in names:
-            return value if equals else next(iter(arguments[place + 1 : place + 2]), None)
-    return None
-
-
-def _explain(error: Exception, config: Path | None) -> str | None:
-    """Say a wrong key of the command line, or a refusal of a worker, in words."""
-    if os.environ.get("SELFMIS_TRACEBACK", "") not in ("", "0"):
-        return None
-    text = str(error)
-    key = re.search(r"Could not override '([^']+)'", text)
-    if key is not None:
-        return unknown_key(key[1].lstrip("+~"), config)
-    if type(error).__name__ == "ProcessRaisedException":
-        # It comes with a worker's traceback; the message is the end of it.
-        last = text.strip().splitlines()[-1]
-        if last.startswith("selfmis_plugin."):
-            return last.partition(": ")[2] or last
-    return None
 
 
 def _cut(title: str) -> str:

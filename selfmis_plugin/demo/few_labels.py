@@ -20,7 +20,7 @@ from selfmis_plugin.benchmark.commands import best_checkpoint
 from selfmis_plugin.benchmark.settings import Cell, Settings, cell_run, stage_checkpoint
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.demo.few_labels_report import write_report
-from selfmis_plugin.demo.recipe import Begun, begin, judge, settings_of
+from selfmis_plugin.demo.recipe import Begun, Told, begin, judge, settings_of
 from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.methods import method
 from selfmis_plugin.methods.demo_plan import FewLabels
@@ -63,7 +63,8 @@ def run_demo(plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int
     """
     begun = begin(plan, dest, seeds, scale, workers)
     settings = [_settings(plan, begun, seed, workers) for seed in range(1, seeds + 1)]
-    cells = [_figures(plan, of_seed) for of_seed in settings]
+    told = Told(runs=seeds)
+    cells = [_figures(plan, of_seed, told) for of_seed in settings]
     report = write_report(plan, begun.dest, cells, begun.sizes, begun.seconds)
     print("\n".join(_next_commands(plan, begun.dest, settings[0])))
     return report
@@ -84,10 +85,10 @@ def _settings(plan: FewLabels, begun: Begun, seed: int, workers: int) -> Setting
     return settings_of(plan, begun, folder, judged, data, [seed], workers)
 
 
-def _figures(plan: FewLabels, settings: Settings) -> dict[str, Any]:
+def _figures(plan: FewLabels, settings: Settings, told: Told) -> dict[str, Any]:
     """Train and judge everything for one seed; return its figures."""
     (seed,) = settings.seeds
-    report = judge(settings)
+    report = judge(settings, told)
     cells = {Mode(cell["method"], cell["mode"]): cell for cell in report["cells"]}
     return {
         "seed": seed,

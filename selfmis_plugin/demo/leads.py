@@ -21,7 +21,7 @@ from selfmis_plugin.benchmark.report import write_infarction_report
 from selfmis_plugin.benchmark.settings import Settings, stage_checkpoint
 from selfmis_plugin.demo.demo import DemoError
 from selfmis_plugin.demo.leads_report import write_report
-from selfmis_plugin.demo.recipe import begin, judge, settings_of
+from selfmis_plugin.demo.recipe import Told, begin, judge, settings_of
 from selfmis_plugin.methods import known_rows, method
 from selfmis_plugin.methods.demo_plan import Leads
 from selfmis_plugin.methods.method import Mode
@@ -71,11 +71,17 @@ def run_demo(plan: Leads, dest: Path, seeds: int, scale: float, workers: int) ->
     settings = settings_of(
         plan, begun, begun.dest / "infarction", _judged(plan), data, range(1, seeds + 1), workers
     )
-    infarction = judge(settings)
+    told = Told(
+        after=len(settings.seeds) * len(STUDIES),
+        leads={mode: lead for lead, mode in plan.modes.items()},
+    )
+    infarction = judge(settings, told)
     write_infarction_report(settings.dest, infarction, settings.methods, known_rows().claims)
-    answers = _ask(plan, begun.dest, settings, study, recordings, workers)
+    answers = _ask(plan, begun.dest, settings, study, recordings, workers, told)
     about = {**begun.about, "seconds": _seconds(begun.dest, begun.seconds)}
-    return write_report(plan, begun.dest, about, infarction, answers)
+    report = write_report(plan, begun.dest, about, infarction, answers)
+    print("\n".join(_next_commands(plan, settings, study)))
+    return report
 
 
 def _judged(plan: Leads) -> list[Mode]:
@@ -90,16 +96,36 @@ def _judged(plan: Leads) -> list[Mode]:
     ]
 
 
+def _next_commands(plan: Leads, settings: Settings, study: Path) -> list[str]:
+    """Return what to try next with the encoder that the demo is about."""
+    encoder = _checkpoint(settings, plan.method, settings.seeds[0])
+    return [
+        "next:",
+        f"  selfmis benchmark correlation --checkpoint {encoder} --data {study} --dest correlation",
+        f"  selfmis benchmark reconstruction --checkpoint {encoder} --data {study} --lead V2 "
+        "--dest reconstruction",
+        f"  selfmis embed --checkpoint {encoder} --data {study} --out embeddings.parquet",
+    ]
+
+
 def _ask(
-    plan: Leads, dest: Path, settings: Settings, study: Path, recordings: Path, workers: int
+    plan: Leads,
+    dest: Path,
+    settings: Settings,
+    study: Path,
+    recordings: Path,
+    workers: int,
+    told: Told,
 ) -> list[dict[str, Any]]:
     """Ask the other questions of each seed by the user's own commands."""
     steps: dict[str, Step] = {}
     folders = {seed: dest / f"seed{seed}" for seed in settings.seeds}
     for seed, folder in folders.items():
         for name in STUDIES:
+            title = f"{name}, seed {seed}: selfmis benchmark {name}"
             if (folder / f"{name}.json").is_file():
-                continue
+                with told.steps.step(title):
+                    continue
             arguments = [
                 "benchmark",
                 name,
@@ -114,7 +140,8 @@ def _ask(
                 # What the model was trained on: the baselines are to know no less.
                 arguments += ["--train", str(settings.data[method.UNLABELLED])]
             log = dest / "logs" / f"seed{seed}-{name}.log"
-            steps[f"{seed}/{name}"] = Step((), functools.partial(_run, arguments, log))
+            step = Step((), functools.partial(_run, arguments, log))
+            steps[f"{seed}/{name}"] = told.steps.telling(step, title)
     for error in run_steps(steps, workers).values():
         raise error
     return [

@@ -13,13 +13,25 @@ from selfmis_plugin import toolkit
 from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.cohort import COHORT_SEED, make_cohort
 from selfmis_plugin.benchmark.commands import CommandError
-from selfmis_plugin.benchmark.infarction import InfarctionError, Settings, run_infarction
+from selfmis_plugin.benchmark.graph import Step
+from selfmis_plugin.benchmark.infarction import (
+    Cell,
+    InfarctionError,
+    Plan,
+    Settings,
+    run_infarction,
+)
+from selfmis_plugin.benchmark.settings import SIZES, stage_name
+from selfmis_plugin.benchmark.sources import with_sources
 from selfmis_plugin.demo.demo import DemoError, claim
+from selfmis_plugin.demo.steps import Steps
 from selfmis_plugin.methods import known_rows
 from selfmis_plugin.methods.demo_plan import Recipe
 from selfmis_plugin.methods.method import Mode
+from selfmis_plugin.training.configs import config_file
+from selfmis_plugin.training.known_configs import title_of
 
-__all__ = ["Begun", "begin", "judge", "settings_of"]
+__all__ = ["Begun", "Told", "begin", "judge", "settings_of"]
 
 
 @dataclass(frozen=True)
@@ -146,7 +158,48 @@ def settings_of(
     )
 
 
-def judge(settings: Settings) -> dict[str, Any]:
+class Told:
+    """Counts a demo's trainings and probes, and what comes after them.
+
+    Parameters
+    ----------
+    runs
+        How often the benchmark is run.
+    after
+        How many steps come after that.
+    leads
+        Leads that modes probe, by the modes' names.
+    """
+
+    def __init__(
+        self, runs: int = 1, after: int = 0, leads: Mapping[str, str] | None = None
+    ) -> None:
+        self._runs, self._after, self._leads = runs, after, leads or {}
+        self.steps = Steps(after)
+        self._begun = False
+
+    def __call__(self, plan: Plan) -> dict[str, Step]:
+        """Return the trainings and probes so that each is told."""
+        if not self._begun:
+            self.steps = Steps(len(plan.steps) * self._runs + self._after)
+            self._begun = True
+        titles = {cell.name: self._probe(cell) for cell in with_sources(plan.settings, plan.cells)}
+        for seed in plan.settings.seeds:
+            for stage in plan.stages.values():
+                config = config_file(f"{stage.config}{SIZES[plan.settings.size]}")
+                titles[stage_name(stage, seed)] = f"{stage.name}, seed {seed}: {title_of(config)}"
+        return {
+            name: self.steps.telling(step, titles.get(name, name))
+            for name, step in plan.steps.items()
+        }
+
+    def _probe(self, cell: Cell) -> str:
+        lead = self._leads.get(cell.mode)
+        what = f"infarction by lead {lead}" if lead else cell.mode
+        return f"probe of {cell.method.name} ({what}), seed {cell.seed}"
+
+
+def judge(settings: Settings, told: Told) -> dict[str, Any]:
     """Train everything and judge it; what is done already stays.
 
     Returns
@@ -162,7 +215,7 @@ def judge(settings: Settings) -> dict[str, Any]:
         If a training fails; the message names its log.
     """
     try:
-        report = run_infarction(settings)
+        report = run_infarction(settings, told)
     except InfarctionError as error:
         raise DemoError(str(error)) from error
     if report["failed"]:

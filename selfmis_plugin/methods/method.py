@@ -90,6 +90,17 @@ class Mode:
 Source = Stage | Mode | str
 
 
+def numbered(key: str, place: int) -> str:
+    """Return the name under which one of several sources of a config key is known."""
+    return f"{key}[{place}]"
+
+
+def list_of_key(name: str) -> str | None:
+    """Return the config key that takes a list, if a source is one of several; None otherwise."""
+    key, bracket, _ = name.partition("[")
+    return key if bracket else None
+
+
 @dataclass(frozen=True)
 class Classifier:
     """How a method's encoder is trained and judged on labels.
@@ -107,7 +118,8 @@ class Classifier:
         A mode, of the same method by its name or another's as a :class:`Mode`, whose best
         checkpoint ``encoder_key`` takes in place of the encoder's: the second of two stages. Or,
         for a classifier that needs several checkpoints, sources by config key; ``encoder_key``
-        takes the encoder's beside them unless it is one of them. Classifiers that are named are
+        takes the encoder's beside them unless it is one of them. A key that takes a list has
+        several sources. Classifiers that are named are
         those of the same seed and fraction; they are run too where nobody asks for them.
     about
         What the mode is, in a few words for the report.
@@ -115,6 +127,9 @@ class Classifier:
         As a stage's, where the classifier's own training is what the method is.
     untrained
         Whether the encoder keeps its random weights: what the method's pre-training has to beat.
+    reads
+        Config keys that take folders of data beside ``task.data``, by role; a role that nobody
+        gives is left out.
     maker
         Where its checkpoint is not trained but made of others: the name of what makes it, among
         the ``MAKERS`` of modules ``maker`` (:mod:`selfmis_plugin.utils.plugins`). There is no
@@ -124,11 +139,12 @@ class Classifier:
     config: str | None
     overrides: Mapping[str, object] = field(default_factory=dict)
     encoder_key: str = "model.encoder_checkpoint"
-    starts_from: str | Mode | Mapping[str, Source] | None = None
+    starts_from: str | Mode | Mapping[str, Source | tuple[Source, ...]] | None = None
     about: str = ""
     untrained: bool = False
     rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     maker: str | None = None
+    reads: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.untrained and (self.config is None or self.starts_from is not None):
@@ -142,12 +158,18 @@ class Classifier:
         return self.config is None and self.maker is None
 
     def sources(self) -> Mapping[str, Source]:
-        """Return by config key what ``starts_from`` names."""
+        """Return by config key what ``starts_from`` names; :func:`numbered` where several do."""
         if self.starts_from is None:
             return {}
         if isinstance(self.starts_from, str | Mode):
             return {self.encoder_key: self.starts_from}
-        return self.starts_from
+        found: dict[str, Source] = {}
+        for key, named in self.starts_from.items():
+            if isinstance(named, tuple):
+                found |= {numbered(key, place): one for place, one in enumerate(named)}
+            else:
+                found[key] = named
+        return found
 
 
 PROBE, FINETUNE, ZERO_SHOT, UNTRAINED = "probe", "finetune", "zero_shot", "untrained"
@@ -181,6 +203,8 @@ class Method:
         ``untrained``, if it has one.
     generates
         Whether it makes leads for a classifier of twelve: a row of table 2.
+    by_name
+        Whether it is a row only where somebody names it.
     """
 
     name: str
@@ -193,6 +217,7 @@ class Method:
     subject: bool = False
     floor: Mode | None = None
     generates: bool = False
+    by_name: bool = False
 
     def __post_init__(self) -> None:
         if self.floor is None and UNTRAINED in self.modes:

@@ -10,12 +10,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FIRST", "OTHERS", "RULES", "Identification", "identify", "wilson_interval"]
+__all__ = [
+    "ACROSS",
+    "DAY_RULES",
+    "FIRST",
+    "OTHERS",
+    "RULES",
+    "WITHIN",
+    "Identification",
+    "identify",
+    "wilson_interval",
+]
 
 #: Rules that part recordings into gallery and probes: a person's first recording is the gallery
 #: and the others are probes; or every recording is a probe, and all others are its gallery.
 FIRST, OTHERS = "first", "others"
 RULES = (FIRST, OTHERS)
+#: Rules that need to know the days: everybody's first recording is the gallery, and the probes are
+#: those of the same day, or those of later ones. Electrodes, posture and pulse stay much the same
+#: within a day, so that the first says little of the second.
+WITHIN, ACROSS = "within_day", "across_days"
+DAY_RULES = (WITHIN, ACROSS)
 
 # Similarities closer than this are ties, which count against the probe.
 _TIE = 1e-9
@@ -28,22 +43,24 @@ class Identification:
     Attributes
     ----------
     rule
-        One of :data:`RULES`.
-    persons, probes
-        Persons with two or more recordings, and recordings that were asked about.
+        One of :data:`RULES` or :data:`DAY_RULES`.
+    persons, asked, probes
+        Persons of the gallery, those of them who were asked about, and by how many recordings.
     left_out
-        Persons with a single recording, of whom nobody can ask; they are in no gallery either.
+        Persons with a single recording, of whom nobody can ask. They are in the gallery only where
+        days tell the recordings apart.
     rank1, rank5
         Share of the probes whose own person is the nearest, or among the five nearest.
     low, high
-        95 % interval of ``rank1``: Wilson's, with persons as its number, as if the probes of a
-        person were all alike. That is rather too wide than too narrow.
+        95 % interval of ``rank1``: Wilson's, with those asked about as its number, as if the
+        probes of a person were all alike. That is rather too wide than too narrow.
     chance
         What ``rank1`` would be if persons were drawn by lot.
     """
 
     rule: str
     persons: int
+    asked: int
     probes: int
     left_out: int
     rank1: float
@@ -58,7 +75,10 @@ class Identification:
 
 
 def identify(
-    embeddings: npt.NDArray[np.floating[Any]], persons: Sequence[str], rule: str = FIRST
+    embeddings: npt.NDArray[np.floating[Any]],
+    persons: Sequence[str],
+    rule: str = FIRST,
+    sessions: Sequence[int | None] | None = None,
 ) -> Identification:
     """Identify each probe by the most similar recording of the gallery.
 
@@ -73,13 +93,15 @@ def identify(
     persons
         Whose recording each is; a person's first one comes first.
     rule
-        ``first`` or ``others``, see :data:`RULES`.
+        ``first`` or ``others``, see :data:`RULES`; or one of :data:`DAY_RULES`.
+    sessions
+        On which of the person's days each recording was made, from 1; needed by the rules of days.
 
     Raises
     ------
     ValueError
-        If the two do not fit together, the rule is unknown, or fewer than two persons have two
-        recordings.
+        If the lengths do not fit together, the rule is unknown, days are needed and not known, or
+        fewer than two persons have a probe.
     """
     values = np.asarray(embeddings, dtype=np.float64)
     if values.ndim != 2 or len(values) != len(persons):
@@ -89,37 +111,68 @@ def identify(
         )
     if not np.isfinite(values).all():
         raise ValueError("embeddings hold NaN or Inf: the weights diverged")
-    if rule not in RULES:
-        raise ValueError(f"rule {rule!r} is none of {', '.join(RULES)}")
+    if rule not in (*RULES, *DAY_RULES):
+        raise ValueError(f"rule {rule!r} is none of {', '.join((*RULES, *DAY_RULES))}")
     names, number, counts = np.unique(
         np.asarray(persons, dtype=str), return_inverse=True, return_counts=True
     )
-    several = counts[number] > 1
-    if np.count_nonzero(counts > 1) < 2:
+    if rule in DAY_RULES:
+        days = _days(sessions, len(number))
+        earliest = np.full(len(names), np.inf)
+        np.fmin.at(earliest, number, days)
+        # Of recordings of unknown days neither is true.
+        same, later = days == earliest[number], days > earliest[number]
+        first = _firsts(number, same)
+        used = same if rule == WITHIN else first | later
+    else:
+        used = counts[number] > 1
+        first = _firsts(number, used)
+    values, first = values[used], first[used]
+    person = np.unique(number[used], return_inverse=True)[1]
+    probes = np.arange(len(person)) if rule == OTHERS else np.flatnonzero(~first)
+    asked = len(np.unique(person[probes]))
+    if asked < 2:
         raise ValueError(
-            f"{np.count_nonzero(counts > 1)} of {len(names)} persons have two recordings or more: "
+            f"{asked} of {len(names)} persons have recordings to ask about by the rule {rule!r}: "
             "identification needs at least two such persons"
         )
-    values, person = values[several], np.unique(number[several], return_inverse=True)[1]
     similarity = _cosines(values)
-    first = np.zeros(len(person), dtype=bool)
-    first[np.unique(person, return_index=True)[1]] = True
-    probes = np.flatnonzero(~first) if rule == FIRST else np.arange(len(person))
+    everybody = int(person.max()) + 1
     ranks = np.array([_rank(similarity[k], person, first, rule, int(k)) for k in probes])
     hits = ranks == 1
-    by_person = np.bincount(person[probes], hits) / np.bincount(person[probes])
-    low, high = wilson_interval(float(hits.mean()), len(by_person))
+    low, high = wilson_interval(float(hits.mean()), asked)
     return Identification(
         rule=rule,
-        persons=len(by_person),
+        persons=everybody,
+        asked=asked,
         probes=len(probes),
         left_out=int(np.count_nonzero(counts == 1)),
         rank1=float(hits.mean()),
         low=low,
         high=high,
         rank5=float((ranks <= 5).mean()),
-        chance=1 / len(by_person),
+        chance=1 / everybody,
     )
+
+
+def _days(sessions: Sequence[int | None] | None, recordings: int) -> npt.NDArray[np.float64]:
+    """Return the day of each recording, NaN where it is not known."""
+    if sessions is None or all(session is None for session in sessions):
+        raise ValueError(
+            "on which days the recordings were made is not known: prepare the database anew, or "
+            "identify by another rule"
+        )
+    if len(sessions) != recordings:
+        raise ValueError(f"{len(sessions)} days of {recordings} recordings")
+    return np.array([np.nan if day is None else day for day in sessions], dtype=np.float64)
+
+
+def _firsts(person: npt.NDArray[np.int64], among: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Mark each person's first recording *among* some."""
+    rows = np.flatnonzero(among)
+    first = np.zeros(len(person), dtype=bool)
+    first[rows[np.unique(person[rows], return_index=True)[1]]] = True
+    return first
 
 
 def wilson_interval(share: float, number: int, z: float = 1.959963984540054) -> tuple[float, float]:
@@ -145,7 +198,7 @@ def _rank(
     probe: int,
 ) -> int:
     """Return the place of the probe's own person among all persons, from 1."""
-    gallery = first.copy() if rule == FIRST else np.ones(len(person), dtype=bool)
+    gallery = np.ones(len(person), dtype=bool) if rule == OTHERS else first.copy()
     gallery[probe] = False
     best = np.full(person.max() + 1, -np.inf)
     np.maximum.at(best, person[gallery], similarity[gallery])

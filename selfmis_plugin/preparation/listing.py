@@ -42,6 +42,9 @@ class ListedRecord:
         Why the record cannot be used, if the tables already show it.
     person
         Sex and age, as far as they are recorded.
+    session
+        Which of the patient's days it was recorded on, from 1, where that is known: the date
+        itself would say more about the patient than anybody needs.
     """
 
     record_id: str
@@ -52,6 +55,7 @@ class ListedRecord:
     strat_fold: int | None = None
     problem: RecordError | None = None
     person: Person = Person()
+    session: int | None = None
 
 
 @dataclass(frozen=True)

@@ -450,7 +450,9 @@ def _text(record: ListedRecord) -> str:
     problem = record.problem.reason if record.problem is not None else ""
     fields = (record.record_id, record.patient_id, record.source, record.split, problem)
     person = (str(record.strat_fold), str(record.person.sex), str(record.person.age))
-    return "\x1f".join((*fields, *person, *record.labels, "\x1e"))
+    # Nothing where there is none, so that a preparation that was begun before goes on.
+    session = () if record.session is None else (f"session {record.session}",)
+    return "\x1f".join((*fields, *person, *session, *record.labels, "\x1e"))
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

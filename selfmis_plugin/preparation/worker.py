@@ -200,6 +200,7 @@ class PartPreparer:
                     "strat_fold": record.strat_fold,
                     "sex": record.person.sex,
                     "age": record.person.age,
+                    "session": record.session,
                 }
             )
         except StoreError as error:
@@ -248,7 +249,16 @@ def _first_difference(rows: list[dict[str, Any]], records: Iterable[ListedRecord
         record = listed.get(row["record_id"])
         if record is None:
             return f" (record {row['record_id']!r} is not where it was)"
-        for name in ("patient_id", "source", "split", "strat_fold", "labels", "sex", "age"):
+        for name in (
+            "patient_id",
+            "source",
+            "split",
+            "strat_fold",
+            "labels",
+            "sex",
+            "age",
+            "session",
+        ):
             value = getattr(record.person if name in ("sex", "age") else record, name)
             now = list(value) if isinstance(value, tuple) else value
             if now != row[name]:

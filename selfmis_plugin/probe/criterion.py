@@ -67,12 +67,16 @@ class MultiLabelBCE(SplitCriterion):
         """Return the loss summed over records and averaged over statements, and the logits."""
         logits = model(**sample["net_input"]).float()
         target = sample["target"].float()
+        loss = self.each(logits, target).mean(1).sum()
+        return loss, {"logits": logits, "target": target}
+
+    def each(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """Return the loss of each statement of each record, (batch, labels), weighted in
+        training."""
         weight = self.positive_weight if self.training else None
-        loss = F.binary_cross_entropy_with_logits(
+        return F.binary_cross_entropy_with_logits(
             logits, target, pos_weight=None if weight is None else weight.float(), reduction="none"
         )
-        loss = loss.mean(1).sum()
-        return loss, {"logits": logits, "target": target}
 
     def figures(self, collected: dict[str, torch.Tensor]) -> dict[str, float]:
         """Return the AUCs of the whole split."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints.facts import LabelCounts
-from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.crops import crops_of
+from selfmis_plugin.data.inner_folds import inner_folds_of
+from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.probe.contract import ClassifierModel
 from selfmis_plugin.probe.encoder_rate import encoder_learning_rate
@@ -33,6 +35,19 @@ class ECGMIClassificationConfig(StoreTaskConfig):
     labels: Optional[List[str]] = field(  # noqa: UP006, UP045
         default=None, metadata={"help": "statements to learn, in place of label_set"}
     )
+    crop_seconds: Optional[float] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "train on random pieces of so many seconds; evaluation reads whole records"
+        },
+    )
+    inner_folds: int = field(
+        default=1, metadata={"help": "inner folds that the training patients are dealt into"}
+    )
+    inner_fold: Optional[int] = field(  # noqa: UP045
+        default=None,
+        metadata={"help": "inner fold to leave out of the training, from 1; default: none"},
+    )
 
 
 @toolkit.register_task("ecg_mi_classification", dataclass=ECGMIClassificationConfig)
@@ -46,8 +61,15 @@ class ECGMIClassificationTask(StoreTask):
     """
 
     def __init__(self, cfg: Any, **kwargs: Any) -> None:
+        _check_inner_fold(cfg)
         super().__init__(cfg, **kwargs)
         self.labels = _labels(self.store, cfg)
+        self._crops = crops_of(self.store.info, cfg.crop_seconds, cfg.seed)
+        if self._crops is not None and cfg.cache_frozen_embeddings:
+            raise ValueError(
+                "task.crop_seconds is for an encoder that is trained: kept embeddings are of whole "
+                "records. Leave it out, or set task.cache_frozen_embeddings=false"
+            )
         self._counts = count_labels(self.training_split, self.labels)
 
     @classmethod
@@ -55,6 +77,26 @@ class ECGMIClassificationTask(StoreTask):
         """Return also what the classifier's outputs are, in their order."""
         store = open_split(cfg.data, cfg.train_subset).store
         return {**super().describe(cfg), "labels": list(_labels(store, cfg))}
+
+    def open_part(self, split: str) -> Split:
+        """Leave the patients of the inner fold out of the training."""
+        part = super().open_part(split)
+        if split != self.cfg.train_subset or self.cfg.inner_fold is None:
+            return part
+        patients = part.store.records["patient_id"].to_numpy()[part.rows]
+        rows = part.rows[inner_folds_of(patients, self.cfg.inner_folds) != self.cfg.inner_fold]
+        if not len(rows):
+            raise StoreError(
+                f"{part.manifest}: without inner fold {self.cfg.inner_fold} of "
+                f"{self.cfg.inner_folds} no record is left: choose other task.inner_folds"
+            )
+        return replace(part, rows=rows)
+
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
+        """Load a split; training may read pieces of its records."""
+        super().load_dataset(split, combine, **kwargs)
+        if self._crops is not None and split == self.cfg.train_subset:
+            self.datasets[split].use_crops(self._crops)
 
     def label_counts(self) -> LabelCounts:
         """Return how many training records have each statement."""
@@ -113,6 +155,17 @@ class ECGMIClassificationTask(StoreTask):
     def read_labels(self) -> Sequence[str]:
         """Hand out the statements to learn."""
         return self.labels
+
+
+def _check_inner_fold(cfg: Any) -> None:
+    fold, folds = cfg.inner_fold, cfg.inner_folds
+    if fold is None:
+        return
+    if folds < 2 or not 1 <= fold <= folds:
+        raise ValueError(
+            f"task.inner_fold={fold} of task.inner_folds={folds}: choose two folds at least, and "
+            "one of them from 1"
+        )
 
 
 def _labels(store: Store, cfg: Any) -> tuple[str, ...]:

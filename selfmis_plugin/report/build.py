@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ from selfmis_plugin.report.figures import (
 from selfmis_plugin.report.page import PICTURE_DPI, Picture, Section, render
 from selfmis_plugin.training.run_log import learning_curves
 from selfmis_plugin.utils.files import require_folder, whole_files, write_json
+from selfmis_plugin.utils.hub import on_this_machine
 from selfmis_plugin.visualization.ecg import draw_ecg
 from selfmis_plugin.visualization.learning import draw_learning
 
@@ -66,7 +67,7 @@ class Request:
     Attributes
     ----------
     checkpoint
-        A classifier's checkpoint.
+        A classifier's checkpoint, or ``hf:ORG/NAME``.
     data, split
         Folder of a store or of manifests, and the manifest's name.
     dest
@@ -99,14 +100,18 @@ def write_report(request: Request) -> Path:
         If the data cannot be read.
     NotADirectoryError
         If a file is where the folder is to be.
+    HubError
+        If the hub does not give the model.
     """
     require_folder(request.dest)
+    typed = str(request.checkpoint)
+    request = replace(request, checkpoint=on_this_machine(request.checkpoint))
     predictions = predict_split(request.checkpoint, request.data, request.split)
     by_record = judge(predictions, request.draws)
     by_patient = judge(predictions.by_patient(), request.draws)
     fitted = fit_on_validation(request.checkpoint, request.data, request.split)
     figures = {
-        "checkpoint": str(request.checkpoint),
+        "checkpoint": typed,
         "data": str(request.data),
         "split": request.split,
         **figures_of(predictions, draws=0),
@@ -153,7 +158,9 @@ def write_report(request: Request) -> Path:
         *_worst(request, predictions, part, shown),
         _about(request, part),
     ]  # fmt: skip
-    text = render("SelfMIS report", _summary(request, by_record, by_patient), tuple(sections))
+    text = render(
+        "SelfMIS report", _summary(request, typed, by_record, by_patient), tuple(sections)
+    )
     pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
     names = ("predictions.parquet", "figures.json", *pictures, "report.html")
     with whole_files(*(request.dest / name for name in names)) as paths:
@@ -167,10 +174,10 @@ def write_report(request: Request) -> Path:
     return request.dest / "report.html"
 
 
-def _summary(request: Request, record: Report, patient: Report) -> tuple[str, ...]:
+def _summary(request: Request, typed: str, record: Report, patient: Report) -> tuple[str, ...]:
     return (
         headline(read_facts(request.checkpoint).provenance),
-        f"{request.checkpoint} on {record.units:,} records of {record.patients:,} patients, split "
+        f"{typed} on {record.units:,} records of {record.patients:,} patients, split "
         f"{request.split} of {request.data}.",
         f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
         f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC over "

@@ -41,6 +41,7 @@ from selfmis_plugin.toolkit.parts import (
 from selfmis_plugin.toolkit.running import (
     best_score,
     early_stopping_state,
+    explain_errors,
     go_on_at,
     hand_over,
     host_main,
@@ -51,6 +52,7 @@ from selfmis_plugin.toolkit.running import (
     run_command_line,
     when_model_is_built,
 )
+from selfmis_plugin.toolkit.trackers import one_tracked_run, refuse_missing_trackers
 
 __all__ = [
     "ADAPTATIONS",
@@ -65,6 +67,7 @@ __all__ = [
     "brings_ecg_methods",
     "build_host_model",
     "early_stopping_state",
+    "explain_errors",
     "go_on_at",
     "hand_over",
     "host_main",
@@ -75,7 +78,9 @@ __all__ = [
     "metrics",
     "missing_parts",
     "model_class",
+    "one_tracked_run",
     "own_command",
+    "refuse_missing_trackers",
     "register_criterion",
     "register_lr_scheduler",
     "register_model",

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import importlib.metadata
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from selfmis_plugin.utils.disk import in_words
 __all__ = [
     "best_score",
     "early_stopping_state",
+    "explain_errors",
     "go_on_at",
     "hand_over",
     "host_main",
@@ -49,60 +49,63 @@ def import_command_line() -> None:
     importlib.import_module("hydra.core.plugins").Plugins.instance()
 
 
-def run_command_line(
-    argv: Sequence[str], explain: Callable[[Exception], str | None] = lambda error: None
-) -> None:
+def run_command_line(argv: Sequence[str]) -> None:
     """Run the host's own training command in this process.
 
     Parameters
     ----------
     argv
         The program's name for its messages, and the arguments.
-    explain
-        Says an error in words for the user; None leaves it to Hydra, which shows a traceback.
     """
     os.environ[compat.WORKER_HOST] = HOST
     if importlib.metadata.version("hydra-core").startswith("1.0."):
         # On Python 3.10 and newer this Hydra fails while it prints an error, and ends with its own.
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     sys.argv = list(argv)
-    command = importlib.import_module("fairseq_cli.hydra_train").cli_main
-    folders = [a.partition("=")[2] for a in argv if a.startswith("hydra.run.dir=")]
-    with _errors_explained(argv[0], explain, *folders[-1:]):
-        command()
+    importlib.import_module("fairseq_cli.hydra_train").cli_main()
 
 
-@contextlib.contextmanager
-def _errors_explained(
-    program: str,
-    explain: Callable[[Exception], str | None],
-    folder: str = "the run's folder",
-) -> Iterator[None]:
-    """End with a message where Hydra cannot write the run's folder, or *explain* has one."""
+def explain_errors(explain: Callable[[Exception, Sequence[str]], str | None]) -> None:
+    """Let Hydra's command lines end with a message in this process, where *explain* has one or the
+    run's folder cannot be written.
+
+    Hydra looks its reporter of errors up at each step, so this is heard by a command line that has
+    begun already. A Hydra without one goes on as it is.
+
+    Parameters
+    ----------
+    explain
+        Says an error in words for the user, by the arguments of the command line; None leaves it
+        to Hydra.
+    """
     hydra: Any = importlib.import_module("hydra._internal.utils")
     report = getattr(hydra, "run_and_report", None)
-    if report is None:  # not this Hydra's
-        yield
+    if report is None:
         return
+    report = getattr(report, "__wrapped__", report)
 
+    @functools.wraps(report)
     def reporting(function: Callable[[], Any]) -> Any:
         def explaining() -> Any:
             try:
                 return function()
             except Exception as error:
-                text = in_words(error, folder) if isinstance(error, OSError) else None
-                text = text or explain(error)
+                text = _unwritable(error) or explain(error, sys.argv[1:])
                 if text is None:
                     raise
-                raise SystemExit(f"{program}: {text}") from None
+                raise SystemExit(f"{Path(sys.argv[0]).name}: {text}") from None
 
         return report(explaining)
 
     hydra.run_and_report = reporting
-    try:
-        yield
-    finally:
-        hydra.run_and_report = report
+
+
+def _unwritable(error: Exception) -> str | None:
+    """Say that the run's folder cannot be written; None for another error."""
+    if not isinstance(error, OSError):
+        return None
+    given = [a.partition("=")[2] for a in sys.argv if a.startswith("hydra.run.dir=")]
+    return in_words(error, given[-1] if given else "the run's folder")
 
 
 def hand_over(signal: torch.Tensor) -> torch.Tensor:

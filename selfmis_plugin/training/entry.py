@@ -18,6 +18,7 @@ from selfmis_plugin.nn.threads import suit_threads
 from selfmis_plugin.training import given_files, resuming
 from selfmis_plugin.training.contract import StartsFromWeights
 from selfmis_plugin.training.embedding_cache import EmbeddingCacheError
+from selfmis_plugin.training.explaining import TRACEBACK, no_task, wants_traceback
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.resuming import ResumeError
 from selfmis_plugin.training.run_folder import (
@@ -34,8 +35,6 @@ __all__ = ["ResumeError", "is_refusal", "train_main"]
 
 logger = logging.getLogger(__name__)
 
-#: The environment's variable that asks for the traceback of a refusal.
-TRACEBACK = "SELFMIS_TRACEBACK"
 #: What command lines that train are called, by themselves and as the host's.
 COMMANDS = frozenset({"fairseq-hydra-train", "selfmis train"})
 #: Exit status after Ctrl-C, by the shell's custom.
@@ -72,8 +71,9 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         On a command line with the message of any of these, unless ``SELFMIS_TRACEBACK=1`` asks
         for where it was raised; a folder that this start has made and that holds no checkpoint is
         then removed.
-        With 130 after Ctrl-C. With one line if the disk is full, nothing may be written there, or
-        the data are cut short while they are read.
+        With 130 after Ctrl-C; what is finished is then described in the run's folder. With one
+        line if the disk is full, nothing may be written there, or the data are cut short while
+        they are read.
     """
     _say_once_what_cannot_be_logged()
     folder = Path.cwd()
@@ -83,6 +83,8 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     except KeyboardInterrupt:
         if not _speaks(cfg):
             raise
+        if folder.is_dir():
+            write_run(cfg, config_name_of(folder), interrupted=True)
         print(f"\ntraining interrupted; {_kept(cfg, folder)}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except (OSError, CutShortError, EmbeddingCacheError) as error:
@@ -119,7 +121,7 @@ def _kept(cfg: Any, folder: Path) -> str:
 
 def _refuse(error: Exception, folder: Path) -> None:
     """End with the message of a refusal; return for whatever else went wrong."""
-    if os.environ.get(TRACEBACK, "") not in ("", "0") or not is_refusal(error):
+    if wants_traceback() or not is_refusal(error):
         return
     # Neither a program that trains nor a process that the host has started is where a command
     # line ends.
@@ -154,10 +156,8 @@ def _train(cfg: Any, **kwargs: Any) -> None:
     register_all()
     # fairseq composes its own defaults, which name no task, where it finds no config of that name.
     if cfg.task is None:
-        raise ValueError(
-            "the config names no task: check the name after --config-name (selfmis_pretrain, "
-            "selfmis_linear_probe, ...) and the folder after --config-dir"
-        )
+        raise ValueError(no_task(config_name_of(Path.cwd()), sys.argv[1:]))
+    toolkit.refuse_missing_trackers(cfg)
     done = toolkit.mend_for_run(cfg)
     if done and cfg.distributed_training.distributed_rank in (0, None):
         logger.info("%s was adapted: %s", toolkit.host_name(), "; ".join(done))
@@ -168,7 +168,7 @@ def _train(cfg: Any, **kwargs: Any) -> None:
         return
     toolkit.when_model_is_built(functools.partial(_suit_threads, cfg))
     try:
-        with toolkit.whole_checkpoints():
+        with toolkit.whole_checkpoints(), toolkit.one_tracked_run(cfg, Path.cwd().name):
             toolkit.host_main()(cfg, **kwargs)
     finally:
         toolkit.when_model_is_built(None)

@@ -25,6 +25,8 @@ __all__ = [
 OWN_LAST = "checkpoint_last.pt"
 #: Keys that name a checkpoint to begin from, the first where it differs from the value above.
 _STARTS = ("restore_file", "continue_once", "finetune_from_model")
+#: Keys of tasks over a store that name a folder, where a task has them.
+_FURTHER_PATHS = ("embedding_cache_dir", "unlabelled")
 #: Ends of the names of keys by which a task or model of the host's own names what it reads.
 _HOST_ENDS = ("_path", "_file", "_dir", "_checkpoint", "_from_model")
 
@@ -42,11 +44,13 @@ def read_store_paths(cfg: Any) -> None:
     if OmegaConf.is_missing(cfg.task, "data"):
         raise ValueError("task.data is not set: give the folder of a store, task.data=DIR")
     places = [(cfg.task, "data")]
-    places += [(cfg.task, "embedding_cache_dir")] if "embedding_cache_dir" in cfg.task else []
+    places += [(cfg.task, key) for key in _FURTHER_PATHS if key in cfg.task]
     places += [(cfg.model, key) for key in _checkpoint_keys(cfg.model)]
     for section, key in places:
         if not OmegaConf.is_missing(section, key) and section[key] is not None:
             section[key] = str(from_launch_folder(section[key]))
+    if "teachers" in cfg.task:
+        cfg.task.teachers = [str(from_launch_folder(path)) for path in cfg.task.teachers]
     _find_files_of_the_run(cfg)
 
 

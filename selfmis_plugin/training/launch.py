@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.training.command_line import config_dir, config_name, has_own_configs
 from selfmis_plugin.training.configs import configs_folder
 from selfmis_plugin.training.entry import train_main
+from selfmis_plugin.training.explaining import explain
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.short_log import wants_all, without_warnings
 from selfmis_plugin.utils import paths, plugins
 
 
-def has_own_configs(arguments: list[str]) -> bool:
-    """Whether a Hydra command line names a folder of configs itself."""
-    options = ("--config-dir", "-cd", "--config-path", "-cp")
-    return any(a in options or a.startswith(tuple(f"{o}=" for o in options)) for a in arguments)
-
-
-def config_name(arguments: list[str]) -> str | None:
-    """Return the config that a Hydra command line names; None where it names none."""
-    return _option(arguments, "--config-name", "-cn")
-
-
-def config_dir(arguments: list[str]) -> str | None:
-    """Return the folder of configs that a Hydra command line adds; None where it adds none."""
-    return _option(arguments, "--config-dir", "-cd")
-
-
-def _option(arguments: list[str], *names: str) -> str | None:
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument(*names, dest="found")
-    found: str | None = parser.parse_known_args(arguments)[0].found
-    return found
-
-
 def at_hydra_start(search_path: Any) -> None:
-    """Register the plugin and its configs.
+    """Register the plugin and its configs, and let Hydra say a wrong name or key in our words.
 
     Parameters
     ----------
@@ -66,6 +44,7 @@ def at_hydra_start(search_path: Any) -> None:
         # Hydra would show where in its own code it happened.
         raise SystemExit(f"selfmis: {error}") from error
     toolkit.replace_worker_entry(train_main)
+    toolkit.explain_errors(explain)
     toolkit.store_defaults_in_folder(config_name(sys.argv[1:]) or "")
     if not has_own_configs(sys.argv[1:]):
         search_path.append("selfmis", configs_folder().as_uri())

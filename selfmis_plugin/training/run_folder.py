@@ -58,8 +58,18 @@ def end_of_run(cfg: Any, config_name: str | None) -> list[str]:
     return lines + [f"next: {command}" for command in _next(best, shown, data, config_name)]
 
 
-def write_run(cfg: Any, config_name: str | None) -> None:
-    """Write ``run.json``, ``run.md`` and the curves' picture into the run's folder, each whole."""
+def write_run(cfg: Any, config_name: str | None, interrupted: bool = False) -> None:
+    """Write ``run.json``, ``run.md`` and the curves' picture into the run's folder, each whole.
+
+    Parameters
+    ----------
+    cfg
+        The host's whole config.
+    config_name
+        The config's name; None where it is not known.
+    interrupted
+        Whether the training was stopped before its end; what it has finished is described.
+    """
     folder = Path.cwd()
     curves = curves_of(folder)
     if not curves:
@@ -69,6 +79,7 @@ def write_run(cfg: Any, config_name: str | None) -> None:
     about = {
         "config_name": config_name,
         "ended": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "interrupted": interrupted,
         "versions": _versions(),
         "data": str(cfg.task.data) if "data" in cfg.task else None,
         "best_checkpoint": os.path.relpath(best, folder) if best.is_file() else None,
@@ -202,13 +213,21 @@ def _text(about: Mapping[str, Any], pictured: bool) -> str:
     figures = about["validation"]
     rows = [(name, f"{value:.6g}") for name, value in figures.items()]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    best = about["best_checkpoint"]
+    ended = (
+        f"Interrupted {about['ended']}; the same command goes on."
+        if about["interrupted"]
+        else f"Ended {about['ended']}."
+    )
     return "\n".join(
         [
             f"# {about['config_name'] or 'A training'}",
             "",
-            f"Ended {about['ended']}. Data: `{about['data']}`.",
+            f"{ended} Data: `{about['data']}`.",
             "",
-            f"Best checkpoint: `{about['best_checkpoint']}`, by {about['best_checkpoint_metric']}.",
+            f"Best checkpoint: `{best}`, by {about['best_checkpoint_metric']}."
+            if best
+            else "No checkpoint is the best yet.",
             "",
             table(["validation", ""], rows),
             "",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.data.crops import Crops
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.training.embedding_cache import EmbeddingCache
 
@@ -63,6 +64,7 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         self._embedding_name = ""
         self._further: dict[str, EmbeddingCache] = {}
         self._leads_in_batch = self.leads
+        self._crops: Crops | None = None
 
     def __getitem__(self, index: int) -> int:
         return int(index)
@@ -89,6 +91,11 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         self.embeddings = embeddings
         self._embedding_name = name
         self._leads_in_batch = tuple(leads)
+
+    def use_crops(self, crops: Crops) -> None:
+        """Hand out pieces of the records, in each epoch others; kept embeddings stay the whole
+        records'."""
+        self._crops = crops
 
     def add_input(self, name: str, values: EmbeddingCache) -> None:
         """Hand out what is kept of each record, such as where its beats are, beside its signal.
@@ -127,6 +134,22 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
     def _read(self, rows: np.ndarray, leads: Sequence[str]) -> torch.Tensor:
         return toolkit.hand_over(torch.from_numpy(self.store.read(rows, leads)))
 
+    def _signals(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        if not self._leads_in_batch:
+            return {}
+        if self._crops is None:
+            return {"signal": self._read(rows, self._leads_in_batch)}
+        crops, leads = self._crops, self._leads_in_batch
+        whole = np.repeat(self.store.read(rows, leads), crops.windows, axis=0)
+        first, second = crops.starts(rows, self.epoch, whole.shape[-1])
+        found: dict[str, np.ndarray] = {}
+        if crops.single_lead is not None:
+            row = leads.index(crops.single_lead)
+            found["single"] = crops.cut(whole[:, row : row + 1], first)
+        signal_starts = first if crops.single_lead is None else second
+        found["signal"] = crops.cut(whole, signal_starts) if crops.crop_signal else whole
+        return {name: toolkit.hand_over(torch.from_numpy(values)) for name, values in found.items()}
+
     def batch(self, indices: Sequence[int] | np.ndarray) -> dict[str, Any]:
         """Return the batch of *indices*.
 
@@ -136,15 +159,16 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
             ``id``: int64 (batch,), the records' rows in the store; ``net_input.signal``: integer
             microvolts (batch, leads, samples); ``target``: float32 (batch, labels) where the
             dataset has labels; ``net_input.NAME``: float32 (batch, dim) where it has embeddings,
-            and whatever :meth:`add_input` added.
+            and whatever :meth:`add_input` added. With crops a record comes once a window, and
+            ``net_input.single`` is the single lead's piece where that is cropped on its own.
         """
         if len(indices) == 0:
             return {}
         chosen = np.asarray(indices, dtype=np.int64)
+        net_input = self._signals(self.rows[chosen])
+        if self._crops is not None:
+            chosen = np.repeat(chosen, self._crops.windows)
         rows = self.rows[chosen]
-        net_input: dict[str, torch.Tensor] = {}
-        if self._leads_in_batch:
-            net_input["signal"] = self._read(rows, self._leads_in_batch)
         if self.embeddings is not None:
             net_input[self._embedding_name] = torch.from_numpy(self.embeddings.read(chosen))
         for name, values in self._further.items():

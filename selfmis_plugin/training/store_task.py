@@ -18,7 +18,7 @@ from selfmis_plugin.checkpoints.facts import LabelCounts, TrainingFacts, facts_s
 from selfmis_plugin.checkpoints.reading import files_read
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn
-from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.training import beginning
 from selfmis_plugin.training import plan as training_plan
@@ -99,7 +99,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
                 f"task.embedding_cache_dtype={cfg.embedding_cache_dtype}: choose "
                 f"{' or '.join(CACHE_DTYPES)}"
             )
-        self.training_split = open_split(cfg.data, cfg.train_subset)
+        self.training_split = self.open_part(cfg.train_subset)
         self.store = self.training_split.store
         self.preprocessing = _preprocessing(self.store, cfg)
         # fairseq-signals asks for the state at every update, so it is looked up once.
@@ -122,6 +122,10 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         return {"preprocessing": _preprocessing(store, cfg).to_dict()}
 
     # -- what differs between tasks ----------------------------------------------------------
+
+    def open_part(self, split: str) -> Split:
+        """Return a split's records, as far as this training reads them."""
+        return open_split(self.cfg.data, split)
 
     def read_leads(self) -> Sequence[str]:
         """Return the names of the leads that a batch holds."""
@@ -147,7 +151,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         """Load a split; the training split is drawn in a new order each epoch."""
-        part = open_split(self.cfg.data, split)
+        part = self.open_part(split)
         difference = self.preprocessing.difference(_preprocessing(part.store, self.cfg))
         if difference:
             raise StoreError(

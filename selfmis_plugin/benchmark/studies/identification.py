@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from torch import nn
 
@@ -23,16 +24,26 @@ from selfmis_plugin.evaluation.lead_models import (
     untrained_network,
 )
 from selfmis_plugin.metrics.beats import average_beats
-from selfmis_plugin.metrics.identification import OTHERS, RULES, Identification, identify
+from selfmis_plugin.metrics.identification import (
+    ACROSS,
+    DAY_RULES,
+    OTHERS,
+    RULES,
+    WITHIN,
+    Identification,
+    identify,
+)
+from selfmis_plugin.nn.encoder import build_encoder
 from selfmis_plugin.nn.inputs import Preparation
 from selfmis_plugin.utils import markdown
 
-__all__ = ["BEAT", "MODEL", "RANDOM", "WHOLE", "identification_study"]
+__all__ = ["BEAT", "MODEL", "RANDOM", "RANDOM_WHOLE", "WHOLE", "identification_study"]
 
-#: What is compared: embeddings of beats, of whole recordings, of beats by a network with the
+#: What is compared: embeddings of beats, of whole recordings, of both by a network with the
 #: weights that a training starts from, and the beats themselves.
 MODEL, WHOLE = "embedding of beats", "embedding of the whole recording"
-RANDOM, BEAT = "untrained embedding of beats", "average beat"
+RANDOM, RANDOM_WHOLE = "untrained embedding of beats", "untrained embedding of the whole recording"
+BEAT = "average beat"
 
 #: Accuracy that the paper's abstract states for ECG-ID, without saying how gallery and probes were
 #: parted. 309 of the 310 recordings are 99.68 %, and one person has a single recording: it may be
@@ -42,6 +53,8 @@ PAPER = 0.9968
 _RULES = {
     "first": "gallery: each person's first recording, probes: the others",
     OTHERS: "every recording against all others",
+    WITHIN: "gallery: each person's first recording, probes: the others of that day",
+    ACROSS: "gallery: each person's first recording, probes: those of later days",
 }
 
 
@@ -87,9 +100,14 @@ def identification_study(
         of_other = _embeddings(path, part, lead)
         vectors[name] = of_other.get(MODEL, of_other[WHOLE])
     vectors[BEAT] = average_beats(part.store.read(part.rows, [lead])[:, 0], info.sample_rate)
-    persons = part.store.records["patient_id"].iloc[part.rows].tolist()
+    records = part.store.records.iloc[part.rows]
+    persons = records["patient_id"].tolist()
+    sessions = [None if pd.isna(day) else int(day) for day in records["session"]]
+    # Where nobody was recorded on two days there is nothing to tell apart.
+    several = len(set(sessions) - {None}) > 1
+    rules = (*RULES, *DAY_RULES) if several else RULES
     found = {
-        name: {rule: identify(values, persons, rule) for rule in RULES}
+        name: {rule: identify(values, persons, rule, sessions) for rule in rules}
         for name, values in vectors.items()
     }
     return Answer(
@@ -101,7 +119,7 @@ def identification_study(
             "split": split,
             "lead": lead,
             "recordings": len(persons),
-            "rules": _RULES,
+            "rules": {rule: _RULES[rule] for rule in rules},
             "paper": PAPER,
             "found": {
                 name: {rule: of.to_dict() for rule, of in rules.items()}
@@ -121,9 +139,8 @@ def _embeddings(
     try:
         model = open_lead_model(checkpoint)
     except CheckpointError:
-        encoder = _SingleLead(checkpoint, part, lead)
-        rows = list(outputs(encoder, encoder, part, [lead], 128))
-        return {WHOLE: torch.cat([row.float().cpu() for row in rows]).numpy()}
+        trained, untrained = _single_lead(checkpoint, part, lead)
+        return {WHOLE: trained.embed(part, lead), RANDOM_WHOLE: untrained.embed(part, lead)}
     position = model.position(lead)
     model.check(part, [lead])
     network = model.network(rate)
@@ -134,23 +151,39 @@ def _embeddings(
     }
 
 
+def _single_lead(checkpoint: str | Path, part: Split, lead: str) -> tuple[_SingleLead, _SingleLead]:
+    """Return the encoder of a checkpoint, and one of its shape with the weights that a training
+    starts from."""
+    encoder = load_encoder(checkpoint)
+    how = encoder.preprocessing
+    if how is None or how.leads != (lead,):
+        known = "unknown leads" if how is None else f"leads {', '.join(how.leads)}"
+        raise CheckpointError(f"{checkpoint}: its encoder reads {known}, not lead {lead} alone")
+    info = part.store.info
+    if (info.filter, info.seconds) != (how.filter, how.seconds):
+        raise CheckpointError(
+            f"{checkpoint} reads {how.seconds:g} s with the filter {how.filter!r}, and "
+            f"{part.store.path} holds {info.seconds:g} s with {info.filter!r}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        untrained = build_encoder(encoder.config, 1)
+    prepare = Preparation(info.sample_rate, how.sample_rate)
+    return _SingleLead(encoder, prepare), _SingleLead(untrained, prepare)
+
+
 class _SingleLead(nn.Module):
     """An encoder of one lead, from the signals of a store."""
 
-    def __init__(self, checkpoint: str | Path, part: Split, lead: str) -> None:
+    def __init__(self, encoder: nn.Module, prepare: Preparation) -> None:
         super().__init__()
-        self.encoder = load_encoder(checkpoint)
-        how = self.encoder.preprocessing
-        if how is None or how.leads != (lead,):
-            known = "unknown leads" if how is None else f"leads {', '.join(how.leads)}"
-            raise CheckpointError(f"{checkpoint}: its encoder reads {known}, not lead {lead} alone")
-        info = part.store.info
-        if (info.filter, info.seconds) != (how.filter, how.seconds):
-            raise CheckpointError(
-                f"{checkpoint} reads {how.seconds:g} s with the filter {how.filter!r}, and "
-                f"{part.store.path} holds {info.seconds:g} s with {info.filter!r}"
-            )
-        self.input = Preparation(info.sample_rate, how.sample_rate)
+        self.encoder = encoder
+        self.input = prepare
+
+    def embed(self, part: Split, lead: str) -> npt.NDArray[np.floating[Any]]:
+        """Embed every record of a split, float32 (records, dimensions)."""
+        rows = list(outputs(self.eval(), self, part, [lead], 128))
+        return torch.cat([row.float().cpu() for row in rows]).numpy()
 
     def forward(self, signals: torch.Tensor) -> torch.Tensor:
         """Embed raw microvolts, (batch, 1, samples)."""
@@ -164,7 +197,7 @@ def _text(found: Mapping[str, Mapping[str, Identification]], database: str, lead
         "95 % interval. Cosine of embeddings less their mean, no fine-tuning. The paper's figure "
         f"on ECG-ID itself is {PAPER:.2%}.\n"
     ]
-    for rule in RULES:
+    for rule in next(iter(found.values())):
         of_rule = {name: rules[rule] for name, rules in found.items()}
         any_of = next(iter(of_rule.values()))
         rows = [
@@ -173,8 +206,8 @@ def _text(found: Mapping[str, Mapping[str, Identification]], database: str, lead
         ]
         rows.append(["chance", f"{any_of.chance:.2%}", f"{min(1.0, 5 * any_of.chance):.2%}"])
         parts.append(
-            f"{_RULES[rule]}; {any_of.probes} probes, {any_of.persons} persons, "
-            f"{any_of.left_out} with one recording left out\n\n"
+            f"{_RULES[rule]}; {any_of.probes} probes of {any_of.asked} persons among "
+            f"{any_of.persons}\n\n"
             + markdown.table(["nearest neighbour of", "rank 1", "rank 5"], rows)
             + "\n"
         )

@@ -64,7 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--methods",
-        help=f"comma-separated: {', '.join(methods)} (default: all)",
+        help=f"comma-separated: {', '.join(methods)} (default: all but those that are only run by "
+        f"name, {', '.join(name for name, method in methods.items() if method.by_name)})",
     )
     parser.add_argument(
         "--methods-from",
@@ -162,10 +163,18 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
         "validation records of the first rotation",
     )
     rates.add_argument(
+        "--trials-only",
+        action="store_true",
+        help="with folds: the same, and stop: --rates-from takes the report.json",
+    )
+    rates.add_argument(
         "--rates-from",
         type=Path,
+        nargs="+",
+        default=[],
         metavar="REPORT.json",
-        help="with folds: the learning rates that another benchmark's trials chose",
+        help="with folds: the learning rates that other benchmarks' trials chose; of a training "
+        "that several have tried, the first one's",
     )
 
 
@@ -228,9 +237,10 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
         options.held_out,
         options.min_positives or MIN_POSITIVES,
         options.against,
-        options.trials,
-        options.rates_from,
-        options.keep,
+        trials=options.trials,
+        trials_only=options.trials_only,
+        rates_from=tuple(options.rates_from),
+        keep=options.keep,
     )
     report, dest = run_folds(settings, folds), settings.dest
     print(write_folds_report(dest, report, settings.methods))
@@ -252,7 +262,7 @@ def _refuse_needless(options: argparse.Namespace) -> None:
     if options.strat_folds and not options.folds:
         raise BenchmarkError("--strat-folds says which records --folds deals: give --folds too")
     if not (options.folds or options.held_out):
-        for name in ("against", "trials", "rates_from", "keep", "min_positives"):
+        for name in ("against", "trials", "trials_only", "rates_from", "keep", "min_positives"):
             if getattr(options, name):
                 option = f"--{name.replace('_', '-')}"
                 raise BenchmarkError(f"{option} goes with folds: give --folds or --held-out too")
@@ -296,7 +306,8 @@ def _rows(files: Sequence[Path]) -> Rows:
 def _chosen_methods(text: str | None, rows: Rows) -> list[Method]:
     """Return methods by their names, which are only known once the user's files were run."""
     try:
-        names = tuple(rows.methods) if text is None else known_names(tuple(rows.methods))(text)
+        usual = tuple(name for name, method in rows.methods.items() if not method.by_name)
+        names = usual if text is None else known_names(tuple(rows.methods))(text)
     except argparse.ArgumentTypeError as error:
         raise BenchmarkError(f"--methods: {error}") from error
     return [method for name, method in rows.methods.items() if name in names]

@@ -55,11 +55,12 @@ SCHEMA = pa.schema(
         ("strat_fold", pa.int64()),
         ("sex", pa.string()),
         ("age", pa.float64()),
+        ("session", pa.int64()),
     ]
 )
 #: Of these, what a row may lack; and what stores that are older lack altogether.
-OPTIONAL_COLUMNS = ("strat_fold", "sex", "age")
-LATER_COLUMNS = ("sex", "age")
+OPTIONAL_COLUMNS = ("strat_fold", "sex", "age", "session")
+LATER_COLUMNS = ("sex", "age", "session")
 
 
 class StoreError(ValueError):

@@ -54,6 +54,9 @@ __all__ = [
     "read_manifest", "write_manifest",
 ]  # fmt: skip
 
+#: Columns of whole numbers that a row may lack.
+_WHOLE_NUMBERS = ("strat_fold", "session")
+
 #: What damaged bytes make of Arrow, whose own errors are not all of one class.
 _UNREADABLE = (OSError, ArithmeticError, LookupError, TypeError, ValueError, pa.ArrowException)
 
@@ -126,7 +129,8 @@ class Store:
 
         Columns: record_id, patient_id, source, split, repaired (str), lead_mask (int; bit k set
         if lead k is present), labels (list of str), strat_fold (nullable integer), sex (``female``,
-        ``male`` or None) and age (years, NaN where it is not recorded).
+        ``male`` or None), age (years, NaN where it is not recorded) and session (nullable integer:
+        recordings of a patient with the same one were made on the same day, 1 on the first).
         """
         path = self.path / RECORDS_FILE
         try:
@@ -136,10 +140,10 @@ class Store:
                 f"{path}: cannot be read ({error}); {again(self.info.database)}"
             ) from error
         labels = table.column("labels").to_pylist()
-        frame = table.drop_columns(["labels", "strat_fold"]).to_pandas()
+        frame = table.drop_columns(["labels", *_WHOLE_NUMBERS]).to_pandas()
         frame["labels"] = pd.Series(labels, index=frame.index, dtype=object)
-        folds = table.column("strat_fold")
-        frame["strat_fold"] = pd.array(folds.to_pylist(), dtype="Int64")
+        for name in _WHOLE_NUMBERS:
+            frame[name] = pd.array(table.column(name).to_pylist(), dtype="Int64")
         return frame[SCHEMA.names]
 
     @cached_property

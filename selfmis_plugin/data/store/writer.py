@@ -147,6 +147,7 @@ class StoreLayout:
         record_id = str(row["record_id"])
         every_lead = (1 << len(self.leads)) - 1
         strat_fold, sex, age = row.get("strat_fold"), row.get("sex"), row.get("age")
+        session = row.get("session")
         checked: dict[str, Any] = {
             "record_id": record_id,
             "patient_id": str(row.get("patient_id", record_id)),
@@ -158,6 +159,7 @@ class StoreLayout:
             "strat_fold": None if strat_fold is None else int(strat_fold),
             "sex": sex,
             "age": None if age is None else float(age),
+            "session": None if session is None else int(session),
         }
         if not record_id:
             raise StoreError("a record's id is empty")
@@ -358,8 +360,8 @@ class StoreWriter:
         row
             ``record_id``, and where known ``patient_id`` (default: the record's id), ``source``,
             ``split`` (train, valid or test; default train), ``repaired``, ``lead_mask`` (default:
-            every lead), ``labels``, ``strat_fold``, ``sex`` (female or male) and ``age`` (years,
-            90 for everybody older).
+            every lead), ``labels``, ``strat_fold``, ``sex`` (female or male), ``age`` (years,
+            90 for everybody older) and ``session`` (which of the patient's days it is, from 1).
 
         Raises
         ------

@@ -10,17 +10,31 @@ import torch.distributed
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.metrics.retrieval import pairwise_siglip, retrieval
+from selfmis_plugin.nn.losses.pair_objectives import CosineLoss, InfoNCELoss
 from selfmis_plugin.nn.losses.siglip import SigLIPLoss
 from selfmis_plugin.training.contract import RecordTask
 from selfmis_plugin.training.split_criterion import SplitCriterion
 
 RANKS = (1, 5, 10)
+#: What brings the two embeddings of a record together.
+_OBJECTIVES: dict[str, type[SigLIPLoss]] = {
+    "siglip": SigLIPLoss,
+    "info_nce": InfoNCELoss,
+    "cosine": CosineLoss,
+}
 
 
 @dataclass
 class SigLIPConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
     """Keys of ``criterion: {_name: siglip}``."""
 
+    objective: str = field(
+        default="siglip",
+        metadata={
+            "help": "siglip; info_nce: the record's own among the batch; cosine: 1 less the "
+            "cosine, without negatives"
+        },
+    )
     normalize: bool = field(default=True, metadata={"help": "scale embeddings to length 1"})
     logit_scale: float = field(default=10.0, metadata={"help": "(initial) factor of the logits"})
     learn_logit_scale: bool = field(default=True, metadata={"help": "train the factor"})
@@ -40,7 +54,7 @@ class SigLIPConfig(toolkit.Dataclass):  # type: ignore[misc, name-defined]
 
 @toolkit.register_criterion("siglip", dataclass=SigLIPConfig)
 class SigLIPCriterion(SplitCriterion):
-    """Pairwise sigmoid loss (SelfMIS paper, equation 3; Zhai et al. 2023).
+    """Pairwise sigmoid loss (SelfMIS paper, equation 3; Zhai et al. 2023), or another objective.
 
     Validation reports, over all records of the split at once, retrieval of a record's multi-lead
     embedding by its single-lead one (``r1``, ``r5``, ``r10``, shares of 1) and the loss that
@@ -53,8 +67,12 @@ class SigLIPCriterion(SplitCriterion):
         super().__init__(task)
         if cfg.negatives not in ("local", "global"):
             raise ValueError(f"criterion.negatives={cfg.negatives!r}: choose local or global")
+        if cfg.objective not in _OBJECTIVES:
+            raise ValueError(
+                f"criterion.objective={cfg.objective}: choose one of {', '.join(_OBJECTIVES)}"
+            )
         self.is_global = cfg.negatives == "global"
-        self.loss = SigLIPLoss(
+        self.loss = _OBJECTIVES[cfg.objective](
             normalize=cfg.normalize,
             logit_scale=cfg.logit_scale,
             learn_logit_scale=cfg.learn_logit_scale,
@@ -103,12 +121,16 @@ class SigLIPCriterion(SplitCriterion):
             else 1
         )
         figures = retrieval(single, multi, k=RANKS)
+        batch_size = min(self.batch_size * processes, len(single))
+        if isinstance(self.loss, InfoNCELoss | CosineLoss):
+            figures["loss"] = self.loss.expected(single, multi, batch_size)
+            return figures
         figures["loss"] = pairwise_siglip(
             single,
             multi,
             _number(self.loss.scale_value),
             _number(self.loss.bias_value),
-            batch_size=min(self.batch_size * processes, len(single)),
+            batch_size=batch_size,
         )
         return figures
 

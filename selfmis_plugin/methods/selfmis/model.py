@@ -112,7 +112,10 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         return cls(towers)
 
     def forward(
-        self, signal: torch.Tensor, multi_embedding: torch.Tensor | None = None
+        self,
+        signal: torch.Tensor,
+        multi_embedding: torch.Tensor | None = None,
+        single: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Embed records.
 
@@ -123,13 +126,15 @@ class SelfMIS(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             single lead alone, (batch, 1, samples).
         multi_embedding
             What the frozen tower gave for these records, (batch, embedding), to use again.
+        single
+            A piece of the single lead in place of the signal's, (batch, 1, samples).
 
         Returns
         -------
         tuple of torch.Tensor
             Single-lead and multi-lead embeddings, each (batch, embedding).
         """
-        return self.towers(signal, multi_embedding)
+        return self.towers(signal, multi_embedding, single)
 
     def embed_frozen(self, signal: torch.Tensor) -> torch.Tensor:
         """Embed whole records with the frozen tower only, (batch, embedding)."""

@@ -11,11 +11,12 @@ from selfmis_plugin.methods.method import (
     PROBE,
     UNLABELLED,
     Claim,
+    Classifier,
     Method,
     Mode,
     Stage,
 )
-from selfmis_plugin.methods.supervised.rows import MULTI_LEAD, SINGLE_LEAD
+from selfmis_plugin.methods.supervised.rows import CHEST_LEADS, MULTI_LEAD, SINGLE_LEAD
 from selfmis_plugin.methods.ways import RANDOM_ENCODER, finetune, probe, ways
 
 #: Table 5 is about probing.
@@ -35,11 +36,36 @@ _SINGLE = {"model.single_lead_checkpoint": SINGLE_LEAD}
 _MULTI = {"model.multi_lead_checkpoint": MULTI_LEAD}
 _UNTRAINED = {"model.allow_untrained_tower": True}
 
+#: The method's own training, which other rows share.
+SELFMIS = _aligned("selfmis", {**_SINGLE, **_MULTI})
+
+#: Seconds of a piece of a record of ten.
+CROP_SECONDS = 7.0
+_CROPS = {"task.crop_seconds": CROP_SECONDS}
+_LABELS_WITH_CROPS = Classifier(
+    "selfmis_finetune", {**LEAD_I, **_CROPS}, about=f"{FINETUNE}, on random pieces of 7 s"
+)
+#: With pieces in the pre-training.
+SELFMIS_CROPS = _aligned("selfmis_crops", {**_SINGLE, **_MULTI}, **_CROPS)
+
+
+def _first_stage(title: str, stage: Stage) -> Method:
+    """Return a row that differs from SelfMIS in its pre-training alone."""
+    modes = {PROBE: probe(LEAD_I), FINETUNE: finetune(LEAD_I), "finetune_crops": _LABELS_WITH_CROPS}
+    return Method(stage.name, title, stage, modes, floor=RANDOM_ENCODER, by_name=True)
+
+
+def _otherwise(name: str, **overrides: object) -> Stage:
+    return _aligned(f"selfmis_{name}", {**_SINGLE, **_MULTI}, **overrides)
+
+
+_ANEW = {**_CROPS, "task.cache_frozen_embeddings": False}
+
 METHODS = (
     Method(
         "selfmis",
         "SelfMIS",
-        _aligned("selfmis", {**_SINGLE, **_MULTI}),
+        SELFMIS,
         ways(LEAD_I),
         paper="SelfMIS (Ours)",
         ablation=PROBE,
@@ -80,6 +106,49 @@ METHODS = (
         {FINETUNE: dataclasses.replace(finetune(LEAD_I), rates=_RATES)},
         paper="w/o Alignment",
         ablation=FINETUNE,
+    ),
+    Method(
+        "without_alignment_crops",
+        "trained on the labels alone, pieces of 7 s",
+        None,
+        {FINETUNE: dataclasses.replace(_LABELS_WITH_CROPS, rates=_RATES)},
+        by_name=True,
+    ),
+    _first_stage(
+        "SelfMIS with InfoNCE", _otherwise("info_nce", **{"criterion.objective": "info_nce"})
+    ),
+    _first_stage(
+        "SelfMIS with cosine regression", _otherwise("cosine", **{"criterion.objective": "cosine"})
+    ),
+    _first_stage(
+        "SelfMIS, frozen embeddings centred", _otherwise("centered", **{"criterion.center": True})
+    ),
+    _first_stage(
+        "SelfMIS with cosine regression, centred",
+        _otherwise(
+            "cosine_centered", **{"criterion.objective": "cosine", "criterion.center": True}
+        ),
+    ),
+    _first_stage(
+        "SelfMIS, chest leads as the frozen view",
+        _aligned(
+            "selfmis_chest_leads",
+            {**_SINGLE, "model.multi_lead_checkpoint": CHEST_LEADS},
+            **{"model.multi_leads": CHEST_LEADS.overrides["task.leads"]},
+        ),
+    ),
+    _first_stage("SelfMIS, lead I in pieces of 7 s", SELFMIS_CROPS),
+    _first_stage(
+        "SelfMIS, lead I in four pieces of 7 s a record",
+        _otherwise("windows", **_CROPS, **{"task.windows": 4}),
+    ),
+    _first_stage(
+        "SelfMIS, both views in the same piece of 7 s",
+        _otherwise("crops_same", **_ANEW, **{"task.crop_views": "same"}),
+    ),
+    _first_stage(
+        "SelfMIS, each view in a piece of 7 s of its own",
+        _otherwise("crops_independent", **_ANEW, **{"task.crop_views": "independent"}),
     ),
 )
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Optional, Protocol
 
 import torch
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.data.crops import Crops, crops_of
 from selfmis_plugin.training.store_task import StoreTask, StoreTaskConfig
+
+#: Which views of a pair are cropped.
+CROP_VIEWS = (SINGLE, SAME, INDEPENDENT) = ("single", "same", "independent")
 
 
 class CentresEmbeddings(Protocol):
@@ -33,6 +37,18 @@ class SelfMISPretrainingConfig(StoreTaskConfig):
         default=False,
         metadata={"help": "take records that lack a lead of the reference; the tower sees zeros"},
     )
+    crop_seconds: Optional[float] = field(  # noqa: UP045  (read by omegaconf)
+        default=None,
+        metadata={"help": "train on random pieces of so many seconds; default: whole records"},
+    )
+    crop_views: str = field(
+        default="single",
+        metadata={
+            "help": "which views are cropped: the single lead alone; same: both alike; "
+            "independent: each on its own. The last two embed each piece anew, frozen tower too"
+        },
+    )
+    windows: int = field(default=1, metadata={"help": "pieces of each record in a batch"})
 
 
 @toolkit.register_task("selfmis_pretraining", dataclass=SelfMISPretrainingConfig)
@@ -46,11 +62,44 @@ class SelfMISPretrainingTask(StoreTask):
     def __init__(self, cfg: Any, **kwargs: Any) -> None:
         super().__init__(cfg, **kwargs)
         self._single_lead: str | None = None
+        if cfg.crop_views not in CROP_VIEWS:
+            raise ValueError(
+                f"task.crop_views={cfg.crop_views}: choose one of {', '.join(CROP_VIEWS)}"
+            )
+        crops = crops_of(self.store.info, cfg.crop_seconds, cfg.seed, cfg.windows)
+        if crops is not None and cfg.crop_views != SINGLE and cfg.cache_frozen_embeddings:
+            raise ValueError(
+                f"task.crop_views={cfg.crop_views} shows the frozen tower other pieces in every "
+                "epoch, whose embeddings cannot be kept: set task.cache_frozen_embeddings=false, "
+                f"or task.crop_views={SINGLE}"
+            )
 
     def build_model(self, cfg: Any, from_checkpoint: bool = False) -> Any:
         """Build the model; its single lead must be there in every record."""
         self._single_lead = cfg.lead
         return super().build_model(cfg, from_checkpoint)
+
+    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return the host's iterator; training may read pieces of its records."""
+        if dataset is self.datasets.get(self.cfg.train_subset):
+            crops = self._crops()
+            if crops is not None:
+                dataset.use_crops(crops)
+        return super().get_batch_iterator(dataset, *args, **kwargs)
+
+    def _crops(self) -> Crops | None:
+        """Return how training records are cropped. Beside kept embeddings a batch has the single
+        lead alone."""
+        cfg, views = self.cfg, self.cfg.crop_views
+        alone = views == SAME or cfg.cache_frozen_embeddings
+        return crops_of(
+            self.store.info,
+            cfg.crop_seconds,
+            cfg.seed,
+            cfg.windows,
+            None if alone else self._single_lead,
+            alone or views == INDEPENDENT,
+        )
 
     def required_leads(self) -> Sequence[str]:
         """Return the leads that no record may lack: with ``allow_absent_leads`` the single one."""

@@ -110,7 +110,10 @@ class TwoTowers(nn.Module):
             return _embed(self.multi, self.multi_input(signal))
 
     def forward(
-        self, signal: Tensor, multi_embedding: Tensor | None = None
+        self,
+        signal: Tensor,
+        multi_embedding: Tensor | None = None,
+        single: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Embed the single lead and the reference.
 
@@ -122,6 +125,8 @@ class TwoTowers(nn.Module):
         multi_embedding
             What :meth:`embed_multi` gave for these records, ``(batch, embedding_dim)``: it is
             handed back, and the multi-lead tower does not run.
+        single
+            Another piece of the single lead than ``signal`` has, ``(batch, 1, samples)``.
 
         Returns
         -------
@@ -140,8 +145,9 @@ class TwoTowers(nn.Module):
                 f"signals of shape {tuple(signal.shape)} do not have the {len(self.leads)} leads "
                 f"({', '.join(self.leads)}) that the towers were built for"
             )
-        single = self.embed_single(signal[:, self.lead_row : self.lead_row + 1])
-        return single, self.embed_multi(signal)
+        if single is None:
+            single = signal[:, self.lead_row : self.lead_row + 1]
+        return self.embed_single(single), self.embed_multi(signal)
 
 
 def _embed(encoder: Net1D, prepared: Tensor) -> Tensor:

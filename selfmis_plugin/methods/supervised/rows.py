@@ -27,6 +27,16 @@ MULTI_LEAD = Stage(
     rates=_RATES,
 )
 
+#: The leads over the heart alone.
+CHEST_LEADS = Stage(
+    "chest_lead_encoder",
+    "selfmis_supervised",
+    ARCHIVE,
+    overrides={"task.leads": STANDARD_LEADS[6:]},
+    given_by="chest_lead_checkpoint",
+    rates=_RATES,
+)
+
 METHODS = (
     Method(
         "ecgfounder",

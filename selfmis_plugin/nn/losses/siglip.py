@@ -211,7 +211,9 @@ class SigLIPLoss(nn.Module):
                 f"single {tuple(single.shape)}, multi {tuple(multi.shape)} and ids "
                 f"{tuple(ids.shape)} must describe the same records"
             )
-        single, multi = self.embed(single, multi, center)
+        return self._compared(*self.embed(single, multi, center), ids)
+
+    def _compared(self, single: Tensor, multi: Tensor, ids: Tensor) -> Tensor:
         return siglip_loss(
             single,
             multi,

@@ -8,11 +8,13 @@ that a person has 2 to 20 recordings; the files hold 1 (Person_74) to 22 (Person
 from __future__ import annotations
 
 import argparse
+import datetime
 import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from selfmis_plugin.data.recording import Reader, Recording
+from selfmis_plugin.data.recording import Reader, RecordError, Recording
 from selfmis_plugin.preparation.listing import (
     Database,
     DatabaseError,
@@ -20,13 +22,14 @@ from selfmis_plugin.preparation.listing import (
     Listing,
     existing_folder,
 )
-from selfmis_plugin.preparation.wfdb.header import read_person
+from selfmis_plugin.preparation.wfdb.header import LARGEST_HEADER, open_file, read_person
 from selfmis_plugin.preparation.wfdb.reader import read_recording
 
 NAME = "ecgid"
 
 _PERSON = re.compile(r"Person_(\d{1,9})", re.ASCII)
 _RECORD = re.compile(r"rec_(\d{1,9})", re.ASCII)
+_DATE = re.compile(r"# *ECG date: *(\d{1,2})\.(\d{1,2})\.(\d{4})", re.ASCII)
 
 
 def _naming(wanted: str, name: str) -> str | None:
@@ -51,7 +54,8 @@ def list_records(root: Path, signal: str = "filtered") -> Listing:
     """List the recordings of ECG-ID in the folder *root*.
 
     They all go to the split test, since nothing is trained on them, by person and number of the
-    recording: a person's first recording comes first.
+    recording: a person's first recording comes first. Which were made on the same day their
+    headers' dates tell (``# ECG date: 07.12.2004``); a date itself is kept nowhere.
 
     Parameters
     ----------
@@ -77,15 +81,40 @@ def list_records(root: Path, signal: str = "filtered") -> Listing:
             f"{root}: no recording in it (none is called Person_01/rec_1.hea or the like); give "
             "the folder of ECG-ID that RECORDS is in"
         )
+    days: dict[int, dict[str, datetime.date]] = {}
+    for number, _, source in sources:
+        if (day := _day(root / f"{source}.hea")) is not None:
+            days.setdefault(number, {})[source] = day
     records = [
         ListedRecord(
-            source, source.split("/")[0], source, "test", person=read_person(root / f"{source}.hea")
+            source,
+            source.split("/")[0],
+            source,
+            "test",
+            person=read_person(root / f"{source}.hea"),
+            session=_session(source, days.get(number, {})),
         )
-        for _, _, source in sources
+        for number, _, source in sources
     ]
     return Listing(
         database=NAME, root=root, records=records, total=len(records), reader=SIGNALS[signal]
     )
+
+
+def _day(header: Path) -> datetime.date | None:
+    """Return the day that a header says it was recorded on; None where it says none."""
+    try:
+        with open_file(header) as file:
+            text = file.read(LARGEST_HEADER).decode("latin-1")
+        found = _DATE.search(text)
+        return None if found is None else datetime.date(*(int(found[k]) for k in (3, 2, 1)))
+    except (OSError, RecordError, ValueError):
+        return None
+
+
+def _session(source: str, days: Mapping[str, datetime.date]) -> int | None:
+    """Return the number of a recording's day among its person's."""
+    return 1 + sorted(set(days.values())).index(days[source]) if source in days else None
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
