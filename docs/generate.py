@@ -194,11 +194,12 @@ def _api() -> dict[str, str]:
         found.name for found in pkgutil.iter_modules(selfmis_plugin.__path__) if found.ispkg
     )
     entries = "\n".join(f"api/{name}" for name in names)
+    names_of_face = [name for name in selfmis_plugin.__all__ if not name.startswith("__")]
     face = "".join(
-        f".. auto{'class' if name[0].isupper() else 'function'}:: selfmis_plugin.{name}\n"
-        "   :no-members:\n\n"
-        for name in selfmis_plugin.__all__
-        if not name.startswith("__")
+        f".. autoclass:: selfmis_plugin.{name}\n   :no-members:\n\n"
+        if name[0].isupper()
+        else f".. autofunction:: selfmis_plugin.{name}\n\n"
+        for name in names_of_face
     )
     pages = {
         "api": "# Reference\n\n"
