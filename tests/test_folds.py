@@ -540,6 +540,7 @@ def test_any_is_the_probability_of_one_at_least(logits: list[float]) -> None:
         one.with_any("x", ["LMI"])
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([-3.0, -1.0, 0.0, 2.5, 40.0]), min_size=4, max_size=12))
 def test_ranks_leave_every_auc_and_have_one_scale(logits: list[float]) -> None:
     columns = np.array([logits, logits[::-1]], np.float32).T
