@@ -52,8 +52,8 @@ def write_report(
         What ``report.json`` holds.
     """
     report = {
-        "rows": {row: _row(cells, row, what) for row, what in plan.rows.items()},
-        **{plan.retrieval_keys[name]: _retrieval(cells, name) for name in plan.retrievals},
+        "rows": {name: _row(cells, name, row.what) for name, row in plan.rows.items()},
+        **{key: _retrieval(cells, row) for row, key in plan.retrievals.items()},
         "seed": cells[0]["seed"],
         "seeds": [cell["seed"] for cell in cells],
         "seconds": round(seconds, 1),
@@ -68,7 +68,7 @@ def write_report(
         "data": "synthetic cohort",
         "sizes": asdict(sizes),
     }
-    retrievals = {name: report[plan.retrieval_keys[name]] for name in plan.retrievals}
+    retrievals = {row: report[key] for row, key in plan.retrievals.items()}
     text = _markdown(report, retrievals)
     files = [dest / f"report.{suffix}" for suffix in ("json", "md", "png")]
     with whole_files(*files) as (figures, words, picture):
