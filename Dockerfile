@@ -15,7 +15,7 @@ FROM python:${PYTHON}-slim-bookworm
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 ARG TORCH=2.13.0
 # Further extras of the plugin, apart by commas.
-ARG EXTRAS=fairseq,export,formats,serve,hub
+ARG EXTRAS=fairseq,export,formats,serve
 
 # g++ and make build fairseq's extensions, and the encoder's machine code where it first runs.
 RUN apt-get update \
