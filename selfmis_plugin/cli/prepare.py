@@ -14,7 +14,13 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from selfmis_plugin.cli import prepare_export, prepare_fraction, prepare_recordings, synthetic
+from selfmis_plugin.cli import (
+    prepare_export,
+    prepare_fraction,
+    prepare_recordings,
+    prepare_view,
+    synthetic,
+)
 from selfmis_plugin.data.filter_names import FILTER_NAMES, NO_FILTER
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.origin import OriginError, stated
@@ -34,6 +40,7 @@ OTHERS = {
     "synthetic": synthetic,
     "fraction": prepare_fraction,
     "export": prepare_export,
+    "view": prepare_view,
 }
 
 #: Exit status after Ctrl-C, by the shell's custom.

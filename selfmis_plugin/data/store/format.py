@@ -63,12 +63,55 @@ OPTIONAL_COLUMNS = ("strat_fold", "sex", "age", "session")
 LATER_COLUMNS = ("sex", "age", "session")
 
 
+#: Entries of store.json that it may lack.
+_OPTIONAL_ENTRIES = frozenset({"origins", "view"})
+
+
 class StoreError(ValueError):
     """A store, or a manifest, cannot be read or written; the message says what to do."""
 
 
 class CutShortError(StoreError):
     """A file of a store has become shorter while it was read."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a store has of another one, its origin: the same records, fewer leads or samples.
+
+    Attributes
+    ----------
+    origin
+        Folder of the origin when the view was made.
+    leads
+        The leads whose signals the view has, in its signals' order.
+    sample_rate
+        Samples a second of the origin.
+    identity
+        What tells the origin from any other store, see
+        :func:`selfmis_plugin.data.store.identity.identity_of`.
+    """
+
+    origin: str
+    leads: tuple[str, ...]
+    sample_rate: float
+    identity: dict[str, Any]
+
+    @classmethod
+    def read(cls, fields: Fields) -> View:
+        """Read what :func:`dataclasses.asdict` made of one.
+
+        Raises
+        ------
+        FieldError
+            If an entry is missing or of the wrong kind.
+        """
+        return cls(
+            origin=fields.text("origin"),
+            leads=fields.names("leads", most=1000),
+            sample_rate=fields.number("sample_rate", above=0),
+            identity=dict(fields.part("identity")),
+        )
 
 
 @dataclass(frozen=True)
@@ -88,7 +131,8 @@ class StoreInfo:
     seconds, samples
         Length of every record, in seconds and in samples.
     leads
-        Names of the leads, in the order of the signals' second axis.
+        Names of the leads of the records, in the order of the bits of ``lead_mask``; those of
+        :attr:`stored_leads` have signals.
     filter
         Filter that was applied before storing, ``"none"`` for none.
     records
@@ -101,6 +145,8 @@ class StoreInfo:
         Version of the plugin that wrote the store.
     origins
         Where the records come from; none where it is not recorded.
+    view
+        Of what the store is a view; None for a store of its own.
     """
 
     version: int
@@ -116,6 +162,12 @@ class StoreInfo:
     label_sets: dict[str, tuple[str, ...]]
     created_with: str
     origins: tuple[Origin, ...] = ()
+    view: View | None = None
+
+    @property
+    def stored_leads(self) -> tuple[str, ...]:
+        """The leads that have signals, in the order of the signals' second axis."""
+        return self.leads if self.view is None else self.view.leads
 
     @property
     def labels(self) -> frozenset[str]:
@@ -125,8 +177,9 @@ class StoreInfo:
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``store.json``."""
         values = {"format": STORE_FORMAT, **asdict(self)}
-        if not self.origins:
-            del values["origins"]
+        for name in _OPTIONAL_ENTRIES:
+            if not values[name]:
+                del values[name]
         return values
 
     @classmethod
@@ -146,7 +199,7 @@ class StoreInfo:
                 f"{path}: store version {version!r}, but this plugin ({__version__}) understands "
                 f"version {STORE_VERSION}; {again(values.get('database'))}"
             )
-        missing = sorted(set(cls.__dataclass_fields__) - {"origins"} - set(values))
+        missing = sorted(set(cls.__dataclass_fields__) - _OPTIONAL_ENTRIES - set(values))
         if missing:
             raise StoreError(f"{path}: lacks {', '.join(missing)}; {again(values.get('database'))}")
         try:
@@ -169,6 +222,12 @@ class StoreInfo:
             raise StoreError(
                 f"{path}: a lead is named twice in {', '.join(info.leads)}; {again(info.database)}"
             )
+        known = [lead for lead in info.leads if lead in info.stored_leads]
+        if list(info.stored_leads) != known:
+            raise StoreError(
+                f"{path}: a view's leads {', '.join(info.stored_leads)} are not some of "
+                f"{', '.join(info.leads)} in their order; {again(info.database)}"
+            )
         return info
 
     @classmethod
@@ -188,6 +247,7 @@ class StoreInfo:
             label_sets={name: sets.names(name) if sets[name] else () for name in sets},
             created_with=fields.text("created_with"),
             origins=origins_from(fields.items_of("origins")) if "origins" in fields else (),
+            view=View.read(fields.part("view")) if "view" in fields else None,
         )
 
 
