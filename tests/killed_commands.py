@@ -108,6 +108,16 @@ def _old_fraction(inputs: Path, work: Path) -> None:
     _with_users_files(work / "part")
 
 
+def _view(inputs: Path, work: Path, leads: str) -> list[str]:
+    where = [str(inputs / "store"), "--dest", str(work / "view")]
+    return ["prepare", "view", *where, "--leads", leads, "--sample-rate", "100"]
+
+
+def _old_view(inputs: Path, work: Path) -> None:
+    assert selfmis(_view(inputs, work, "II")) == 0
+    _with_users_files(work / "view")
+
+
 def _export_signals(inputs: Path, work: Path, scale: str) -> list[str]:
     where = [str(inputs / "store"), "--dest", str(work / "signals"), "--kind", "plain"]
     return ["prepare", "export", *where, "--format", "fairseq-signals", "--scale", scale]
@@ -171,6 +181,10 @@ CASES = {
         _csv, _old_recordings,
     ),
     "new recordings": Case(_recordings, _csv),
+    "view": Case(
+        lambda inputs, work: [*_view(inputs, work, "I"), "--overwrite"],
+        lambda inputs: write_store(inputs / "store", {"train": 8}), _old_view,
+    ),
     "fraction": Case(
         lambda inputs, work: [*_fraction(inputs, work, "2"), "--overwrite"],
         lambda inputs: write_store(inputs / "store", {"train": 8}), _old_fraction,

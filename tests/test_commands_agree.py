@@ -174,6 +174,7 @@ def test_retrieval_comes_in_percent_with_chance_and_intervals(
         ("prepare ecg_files", ["--rate", "--sample-rate", "--unit", "--units"]),
         ("prepare recordings", ["--rate", "--sample-rate", "--unit", "--units", "--out"]),
         ("prepare export", ["--rate", "--sample-rate", "--out"]),
+        ("prepare view", ["--rate", "--sample-rate", "--out"]),
         ("benchmark mi", ["--dest", "--out"]),
     ],
 )

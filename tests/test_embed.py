@@ -55,4 +55,4 @@ def test_errors(tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str])
     assert "none.pt" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*arguments, "--out", str(tmp_path / "e.txt")])
-    assert ".parquet or .npy" in capsys.readouterr().err
+    assert ".parquet or .npy, or a folder" in capsys.readouterr().err

@@ -20,7 +20,7 @@ from tests.wfdb_files import random_record, write_record
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 #: Without pictures and networks, so that they take no time.
-QUICK = ("database", "fraction")
+QUICK = ("database", "fraction", "view")
 
 
 def run_program(name: str, folder: Path, *arguments: str) -> None:
@@ -44,7 +44,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(case: str, tmp_path: Path
 
 
 def test_a_full_disk_is_said_in_one_line(tmp_path: Path) -> None:
-    run_program("full_disk", tmp_path, "100", "fraction", "export")
+    run_program("full_disk", tmp_path, "100", "fraction", "export", "view")
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from selfmis_plugin.cli.sharing import add_parts, workers
 from selfmis_plugin.utils.arguments import add_checkpoint, whole
 from selfmis_plugin.utils.hub import on_this_machine
 
@@ -19,14 +20,33 @@ def main(argv: Sequence[str]) -> int:
     options = reads.parse_args(argv)
     if options.view is not None and options.tower is not None:
         reads.error("--view takes the place of --tower: give one of them")
-    if options.out.suffix not in (".parquet", ".npy"):
-        reads.error(f"--out {options.out}: give a name that ends in .parquet or .npy")
-    from selfmis_plugin.evaluation.embeddings import embed_split
+    in_parts = not options.out.suffix
+    if not in_parts and options.out.suffix not in (".parquet", ".npy"):
+        reads.error(f"--out {options.out}: give a name that ends in .parquet or .npy, or a folder")
+    shared = options.workers > 1 or options.scheduler or options.part or options.restart
+    if shared and not in_parts:
+        reads.error("--workers, --scheduler, --part and --restart are for --out FOLDER")
+    from selfmis_plugin.evaluation.embeddings import embed_in_parts, embed_split
 
     try:
         name = options.view or options.tower or SINGLE
         views = None if options.view is None else (options.view,)
         checkpoint = on_this_machine(options.checkpoint)
+        if in_parts:
+            written = embed_in_parts(
+                checkpoint,
+                options.data,
+                options.out,
+                options.split,
+                name,
+                views is None,
+                options.batch_size,
+                workers(options),
+                options.part or (1, 1),
+                options.restart,
+            )
+            print(written)
+            return 0
         embeddings = embed_split(
             checkpoint, options.data, options.split, (name,), options.batch_size, views
         )[name]
@@ -44,7 +64,8 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="selfmis embed",
         description="Write the embeddings of a split's records as Parquet (record_id, patient_id, "
-        "embedding) or .npy (with the names in FILE.records.tsv).",
+        "embedding) or .npy (with the names in FILE.records.tsv), or as a folder of Parquet files: "
+        "then the same command goes on after a kill, and processes share the work.",
     )
     add_checkpoint(parser)
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
@@ -63,6 +84,12 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batch-size", type=whole(1), default=128, metavar="N")
     parser.add_argument(
-        "--out", "--dest", type=Path, required=True, metavar="FILE", help="FILE.parquet or FILE.npy"
+        "--out",
+        "--dest",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="FILE.parquet, FILE.npy, or a folder, named without an ending",
     )
+    add_parts(parser, 1)
     return parser

@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfmis_plugin.cli.sharing import add_parts, workers
 from selfmis_plugin.cli.strip_models import add_strip_model, channel_names, strip_model
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils.arguments import add_json, picture, positive
 from selfmis_plugin.utils.files import printing_beside, whole_file, write_json
+from selfmis_plugin.utils.hub import on_this_machine
 
 if TYPE_CHECKING:
     from selfmis_plugin.predict.prediction import Prediction
@@ -26,10 +28,15 @@ _STANDARD_INPUT, _TYPED_IN = "-", "standard input"
 
 def main(argv: Sequence[str]) -> int:
     """Predict and print; return the exit status."""
-    options = parser().parse_args(argv)
+    reads = parser()
+    options = reads.parse_args(argv)
+    if options.dest and (options.json or options.png):
+        reads.error("--json and --png are for a few recordings: give them or --dest")
+    if not options.dest and (options.scheduler or options.part or options.restart):
+        reads.error("--scheduler, --part and --restart are for --dest DIR")
     try:
         with printing_beside(options.json):
-            return _predict(options)
+            return _predict_in_parts(options) if options.dest else _predict(options)
     except (OSError, ValueError) as error:
         print(f"selfmis predict: {error}", file=sys.stderr)
         return 1
@@ -80,6 +87,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="also draw the windows on millimetre paper; of several recordings FILE-1, FILE-2, ...",
     )
+    parser.add_argument(
+        "--dest",
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="for many recordings: write a folder of Parquet files, a row a window, and print "
+        "nothing of each; the same command goes on after a kill",
+    )
+    add_parts(parser, 1)
     return parser
 
 
@@ -103,6 +119,28 @@ def _predict(options: argparse.Namespace) -> int:
     for problem in problems:
         print(f"selfmis predict: {problem}", file=sys.stderr)
     return 1 if problems else 0
+
+
+def _predict_in_parts(options: argparse.Namespace) -> int:
+    from selfmis_plugin.predict.asking import Asked
+    from selfmis_plugin.predict.in_parts import predict_in_parts
+
+    asked = Asked(channel_names(options.lead), options.rate, options.unit, options.quality)
+    with _files(options.files) as files:
+        print(
+            predict_in_parts(
+                on_this_machine(options.model),
+                files,
+                options.dest,
+                asked,
+                workers(options),
+                options.precision,
+                options.labels,
+                options.part or (1, 1),
+                options.restart,
+            )
+        )
+    return 0
 
 
 def _read(model: StripModel, options: argparse.Namespace) -> tuple[list[Strip], list[str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import signal
 import sys
 import threading
@@ -19,8 +18,10 @@ from selfmis_plugin.cli import (
     prepare_fraction,
     prepare_join,
     prepare_recordings,
+    prepare_view,
     synthetic,
 )
+from selfmis_plugin.cli.sharing import cluster, share
 from selfmis_plugin.data.filter_names import FILTER_NAMES, NO_FILTER
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.origin import OriginError, stated
@@ -30,7 +31,6 @@ from selfmis_plugin.utils import arguments
 
 if TYPE_CHECKING:
     from selfmis_plugin.preparation.run import Share, Summary
-    from selfmis_plugin.utils.parallel import Workers
 
 DATABASES = known_databases()
 MERGE = "merge"
@@ -41,6 +41,7 @@ OTHERS = {
     "fraction": prepare_fraction,
     "join": prepare_join,
     "export": prepare_export,
+    "view": prepare_view,
 }
 
 #: Exit status after Ctrl-C, by the shell's custom.
@@ -97,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         command.add_argument(
             "--part",
-            type=_share,
+            type=share,
             metavar="K/N",
             help="prepare only the K-th of N shares, such as one task of a job array; when all "
             "are finished, selfmis prepare merge makes the store",
@@ -166,7 +167,7 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
 
     if args.database == MERGE:
         return merge(args.dest, overwrite=args.overwrite)
-    workers = _cluster(args.scheduler) if args.scheduler else args.workers
+    workers = cluster(args.scheduler) if args.scheduler else args.workers
     listing = DATABASES[args.database].list_records(args.root, args)
     listing = replace(listing, origins=stated(listing.known_origins, args.origin))
     if args.part is None:
@@ -201,20 +202,6 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
         overwrite=args.overwrite,
         filter=args.filter,
     )
-
-
-def _cluster(address: str) -> Workers:
-    from selfmis_plugin.preparation.run import PreparationError
-
-    try:
-        # Dask is an optional extra: nobody without a cluster should need it.
-        from selfmis_plugin.preparation.cluster import DaskWorkers
-    except ModuleNotFoundError as error:
-        raise PreparationError(
-            f"--scheduler needs {error.name}, which is not installed: pip install "
-            "'selfmis-plugin[cluster]', here and on every worker"
-        ) from error
-    return DaskWorkers(address)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -259,11 +246,3 @@ def _add_overwrite(command: argparse.ArgumentParser) -> None:
 
 def _all(leads: Sequence[str]) -> str:
     return "all twelve" if tuple(leads) == STANDARD_LEADS else ",".join(leads)
-
-
-def _share(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
-    number, shares = (int(found[1]), int(found[2])) if found else (0, 0)
-    if not 1 <= number <= shares:
-        raise argparse.ArgumentTypeError(f"{text!r} is not K/N with K from 1 to N, such as 2/8")
-    return number, shares

@@ -119,15 +119,20 @@ def _count(store: Store, table: pd.DataFrame, notes: tuple[str, ...]) -> Overvie
         for name in names:
             labels.setdefault(name, Counter())[split] += 1
     ordered = sorted(labels, key=lambda name: (-labels[name].total(), name))
+    view = store.info.view
+    plain_rate = store.info.sample_rate if view is None else view.sample_rate
     rates: Counter[float] = Counter()
     repairs: Counter[str] = Counter()
     # Few different texts, so each is taken apart once.
     for text, count in table["repaired"].value_counts().items():
         found = _RESAMPLED.search(str(text))
-        rates[float(found[1]) if found else store.info.sample_rate] += int(count)
+        rates[float(found[1]) if found else plain_rate] += int(count)
         for kind in {_kind(part) for part in str(text).split("; ") if part}:
             repairs[kind] += int(count)
     masks = table["lead_mask"].to_numpy()
+    if view is not None:
+        of = f"a view of {view.origin} with the signals of {', '.join(view.leads)}"
+        notes = (*notes, f"{of} at {store.info.sample_rate:g} Hz")
     return Overview(
         info=store.info,
         notes=notes,

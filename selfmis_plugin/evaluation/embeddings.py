@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import filecmp
+import functools
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsRecords, require
 from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.data.splits import Split
+from selfmis_plugin.data.store.identity import digest, identity_of
 from selfmis_plugin.evaluation.evaluate import fitting_split, rows_of
+from selfmis_plugin.evaluation.parts import PartsWritten, digest_of_files, write_parts
 from selfmis_plugin.utils.files import whole_file, whole_files
+from selfmis_plugin.utils.parallel import Processes, Workers
 
-__all__ = ["SINGLE", "TOWERS", "Embeddings", "embed_split"]
+__all__ = ["SINGLE", "TOWERS", "Embeddings", "embed_in_parts", "embed_split"]
+
+#: Records of a part, about: a run that is killed loses as many for each of its workers.
+RECORDS_OF_A_PART = 4096
+ONE_PROCESS = Processes(1)
 
 SINGLE, MULTI = "single", "multi"
 TOWERS = (SINGLE, MULTI)
@@ -40,6 +51,17 @@ class Embeddings:
     patient_ids: tuple[str, ...]
     values: npt.NDArray[np.float32]
 
+    def table(self) -> pa.Table:
+        """Return record_id, patient_id and embedding."""
+        flat = pa.array(self.values.ravel())
+        return pa.table(
+            {
+                "record_id": pa.array(self.record_ids, pa.string()),
+                "patient_id": pa.array(self.patient_ids, pa.string()),
+                "embedding": pa.FixedSizeListArray.from_arrays(flat, self.values.shape[1]),
+            }
+        )
+
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write Parquet (record_id, patient_id, embedding), or .npy with ``FILE.records.tsv``.
 
@@ -50,16 +72,8 @@ class Embeddings:
         """
         target = Path(path)
         if target.suffix == ".parquet":
-            flat = pa.array(self.values.ravel())
-            table = pa.table(
-                {
-                    "record_id": pa.array(self.record_ids, pa.string()),
-                    "patient_id": pa.array(self.patient_ids, pa.string()),
-                    "embedding": pa.FixedSizeListArray.from_arrays(flat, self.values.shape[1]),
-                }
-            )
             with whole_file(target) as temporary:
-                pq.write_table(table, temporary)
+                pq.write_table(self.table(), temporary)
         elif target.suffix == ".npy":
             rows = zip(self.record_ids, self.patient_ids, strict=True)
             lines = ["record_id\tpatient_id", *(f"{one}\t{other}" for one, other in rows)]
@@ -112,15 +126,8 @@ def embed_split(
     StoreError
         If the data cannot be read.
     """
-    trained = require(
-        load_trained(checkpoint, named=False),
-        EmbedsRecords,
-        "has no embedding of a record",
-        "give the checkpoint of a method that has",
-    )
+    trained = _embedding_model(checkpoint)
     part = fitting_split(trained, data, split)
-    records = part.store.records.iloc[part.rows]
-    names = tuple(records["record_id"]), tuple(records["patient_id"])
     rate = part.store.info.sample_rate
     if views is None:
         unknown = [tower for tower in towers if tower not in TOWERS]
@@ -129,11 +136,113 @@ def embed_split(
     # Chosen before anything is computed.
     chosen = {name: _view(trained, name, views is None) for name in views or towers}
     return {
-        name: Embeddings(
-            *names, rows_of(trained, trained.embedder(rate, view), part, batch_size).numpy()
-        )
+        name: _embed(trained, trained.embedder(rate, view), part, batch_size)
         for name, view in chosen.items()
     }
+
+
+def embed_in_parts(
+    checkpoint: str | Path,
+    data: str | Path,
+    dest: str | Path,
+    split: str = "test",
+    name: str = SINGLE,
+    is_tower: bool = True,
+    batch_size: int = 128,
+    workers: Workers = ONE_PROCESS,
+    share: tuple[int, int] = (1, 1),
+    restart: bool = False,
+) -> PartsWritten:
+    """Embed the records of a split into a folder of Parquet files, going on with what is there.
+
+    Parameters
+    ----------
+    checkpoint, data, split, batch_size
+        See :func:`embed_split`.
+    dest
+        Folder of the files, see :mod:`selfmis_plugin.evaluation.parts`.
+    name, is_tower
+        Which embedding: a tower, or a view by the name that the method gives it.
+    workers
+        Who computes; each reads the checkpoint once.
+    share, restart
+        See :func:`~selfmis_plugin.evaluation.parts.write_parts`.
+
+    Raises
+    ------
+    CheckpointError, StoreError
+        As :func:`embed_split`.
+    PartsError
+        If the folder has parts of something else, or a worker dies.
+    """
+    embeds = _EmbedPart(
+        Path(checkpoint).absolute(), Path(data).absolute(), split, name, is_tower, batch_size
+    )
+    part = _opened(embeds).part
+    of = {
+        "model": digest_of_files([embeds.checkpoint]),
+        "embedding": name,
+        "data": identity_of(part.store),
+        "manifest": digest(part.rows.astype("<i8").tobytes()),
+        "batch_size": batch_size,
+    }
+    # Whole batches: an embedding's last bits depend on how many are computed at once.
+    size = batch_size * max(1, RECORDS_OF_A_PART // batch_size)
+    return write_parts(dest, of, range(len(part.rows)), embeds, size, workers, share, restart)
+
+
+@dataclass(frozen=True)
+class _EmbedPart:
+    """Embeds some records of a split, in whatever process."""
+
+    checkpoint: Path
+    data: Path
+    split: str
+    name: str
+    is_tower: bool
+    batch_size: int
+
+    def __call__(self, positions: Sequence[int]) -> pa.Table:
+        opened = _opened(self)
+        part = replace(opened.part, rows=opened.part.rows[np.asarray(positions)])
+        return _embed(opened.trained, opened.network, part, self.batch_size, False).table()
+
+
+@dataclass(frozen=True)
+class _Opened:
+    trained: EmbedsRecords
+    network: torch.nn.Module
+    part: Split
+
+
+# Kept, so that a process reads the checkpoint once for all its parts.
+@functools.lru_cache(maxsize=1)
+def _opened(wanted: _EmbedPart) -> _Opened:
+    trained = _embedding_model(wanted.checkpoint)
+    part = fitting_split(trained, wanted.data, wanted.split)
+    view = _view(trained, wanted.name, wanted.is_tower)
+    return _Opened(trained, trained.embedder(part.store.info.sample_rate, view), part)
+
+
+def _embedding_model(checkpoint: str | Path) -> EmbedsRecords:
+    return require(
+        load_trained(checkpoint, named=False),
+        EmbedsRecords,
+        "has no embedding of a record",
+        "give the checkpoint of a method that has",
+    )
+
+
+def _embed(
+    trained: EmbedsRecords,
+    network: torch.nn.Module,
+    part: Split,
+    batch_size: int,
+    progress: bool = True,
+) -> Embeddings:
+    records = part.store.records.iloc[part.rows]
+    values = rows_of(trained, network, part, batch_size, progress).numpy()
+    return Embeddings(tuple(records["record_id"]), tuple(records["patient_id"]), values)
 
 
 def _view(trained: EmbedsRecords, name: str, is_tower: bool) -> str:

@@ -269,19 +269,22 @@ def outputs(
     part: Split,
     leads: Sequence[str],
     batch_size: int,
-    title: str = "computing",
+    title: str | None = "computing",
 ) -> Iterator[Any]:
     """Yield what *compute* returns for each batch of a split's raw signals; *title* is what the
-    progress bar says is running."""
+    progress bar says is running, None for no bar."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     module.to(device).eval()
     starts = range(0, len(part.rows), batch_size)
-    for start in tqdm(starts, desc=f"{title} {part.manifest.name}", unit="batch"):
+    bar = f"{title} {part.manifest.name}"
+    for start in starts if title is None else tqdm(starts, desc=bar, unit="batch"):
         signal = part.store.read(part.rows[start : start + batch_size], leads)
         yield compute(torch.from_numpy(signal).to(device))
 
 
-def rows_of(trained: Trained, network: nn.Module, part: Split, batch_size: int) -> torch.Tensor:
+def rows_of(
+    trained: Trained, network: nn.Module, part: Split, batch_size: int, progress: bool = True
+) -> torch.Tensor:
     """Return what a network says of every record of a split, float32 (records, values).
 
     Raises
@@ -290,7 +293,7 @@ def rows_of(trained: Trained, network: nn.Module, part: Split, batch_size: int) 
         If that is not one row a record.
     """
     leads = trained.preprocessing.leads
-    title = f"{trained.path.name} on"
+    title = f"{trained.path.name} on" if progress else None
     batches = list(outputs(network, network, part, leads, batch_size, title))
     return joined_rows(trained, batches, len(part.rows))
 

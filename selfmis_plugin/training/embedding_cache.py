@@ -31,8 +31,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.store import INFO_FILE, RECORDS_FILE, SIGNALS_FILE, Store
-from selfmis_plugin.data.store.format import CutShortError
+from selfmis_plugin.data.store import Store
+from selfmis_plugin.data.store.format import CutShortError, View
+from selfmis_plugin.data.store.identity import digest, identity_of
 from selfmis_plugin.utils.disk import WriteError
 from selfmis_plugin.utils.files import whole_file
 
@@ -56,8 +57,6 @@ FILES_AT_LEAST = 16
 
 _DIGITS = 24
 _READ_BYTES = 1 << 24
-#: Records of a store that are looked at themselves, besides the size and date of their file.
-_RECORDS_LOOKED_AT = 64
 _STALE_SECONDS = 24 * 3600
 
 
@@ -83,14 +82,10 @@ def cache_key(**parts: Any) -> str:
 def store_identity(store: Store, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     """Return what tells these records of a store from any others.
 
-    The description and the table of records are read whole. Of the signals the size, the time of
-    the last change and a few records are taken: they may be a hundred gigabytes. So a store that
-    was prepared again, copied or edited is another one.
-
     Parameters
     ----------
     store
-        The store.
+        The store, see :func:`selfmis_plugin.data.store.identity.identity_of`.
     rows
         Its rows in the order of the manifest.
 
@@ -99,18 +94,16 @@ def store_identity(store: Store, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
     dict
         JSON-ready, for :func:`cache_key`.
     """
-    signals = (store.path / SIGNALS_FILE).stat()
-    some = np.linspace(0, len(store) - 1, min(len(store), _RECORDS_LOOKED_AT)).astype(np.int64)
-    return {
-        "info": _digest((store.path / INFO_FILE).read_bytes()),
-        "records": _digest((store.path / RECORDS_FILE).read_bytes()),
-        "signals": [signals.st_size, signals.st_mtime_ns, _digest(store.signals[some].tobytes())],
-        "rows": _digest(np.ascontiguousarray(rows, dtype="<i8").tobytes()),
-    }
+    return {**identity_of(store), "rows": _digest_of(rows)}
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def origin_identity(view: View, rows: npt.NDArray[np.int64]) -> dict[str, Any]:
+    """Return what :func:`store_identity` said of these records of a view's origin."""
+    return {**view.identity, "rows": _digest_of(rows)}
+
+
+def _digest_of(rows: npt.NDArray[np.int64]) -> str:
+    return digest(np.ascontiguousarray(rows, dtype="<i8").tobytes())
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,14 +16,16 @@ from torch.utils.data import DataLoader, Dataset
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.data.store.format import EMBEDDINGS_FOLDER
+from selfmis_plugin.data.store.format import EMBEDDINGS_FOLDER, View
 from selfmis_plugin.training.contract import KeepsEmbeddings
 from selfmis_plugin.training.embedding_cache import (
     EmbeddingCache,
+    EmbeddingCacheError,
     cache_key,
+    origin_identity,
     store_identity,
 )
-from selfmis_plugin.training.kept_records import Words, keep
+from selfmis_plugin.training.kept_records import Words, fullest, keep
 from selfmis_plugin.training.store_dataset import StoreDataset
 
 logger = logging.getLogger(__name__)
@@ -129,6 +131,19 @@ def embed_batches(
         yield embed(signal.to(device, non_blocking=True))[: len(chosen)].float()
 
 
+def _incomplete(dataset: StoreDataset, view: View, missing: str, batch_size: int) -> str:
+    """Say that a view needs embeddings of its origin that are not there."""
+    return (
+        f"{dataset.store.path} is a view of {view.origin} with {', '.join(view.leads)} alone, and "
+        f"of the embeddings of its {len(dataset)} records by this frozen encoder, in batches of "
+        f"{batch_size}, {missing} files are not kept there. Compute them once on the origin, with "
+        f"this command and task.data={view.origin} "
+        f"task.sample_rate={dataset.store.info.sample_rate:g} optimization.max_update=1 "
+        "hydra.run.dir=DIR, and then give this command again (with another folder of embeddings: "
+        "task.embedding_cache_dir=DIR, in both)"
+    )
+
+
 def frozen_embeddings(
     dataset: StoreDataset,
     model: KeepsEmbeddings,
@@ -164,7 +179,8 @@ def frozen_embeddings(
     Raises
     ------
     EmbeddingCacheError
-        On every process, if the cache cannot be written.
+        On every process, if the cache cannot be written; or if the records are a view's without
+        the leads to compute it, and the origin's is not whole.
     """
     encoder = model.frozen_encoder()
     device = next(encoder.parameters()).device
@@ -172,23 +188,42 @@ def frozen_embeddings(
 
     # Of the first process alone, which asks for it.
     @functools.cache
-    def key() -> str:
+    def key(of_origin: bool) -> str:
+        store, rows = dataset.store, dataset.rows
+        view = store.info.view if of_origin else None
         return cache_key(
             weights=weights_digest(encoder),
             encoder=f"{encoder.config} of {', '.join(model.frozen_leads())}",
             precision=describe_precision(encoder),
             preprocessing=preprocessing.to_dict(),
-            records=store_identity(dataset.store, dataset.rows),
+            records=store_identity(store, rows) if view is None else origin_identity(view, rows),
             batch_size=size,
             dtype=dtype,
             made_by=[__version__, torch.__version__],
         )
 
-    def cache_in(place: Path) -> EmbeddingCache:
-        return EmbeddingCache(place, key(), len(dataset), encoder.embedding_dim, dtype, size)
+    def cache_in(place: Path, of_origin: bool = False) -> EmbeddingCache:
+        return EmbeddingCache(
+            place, key(of_origin), len(dataset), encoder.embedding_dim, dtype, size
+        )
 
     beside = [dataset.folder / EMBEDDINGS_FOLDER, Path.cwd() / EMBEDDINGS_FOLDER]
     beside = [Path(folder)] if folder else beside
+    view = dataset.store.info.view
+    if view is not None:
+        places = [*beside, Path(view.origin) / EMBEDDINGS_FOLDER]
+        cache, missing = fullest(places, functools.partial(cache_in, of_origin=True))
+        if not missing:
+            logger.info(
+                "embeddings of %d records: those of %s, read from %s",
+                *(len(dataset), view.origin, cache.path),
+            )
+            return cache
+        # With all leads a view can do without them, as a store of its own.
+        if not set(map(str.casefold, dataset.leads)) <= set(map(str.casefold, view.leads)):
+            raise EmbeddingCacheError(
+                _incomplete(dataset, view, f"{missing} of {cache.files}", size)
+            )
 
     def compute(cache: EmbeddingCache, indices: np.ndarray) -> Iterator[np.ndarray]:
         module: Any = model

@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 from selfmis_plugin.training.embedding_cache import EmbeddingCache, EmbeddingCacheError
 
-__all__ = ["Compute", "Words", "keep"]
+__all__ = ["Compute", "Words", "fullest", "keep"]
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +85,32 @@ def keep(
     # Opened here and not by a loader's worker, so that what is wrong is said.
     _on_all(lambda: cache.read([0]))
     return cache, len(missing)
+
+
+def fullest(
+    places: Sequence[Path], cache_in: Callable[[Path], EmbeddingCache]
+) -> tuple[EmbeddingCache, int]:
+    """Return the cache of which the fewest files are missing, and how many; nothing is computed.
+
+    Every process of a run must call this.
+
+    Parameters
+    ----------
+    places
+        Folders of caches, at least one.
+    cache_in
+        Returns the cache in one of them; called on the first process alone.
+    """
+
+    def look() -> tuple[EmbeddingCache, int]:
+        found = []
+        for cache in map(cache_in, places):
+            found.append((cache, len(cache.missing())))
+            if not found[-1][1]:
+                break
+        return min(found, key=lambda cache_and_missing: cache_and_missing[1])
+
+    return _on_first(look)
 
 
 def _choose_folder(

@@ -127,6 +127,16 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         for values in self._further.values():
             values.check_length()
 
+    def check_leads(self) -> None:
+        """Refuse a view of a store that lacks signals of leads that a batch is to have.
+
+        Raises
+        ------
+        StoreError
+            If it does; the message names the store that has them.
+        """
+        self.store.check_leads(self._leads_in_batch)
+
     def signal(self, indices: Sequence[int] | np.ndarray) -> torch.Tensor:
         """Return the signals of records with all leads, integer microvolts."""
         return self._read(self.rows[np.asarray(indices, dtype=np.int64)], self.leads)

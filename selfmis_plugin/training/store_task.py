@@ -180,6 +180,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         is_training = dataset is self.datasets.get(self.cfg.train_subset)
         if is_training and self.cfg.cache_frozen_embeddings:
             self._use_frozen_embeddings()
+        dataset.check_leads()
         iterator = super().get_batch_iterator(dataset, *args, **kwargs)
         if is_training:
             training_plan.set_batches_per_epoch(len(iterator))

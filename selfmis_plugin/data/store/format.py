@@ -62,8 +62,10 @@ SCHEMA = pa.schema(
 #: Of these, what a row may lack; and what stores that are older lack altogether.
 OPTIONAL_COLUMNS = ("strat_fold", "sex", "age", "session")
 LATER_COLUMNS = ("sex", "age", "session")
+
+
 #: What a description has only where there is something to say.
-_LATER_ENTRIES = frozenset({"origins", "parts"})
+_OPTIONAL_ENTRIES = frozenset({"origins", "parts", "view"})
 
 
 class StoreError(ValueError):
@@ -72,6 +74,45 @@ class StoreError(ValueError):
 
 class CutShortError(StoreError):
     """A file of a store has become shorter while it was read."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a store has of another one, its origin: the same records, fewer leads or samples.
+
+    Attributes
+    ----------
+    origin
+        Folder of the origin when the view was made.
+    leads
+        The leads whose signals the view has, in its signals' order.
+    sample_rate
+        Samples a second of the origin.
+    identity
+        What tells the origin from any other store, see
+        :func:`selfmis_plugin.data.store.identity.identity_of`.
+    """
+
+    origin: str
+    leads: tuple[str, ...]
+    sample_rate: float
+    identity: dict[str, Any]
+
+    @classmethod
+    def read(cls, fields: Fields) -> View:
+        """Read what :func:`dataclasses.asdict` made of one.
+
+        Raises
+        ------
+        FieldError
+            If an entry is missing or of the wrong kind.
+        """
+        return cls(
+            origin=fields.text("origin"),
+            leads=fields.names("leads", most=1000),
+            sample_rate=fields.number("sample_rate", above=0),
+            identity=dict(fields.part("identity")),
+        )
 
 
 @dataclass(frozen=True)
@@ -91,7 +132,8 @@ class StoreInfo:
     seconds, samples
         Length of every record, in seconds and in samples.
     leads
-        Names of the leads, in the order of the signals' second axis.
+        Names of the leads of the records, in the order of the bits of ``lead_mask``; those of
+        :attr:`stored_leads` have signals.
     filter
         Filter that was applied before storing, ``"none"`` for none.
     records
@@ -106,6 +148,8 @@ class StoreInfo:
         Where the records come from; none where it is not recorded.
     parts
         Of a store that was joined of several, each in the order of the records; none of others.
+    view
+        Of what the store is a view; None for a store of its own.
     """
 
     version: int
@@ -122,6 +166,12 @@ class StoreInfo:
     created_with: str
     origins: tuple[Origin, ...] = ()
     parts: tuple[Part, ...] = ()
+    view: View | None = None
+
+    @property
+    def stored_leads(self) -> tuple[str, ...]:
+        """The leads that have signals, in the order of the signals' second axis."""
+        return self.leads if self.view is None else self.view.leads
 
     @property
     def labels(self) -> frozenset[str]:
@@ -136,7 +186,7 @@ class StoreInfo:
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``store.json``."""
         values = {"format": STORE_FORMAT, **asdict(self)}
-        for name in _LATER_ENTRIES:
+        for name in _OPTIONAL_ENTRIES:
             if not values[name]:
                 del values[name]
         return values
@@ -158,7 +208,7 @@ class StoreInfo:
                 f"{path}: store version {version!r}, but this plugin ({__version__}) understands "
                 f"version {STORE_VERSION}; {again(values.get('database'))}"
             )
-        missing = sorted(set(cls.__dataclass_fields__) - _LATER_ENTRIES - set(values))
+        missing = sorted(set(cls.__dataclass_fields__) - _OPTIONAL_ENTRIES - set(values))
         if missing:
             raise StoreError(f"{path}: lacks {', '.join(missing)}; {again(values.get('database'))}")
         try:
@@ -185,6 +235,12 @@ class StoreInfo:
             raise StoreError(
                 f"{path}: its parts have not its {info.records} records; {again(info.database)}"
             )
+        known = [lead for lead in info.leads if lead in info.stored_leads]
+        if list(info.stored_leads) != known:
+            raise StoreError(
+                f"{path}: a view's leads {', '.join(info.stored_leads)} are not some of "
+                f"{', '.join(info.leads)} in their order; {again(info.database)}"
+            )
         return info
 
     @classmethod
@@ -205,6 +261,7 @@ class StoreInfo:
             created_with=fields.text("created_with"),
             origins=origins_from(fields.items_of("origins")) if "origins" in fields else (),
             parts=parts_from(fields.items_of("parts")) if "parts" in fields else (),
+            view=View.read(fields.part("view")) if "view" in fields else None,
         )
 
 

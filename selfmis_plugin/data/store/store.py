@@ -179,12 +179,13 @@ class Store:
 
     @cached_property
     def signals(self) -> npt.NDArray[np.int16]:
-        """All signals: read-only memory map, int16 microvolts, (records, leads, samples)."""
+        """All signals: read-only memory map, int16 microvolts, (records, leads, samples), of the
+        leads ``info.stored_leads``."""
         return np.memmap(self.path / SIGNALS_FILE, dtype=SAMPLE_DTYPE, mode="r", shape=self._shape)
 
     @property
     def _shape(self) -> tuple[int, int, int]:
-        return self.info.records, len(self.info.leads), self.info.samples
+        return self.info.records, len(self.info.stored_leads), self.info.samples
 
     @cached_property
     def _signal_file(self) -> SignalFile:
@@ -225,12 +226,21 @@ class Store:
             If a row or a lead is not in the store, or the signals have been cut short.
         """
         index = self._check_rows(rows)
-        columns = None
-        if leads is not None:
-            wanted = [self._lead_column(lead) for lead in leads]
-            if wanted != list(range(len(self.info.leads))):
-                columns = np.array(wanted, dtype=np.int64)
+        wanted = [self._lead_column(lead) for lead in (self.info.leads if leads is None else leads)]
+        in_order = wanted == list(range(len(self.info.stored_leads)))
+        columns = None if in_order else np.array(wanted, dtype=np.int64)
         return self._signal_file.gather(index, columns)
+
+    def check_leads(self, leads: Sequence[str]) -> None:
+        """Refuse leads that cannot be read.
+
+        Raises
+        ------
+        StoreError
+            If the store does not know a lead, or is a view without its signals.
+        """
+        for lead in leads:
+            self._lead_column(lead)
 
     def rows_of(self, record_ids: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return the row numbers of records.
@@ -330,12 +340,20 @@ class Store:
 
     @cached_property
     def _lead_columns(self) -> dict[str, int]:
-        return {lead.casefold(): k for k, lead in enumerate(self.info.leads)}
+        return {lead.casefold(): k for k, lead in enumerate(self.info.stored_leads)}
 
     def _lead_column(self, lead: str) -> int:
         try:
             return self._lead_columns[lead.casefold()]
         except KeyError:
+            view = self.info.view
+            if view is not None and lead.casefold() in map(str.casefold, self.info.leads):
+                raise StoreError(
+                    f"{self.path}: is a view of {view.origin} without the signals of lead {lead}; "
+                    f"it has {', '.join(view.leads)}. Read {view.origin} itself, or make a view "
+                    f"that has it: selfmis prepare view {view.origin} --leads "
+                    f"{','.join((*view.leads, lead))} --dest DIR"
+                ) from None
             raise StoreError(
                 f"{self.path}: has no lead {lead!r}; it has {', '.join(self.info.leads)}"
             ) from None
@@ -354,7 +372,7 @@ class Store:
 
 def _check_sizes(folder: Path, info: StoreInfo) -> None:
     signals = folder / SIGNALS_FILE
-    expected = info.records * len(info.leads) * info.samples * SAMPLE_DTYPE.itemsize
+    expected = info.records * len(info.stored_leads) * info.samples * SAMPLE_DTYPE.itemsize
     try:
         found = signals.stat().st_size
     except OSError as error:
@@ -363,7 +381,7 @@ def _check_sizes(folder: Path, info: StoreInfo) -> None:
     if found != expected:
         raise StoreError(
             f"{signals}: {found} bytes, expected {expected} ({info.records} records of "
-            f"{len(info.leads)} leads and {info.samples} samples); {again(info.database)}"
+            f"{len(info.stored_leads)} leads and {info.samples} samples); {again(info.database)}"
         )
     table = folder / RECORDS_FILE
     try:
