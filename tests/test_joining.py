@@ -114,6 +114,27 @@ def test_records_stay_what_they_are_and_names_are_nobody_elses(
     assert main([*arguments, "--dest", str(tmp_path / "joined"), "--overwrite"]) == 0
 
 
+def test_views_are_joined_to_a_store_of_their_leads(tmp_path: Path) -> None:
+    stores = [
+        write(tmp_path / f"whole{k}", [f"{k}{n}" for n in range(3)], origins=(origin,), seed=k)
+        for k, origin in enumerate((MADE, OTHERS))
+    ]
+    views = []
+    for store in stores:
+        views.append(str(tmp_path / f"{store.name}-view"))
+        arguments = ["prepare", "view", str(store), "--leads", "I,V1", "--dest", views[-1]]
+        assert main(arguments) == 0
+    joined = join_stores(views, tmp_path / "joined")
+    store = Store.open(joined.dest)
+    assert store.info.leads == store.info.stored_leads == ("I", "V1") and store.info.view is None
+    whole = np.concatenate([Store.open(path).signals[:, [0, 6]] for path in stores])
+    np.testing.assert_array_equal(store.signals, whole)
+    # Of every other record the first lead is absent.
+    assert list(store.records["lead_mask"]) == [3, 2, 3] * 2
+    with pytest.raises(StoreError, match="stored leads I, V1 and I, II"):
+        join_stores([views[0], stores[1]], tmp_path / "unlike")
+
+
 def test_a_label_that_one_does_not_know_is_none_of_the_joined_store(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

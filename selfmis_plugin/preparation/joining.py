@@ -16,7 +16,7 @@ import numpy.typing as npt
 from selfmis_plugin.data.origin import NOT_RECORDED, Origin
 from selfmis_plugin.data.splits import open_splits
 from selfmis_plugin.data.store import SPLITS, Store, StoreError, StoreWriter
-from selfmis_plugin.data.store.format import OPTIONAL_COLUMNS
+from selfmis_plugin.data.store.format import OPTIONAL_COLUMNS, StoreInfo
 from selfmis_plugin.data.store_parts import Part, may_share_people
 
 __all__ = ["Joined", "join_stores"]
@@ -24,7 +24,7 @@ __all__ = ["Joined", "join_stores"]
 #: Records that are copied at once: 30 MB of twelve leads.
 _CHUNK = 256
 #: Columns that stay as they are, beside those of which a row may lack a value.
-_PLAIN = ("source", "repaired", "lead_mask")
+_PLAIN = ("source", "repaired")
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def join_stores(
         label_sets=label_sets,
         sample_rate=info.sample_rate,
         seconds=info.seconds,
-        leads=info.leads,
+        # Of views the leads that they hold: the store is one of its own.
+        leads=info.stored_leads,
         filter=info.filter,
         overwrite=overwrite,
         expected_records=sum(part.records for part in parts),
@@ -182,7 +183,7 @@ def _pieces(path: Path) -> Iterator[_Piece]:
 def _refuse_unlike(pieces: Sequence[_Piece]) -> None:
     first = pieces[0]
     for piece in pieces[1:]:
-        for name in ("leads", "sample_rate", "seconds", "samples", "filter"):
+        for name in ("stored_leads", "sample_rate", "seconds", "samples", "filter"):
             one, other = (getattr(p.store.info, name) for p in (first, piece))
             if one != other:
                 raise StoreError(
@@ -288,8 +289,10 @@ def _records(
     for start in range(0, len(piece.rows), _CHUNK):
         chosen = slice(start, start + _CHUNK)
         rows = piece.rows[chosen]
-        signals, some = piece.store.read(rows), table.iloc[rows]
+        signals = piece.store.read(rows, piece.store.info.stored_leads)
+        some = table.iloc[rows]
         columns = {name: some[name].tolist() for name in _PLAIN}
+        columns["lead_mask"] = [_stored_mask(mask, piece.store.info) for mask in some["lead_mask"]]
         for name in OPTIONAL_COLUMNS:
             absent = some[name].isna().tolist()
             values = zip(some[name].tolist(), absent, strict=True)
@@ -300,3 +303,9 @@ def _records(
         columns["split"] = list(piece.splits[chosen])
         for place, signal in enumerate(signals):
             yield signal, {name: values[place] for name, values in columns.items()}
+
+
+def _stored_mask(mask: int, info: StoreInfo) -> int:
+    """Return which of the leads that a store holds are present."""
+    places = [info.leads.index(lead) for lead in info.stored_leads]
+    return sum((int(mask) >> place & 1) << k for k, place in enumerate(places))
