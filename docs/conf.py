@@ -16,7 +16,7 @@ project = "SelfMIS plugin"
 author = copyright = "The SelfMIS plugin developers"
 release = version = __version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 # Written anew at each build.
 generate.write_pages(Path(__file__).parent / "generated")
 

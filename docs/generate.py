@@ -194,11 +194,17 @@ def _api() -> dict[str, str]:
         found.name for found in pkgutil.iter_modules(selfmis_plugin.__path__) if found.ispkg
     )
     entries = "\n".join(f"api/{name}" for name in names)
+    names_of_face = [name for name in selfmis_plugin.__all__ if not name.startswith("__")]
+    face = "".join(
+        f".. autoclass:: selfmis_plugin.{name}\n   :no-members:\n\n"
+        if name[0].isupper()
+        else f".. autofunction:: selfmis_plugin.{name}\n\n"
+        for name in names_of_face
+    )
     pages = {
         "api": "# Reference\n\n"
-        "```{eval-rst}\n.. automodule:: selfmis_plugin\n   :no-members:\n```\n\n"
-        "The names of the public face are documented where they lie; `nn`, `metrics`, `data`, "
-        "`preparation` and `synthetic` know no toolkit.\n\n"
+        f"```{{eval-rst}}\n.. automodule:: selfmis_plugin\n   :no-members:\n\n{face}```\n\n"
+        "## Packages\n\n`nn`, `metrics`, `data`, `preparation` and `synthetic` know no toolkit.\n\n"
         f"```{{toctree}}\n:maxdepth: 1\n\n{entries}\n```\n"
     }
     for name in names:

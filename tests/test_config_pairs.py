@@ -24,6 +24,7 @@ TRAINING = {
     "optimization.lr", "optimization.max_epoch", "optimization.update_freq",
 }  # fmt: skip
 _TRANSFORMER = {"model.depth", "model.heads", "model.width"}
+_NET1D = {"model.base_filters", "model.blocks", "model.filters"}
 _UNET = {"model.discriminator_widths", "model.widths", "model.window"}
 #: And the sizes of its networks, by what the config's name begins with.
 SIZES = {
@@ -33,6 +34,7 @@ SIZES = {
         "model.final_dim", "model.latent_vars", "model.mask_length", "model.num_negatives",
     },
     "cyclegan": _UNET,
+    "distillation": _NET1D,
     "ekgan": {*_UNET, "model.norm_momentum"},
     "heartlang_": {
         *_TRANSFORMER, "model.deviation", "model.dropout", "model.head_width", "model.hidden",
@@ -43,7 +45,7 @@ SIZES = {
         *_TRANSFORMER, "model.patch_size", "model.decoder_depth", "model.decoder_width",
     },
     "pix2pix": {*_UNET, "model.norm_momentum"},
-    "selfmis_": {"model.base_filters", "model.blocks", "model.filters"},
+    "selfmis_": _NET1D,
     "st_mem": {
         *_TRANSFORMER, "model.patch_size", "model.samples", "model.decoder_depth",
         "model.decoder_width",

@@ -15,12 +15,11 @@ def test_each_step_says_which_of_how_many_it_is_and_how_long_it_took(
 ) -> None:
     clock = itertools.chain([0.0, 61.4, 100.0, 100.1], itertools.repeat(200.0))
     monkeypatch.setattr("selfmis_plugin.demo.steps.time.monotonic", lambda: next(clock))
-    steps = Steps(4)
+    steps = Steps(3)
     with steps.step("probe, seed 1: a linear probe"):
         pass
     with steps.step("map"):
         pass
-    steps.skip(1)
 
     def fail() -> None:
         raise OSError("disk")
@@ -28,9 +27,9 @@ def test_each_step_says_which_of_how_many_it_is_and_how_long_it_took(
     failed = run_steps({"a": steps.telling(Step((), fail), "last")}, 1)
     assert list(failed) == ["a"]
     assert capsys.readouterr().out.splitlines() == [
-        "step 1 of 4: probe, seed 1: a linear probe",
-        "step 1 of 4: probe, seed 1 took 61 s",
-        "step 2 of 4: map",
-        "step 2 of 4: map was done before",
-        "step 4 of 4: last",
+        "step 1 of 3: probe, seed 1: a linear probe",
+        "step 1 of 3: probe, seed 1 took 61 s",
+        "step 2 of 3: map",
+        "step 2 of 3: map was done before",
+        "step 3 of 3: last",
     ]

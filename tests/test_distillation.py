@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.benchmark import timed_training
 from selfmis_plugin.benchmark.commands import Spent
 from selfmis_plugin.benchmark.cross_validation import Folds, run_folds
+from selfmis_plugin.benchmark.trials import Tuned, with_rates
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_state, read_facts
@@ -23,6 +25,7 @@ from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.benchmarks.mi import _chosen_methods
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.inner_folds import inner_folds_of
+from selfmis_plugin.data.origin import SYNTHETIC, Origin
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.splits import open_split
@@ -68,7 +71,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     register_all()
     folder = tmp_path_factory.mktemp("distillation")
     write_store(folder / "store", {"train": 64, "valid": 24, "test": 16})
-    write_store(folder / "further", {"train": 40, "valid": 8}, seed=1)
+    others = (Origin(SYNTHETIC, "other hearts"),)  # whose numbers the labelled ones have too
+    write_store(folder / "further", {"train": 40, "valid": 8}, seed=1, origins=others)
     for fold in (1, 2):
         write_teacher(folder / f"teacher{fold}.pt", fold)
     return folder
@@ -404,6 +408,63 @@ def test_a_rotation_has_teachers_of_its_own(
             == students[f"{name.split('/')[0]}/seed1/distillation/finetune/1/run"]["task.data"]
         )
         assert keys["model.encoder_checkpoint"] is None and len(keys["task.leads"]) == 12
+
+
+def test_trials_of_students_share_teachers_of_the_rate_that_was_chosen(
+    own_folds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, dict[str, Any]] = {}
+
+    def trained(run: Path, config: str, overrides: dict[str, Any], *_: object) -> Spent:
+        name = run.relative_to(tmp_path / "b").as_posix()
+        assert name not in seen
+        seen[name] = overrides
+        write_run(run, config.startswith("selfmis_pretrain"), sum(map(ord, name)), seconds=1)
+        return Spent(1.0, None)
+
+    monkeypatch.setattr(timed_training, "train", trained)
+    methods = known_methods()
+    names = ("twelve_lead_labels", "distillation", "distillation_from_supervised")
+    asked = folds_settings(
+        tmp_path / "b",
+        dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds),
+        methods=[methods[name] for name in names],
+        modes=("finetune",),
+        seeds=(1,),
+    )
+    report = run_folds(asked, Folds(3, trials=True))
+    assert report["failed"] == {} and len(report["rows"]) == 3
+    rates = {one["name"]: one["rate"] for one in report["tuned"]}
+    assert set(rates) == {"single_lead_encoder", *(f"{name}/finetune" for name in names)}
+    trials = {name: keys for name, keys in seen.items() if name.startswith("trials")}
+    teachers = {name: keys for name, keys in trials.items() if "task.inner_fold" in keys}
+    students = {name: keys for name, keys in trials.items() if "task.teachers" in keys}
+    assert len(teachers) == TEACHER_FOLDS and len(students) == 2 * 4
+    best = [tmp_path / "b" / name / "checkpoints/checkpoint_best.pt" for name in sorted(teachers)]
+    assert all(keys["task.teachers"] == best for keys in students.values())
+    encoder = f"trials/single_lead_encoder/{rates['single_lead_encoder']:g}/"
+    for name, keys in students.items():
+        begins = keys.get("model.encoder_checkpoint")
+        assert (begins is not None) == ("from_supervised" in name)
+        assert begins is None or encoder in str(begins)
+    # Nothing but what was tried, and teachers: no encoder twice.
+    assert len(trials) == 4 * (2 + 1) + TEACHER_FOLDS + 2 * 4
+    wanted = [rates["twelve_lead_labels/finetune"]]
+    assert all(keys["optimization.lr"] == wanted for keys in teachers.values())
+    final = [k for n, k in seen.items() if n.startswith("fold") and "task.inner_fold" in k]
+    assert len(final) == 3 * TEACHER_FOLDS
+    assert all(keys["optimization.lr"] == wanted for keys in final)
+    # The user's own word goes first.
+    said = {"twelve_lead_labels/without_fold2": {"optimization.lr": [0.5]}}
+    tuned = Tuned("twelve_lead_labels/finetune", "twelve_lead_labels", (), 0.125)
+    rated = with_rates(dataclasses.replace(asked, overrides=said), [tuned]).overrides
+    found = {name: keys["optimization.lr"] for name, keys in rated.items()}
+    assert found == {
+        "twelve_lead_labels/finetune": [0.125],
+        "twelve_lead_labels/without_fold1": [0.125],
+        "twelve_lead_labels/without_fold2": [0.5],
+        "twelve_lead_labels/without_fold3": [0.125],
+    }
 
 
 def test_rows_by_name_are_run_only_where_they_are_named(

@@ -230,21 +230,29 @@ def test_predictions_are_pooled_and_compared(
     means: dict[str, list[float]] = {}
     for row in report["rows"]:
         aucs: dict[str, list[float]] = {ANY: [], **{name: [] for name in report["populated"]}}
+        pooled: list[float] = []
         for seed in (1, 2):
-            found = pd.concat(
+            parts = [
                 pd.read_parquet(
                     dest / f"fold{k}/seed{seed}/{row['method']}/probe/1/predictions.parquet"
                 )
                 for k in range(1, 6)
-            )
+            ]
+            for part in parts:
+                columns = part[[f"logit_{name}" for name in TYPES]].to_numpy(np.float64)
+                either = 1 - np.prod(1 / (1 + np.exp(columns)), axis=1)
+                part["either"] = np.log(either / (1 - either)).astype(np.float32)
+                part["any"] = part[[f"true_{name}" for name in TYPES]].any(axis=1)
+            found = pd.concat(parts)
+            ranks = pd.concat(
+                (part.rank(numeric_only=True) - 0.5) / len(part) for part in parts
+            ).round(9)
             assert sorted(found["record_id"]) == sorted(store.records["record_id"])
-            logits = found[[f"logit_{name}" for name in TYPES]].to_numpy(np.float64)
-            truth = found[[f"true_{name}" for name in TYPES]].to_numpy()
-            either = 1 - np.prod(1 / (1 + np.exp(logits)), axis=1)
-            aucs[ANY].append(roc_auc_score(truth.any(1), either))
+            aucs[ANY].append(roc_auc_score(found["any"], ranks["either"]))
+            pooled.append(roc_auc_score(found["any"], found["either"]))
             for name in report["populated"]:
-                column = TYPES.index(name)
-                aucs[name].append(roc_auc_score(truth[:, column], logits[:, column]))
+                aucs[name].append(roc_auc_score(found[f"true_{name}"], ranks[f"logit_{name}"]))
+        assert row["any_pooled"] == pytest.approx(np.mean(pooled), abs=1e-9)
         for name, values in aucs.items():
             assert row["figures"][name]["seeds"] == pytest.approx(values, abs=1e-9)
             assert row["figures"][name]["value"] == pytest.approx(np.mean(values), abs=1e-9)
@@ -530,6 +538,26 @@ def test_any_is_the_probability_of_one_at_least(logits: list[float]) -> None:
     assert found == pytest.approx(float(expected), rel=1e-5, abs=1e-5)
     with pytest.raises(PredictionsError, match="no column is one of"):
         one.with_any("x", ["LMI"])
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from([-3.0, -1.0, 0.0, 2.5, 40.0]), min_size=4, max_size=12))
+def test_ranks_leave_every_auc_and_have_one_scale(logits: list[float]) -> None:
+    columns = np.array([logits, logits[::-1]], np.float32).T
+    targets = np.zeros(columns.shape, bool)
+    targets[: len(logits) // 2] = True
+    names = tuple(f"r{k}" for k in range(len(logits)))
+    whole = Predictions(names, names, ("a", "b"), targets, columns)
+    ranks = whole.ranked()
+    for column in range(2):
+        aucs = [roc_auc_score(targets[:, column], p.logits[:, column]) for p in (whole, ranks)]
+        assert aucs[0] == aucs[1]
+    shares = 1 / (1 + np.exp(-ranks.logits.astype(np.float64)))
+    assert shares.mean(axis=0) == pytest.approx([0.5, 0.5], abs=1e-6)
+    assert np.array_equal(ranks.ranked().logits, ranks.logits)
+    far = Predictions(names, names, ("a", "b"), targets, 9 * columns + 5)
+    assert np.array_equal(far.ranked().logits, ranks.logits)
+    assert len(whole.rows(np.zeros(len(names), bool)).ranked()) == 0
 
 
 def test_seeds_share_the_patients_that_judge_them() -> None:

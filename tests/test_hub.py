@@ -209,7 +209,7 @@ def test_a_model_is_judged_by_its_name(hub: Hub, tmp_path: Path) -> None:
     assert figures["checkpoint"] == figures["against"] == "hf:lab/strip"
     assert figures["mi_auc"] == evaluate(hub.folder, store, "test")["mi_auc"]
     page = (tmp_path / "r/report.html").read_text()
-    assert "hf:lab/strip on 30 records" in page and str(tmp_path / "home") not in page
+    assert "Model: hf:lab/strip, which reads lead I" in page and str(tmp_path / "home") not in page
     assert np.load(tmp_path / "r/e.npy").shape[0] == 30
 
 

@@ -721,8 +721,8 @@ def test_a_file_system_that_wants_the_cache_will_do(
     opened, written = os.open, os.pwrite
     direct: set[int] = set()
 
-    def opening(path: str, flags: int, *more: int) -> int:
-        handle = opened(path, flags, *more)
+    def opening(path: str, flags: int, *more: int, **others: int | None) -> int:
+        handle = opened(path, flags, *more, **others)
         (direct.add if flags & getattr(os, "O_DIRECT", 0) else direct.discard)(handle)
         return handle
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import re
 from pathlib import Path
 
 import edfio
@@ -15,7 +17,10 @@ import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.metrics.operating_point import OperatingPoint
 from selfmis_plugin.predict.opening import open_strip_file
+from selfmis_plugin.predict.picture import draw_prediction
+from selfmis_plugin.predict.prediction import Prediction
 from selfmis_plugin.preparation.record import prepare_recording
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from selfmis_plugin.preparation.wfdb.reader import read_recording
@@ -99,6 +104,34 @@ def test_all_formats_say_the_same(
             assert other["labels"][label]["probability"] == pytest.approx(
                 one["probability"], abs=1e-5
             )
+
+
+def test_types_above_their_thresholds_are_marked_in_the_picture(checkpoint: Path) -> None:
+    model = selfmis_plugin.load_model(checkpoint)
+    prediction = model.predict(lead_one(20), 500, "uV", "I")
+    columns = {label: prediction.logits[:, k] for k, label in enumerate(prediction.labels)}
+
+    def point(logit: float) -> OperatingPoint:
+        return OperatingPoint(float(logit), 0.9, 0.5, 5, 50)
+
+    points = {
+        "PMI": point(columns["PMI"].min() - 1),
+        "AMI": point(columns["AMI"].max() + 1),
+        "NORM": point(columns["NORM"].min() - 1),
+    }
+
+    def said(prediction: Prediction) -> tuple[list[str], list[str]]:
+        texts = [text.get_text() for text in draw_prediction(prediction, ("I",), 500).axes[0].texts]
+        titles = [text for text in texts if text.startswith("from ")]
+        return titles, [text for text in texts if "AMI 0." in text]
+
+    titles, lines = said(dataclasses.replace(prediction, points=points))
+    assert len(lines) == 2 and all("(\u25b2 above its threshold)" in title for title in titles)
+    for text in lines:
+        # First of the infarction types, which are the ones that stand there; IMI has no threshold.
+        assert re.match(r"PMI 0\.\d+ \u25b2   ", text) and text.count("\u25b2") == 1
+        assert "NORM" not in text
+    assert not any("\u25b2" in text for part in said(prediction) for text in part)
 
 
 def test_a_real_record_gets_what_evaluation_of_a_store_gives(

@@ -77,6 +77,20 @@ def test_page_is_whole_and_needs_no_network(report: Path) -> None:
     assert figures["retrieval"]["records"] == len(Predictions.read(report / "predictions.parquet"))
 
 
+def test_its_first_lines_say_what_it_is_about_and_how_to_read_it(report: Path) -> None:
+    page = (report / "report.html").read_text(encoding="utf-8")
+    first = re.findall(r"<p>(.*?)</p>", page[: page.index("Figures by label")])
+    starts = ["Model: ", "Data: ", "Protocol: ", "Mean AUC", "How to read it: "]
+    assert [line[: len(start)] for line, start in zip(first, starts, strict=True)] == starts
+    assert "reads lead I at" in first[0] and "origin is not recorded" in first[0]
+    assert first[1].endswith("origin not recorded.")
+    # Infarction types come first, in words, and abbreviations are spelt out.
+    table = re.findall(r"<tr><td>(.*?)</td>", page)
+    assert table[0].startswith("AMI anterior infarction") and table[-1] == "NORM"
+    for words in ("area under the ROC curve", "Receiver operating", "t-distributed", "R@k is how"):
+        assert words in page
+
+
 def test_worst_records_are_the_worst(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
     predictions = Predictions.read(report / "predictions.parquet")

@@ -54,6 +54,26 @@ def data(line: Line2D) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("layout", ["3x4", "12x1"])
+def test_no_lead_is_named_over_a_trace(layout: str) -> None:
+    time = np.arange(5000) / RATE
+    # Tall beats in the corner where names stand, and up to the end of a lead's part.
+    beats = sum(np.exp(-(((time - at) / 0.02) ** 2)) for at in np.arange(0.08, 10, 0.8))
+    heights = np.where(np.arange(12) < 8, 1500.0, -1500.0)
+    figure = draw_ecg(heights[:, None] * beats, RATE, layout=layout)
+    figure.canvas.draw()
+    axes = figure.axes[0]
+    named = [text for text in axes.texts if text.get_text() in STANDARD_LEADS]
+    assert Counter(text.get_text() for text in named).keys() == set(STANDARD_LEADS)
+    for text in named:
+        box = text.get_window_extent().transformed(axes.transData.inverted())
+        for line in axes.lines:
+            x, y = data(line)
+            inside = (np.maximum(x[:-1], x[1:]) >= box.x0) & (np.minimum(x[:-1], x[1:]) <= box.x1)
+            inside &= (np.maximum(y[:-1], y[1:]) >= box.y0) & (np.minimum(y[:-1], y[1:]) <= box.y1)
+            assert not inside.any(), (text.get_text(), line.get_label())
+
+
+@pytest.mark.parametrize("layout", ["3x4", "12x1"])
 @pytest.mark.parametrize("rate", [500.0, 257.0])
 def test_traces_are_true_to_scale(signal: np.ndarray, layout: str, rate: float) -> None:
     samples = int(10 * rate)

@@ -12,10 +12,10 @@ from selfmis_plugin.benchmark.settings import (
     Cell,
     InfarctionError,
     Settings,
+    brought,
     cell_file,
     cell_run,
     further_keys,
-    given_file,
     labelled_folder,
     stage_file,
 )
@@ -110,13 +110,13 @@ def _by_key(checkpoints: Mapping[str, Path]) -> dict[str, object]:
 
 def _processor_time(settings: Settings, cell: Cell, spent: Spent) -> dict[str, float | None]:
     """Return the processor time of a cell's own training, and that of all which its checkpoint
-    needed, without files that were given; None if one is not known."""
+    needed, without what was there before; None if one is not known."""
     own = spent.cpu_seconds if spent.seconds else 0.0
     whole = with_sources(settings, [cell])
     stages = {stage.name: stage for one in whole for stage in stages_of(settings, one)}
     took = [own]
     for stage in stages.values():
-        if not given_file(settings, stage):
+        if not brought(settings, stage, cell.seed):
             took.append(read_json(stage_file(settings, stage, cell.seed)).get("cpu_seconds"))
     for one in whole:
         if one != cell:

@@ -1,7 +1,8 @@
 """The infarction benchmark cross-validated: every rotation a benchmark, predictions pooled.
 
 Each rotation has a folder, and in it everything that a benchmark has; what one trains another
-never reads. What they say of their test folds is put together, one prediction a record.
+never reads. What they say of their test folds is put together, one prediction a record, by its rank
+in its fold.
 """
 
 from __future__ import annotations
@@ -13,9 +14,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.folder import about_run, claim_folds, read_json
@@ -230,10 +228,13 @@ class _Row:
     method, mode, fraction
         What was trained.
     seeds
-        Out-of-fold predictions of the types and of :data:`ANY`, by seed.
-    within
-        AUC of :data:`ANY` inside each fold, mean over folds and seeds: what pooling adds, as
-        folds' models may be calibrated differently, is not in it.
+        Out-of-fold predictions of the types and of :data:`ANY`, by seed, each replaced by its rank
+        in its test fold: every fold's model has a scale of its own, and one that gives all its
+        records higher scores would cost AUC that no reader of one model's scores loses (Forman and
+        Scholz, "Apples-to-apples in cross-validation studies", SIGKDD Explorations 12(1), 2010).
+    within, pooled
+        AUC of :data:`ANY` inside each fold, mean over folds and seeds; and of the scores put
+        together as they are, mean over seeds.
     seconds
         Of the classifier's trainings, all folds and seeds together.
     cpu_seconds
@@ -246,6 +247,7 @@ class _Row:
     fraction: float
     seeds: Mapping[int, Predictions]
     within: float | None
+    pooled: float | None
     seconds: float
     cpu_seconds: float | None
 
@@ -274,18 +276,18 @@ def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[P
     parts = {seed: [_read(path) for path in files] for seed, files in seeds.items()}
     cells = [read_json(path) for files in seeds.values() for path in files]
     took = [s for cell in cells if (s := cell.get("cpu_seconds")) is not None]
-    within = [
-        auc
-        for of_seed in parts.values()
-        for part in of_seed
-        if (auc := auc_report(*_columns(part), [ANY], ()).per_label.get(ANY)) is not None
-    ]
+    within = [_any_auc(part) for of_seed in parts.values() for part in of_seed]
+    pooled = [_any_auc(Predictions.joined(of_seed)) for of_seed in parts.values()]
     return _Row(
         method,
         mode,
         fraction,
-        {seed: Predictions.joined(of_seed) for seed, of_seed in parts.items()},
-        statistics.mean(within) if within else None,
+        {
+            seed: Predictions.joined([part.ranked() for part in of_seed])
+            for seed, of_seed in parts.items()
+        },
+        _mean(within),
+        _mean(pooled),
         sum(cell["seconds"] for cell in cells),
         statistics.mean(took) if len(took) == len(cells) else None,
     )
@@ -295,9 +297,14 @@ def _read(cell: Path) -> Predictions:
     return with_any(Predictions.read(cell.with_name("predictions.parquet")))
 
 
-def _columns(part: Predictions) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]:
+def _any_auc(part: Predictions) -> float | None:
     only = part.select([ANY])
-    return only.targets, only.logits
+    return auc_report(only.targets, only.logits, [ANY], ()).per_label.get(ANY)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None
 
 
 def _judged(rows: Sequence[_Row], folds: Folds, methods: Mapping[str, Method]) -> dict[str, Any]:
@@ -327,6 +334,7 @@ def _judged(rows: Sequence[_Row], folds: Folds, methods: Mapping[str, Method]) -
                 "cpu_seconds": row.cpu_seconds,
                 "figures": figures,
                 "any_within_folds": row.within,
+                "any_pooled": row.pooled,
             }
         )
     _correct(lines)

@@ -108,7 +108,9 @@ def _how_to_read(report: Mapping[str, Any]) -> str:
         "AUC in percent with 95 % intervals by patient, "
         + ("one seed" if seeds == 1 else f"mean over {seeds} seeds (± their standard deviation)")
         + "; predictions of records "
-        "that the model, and all that it started from, never saw. *Any infarction* is the main "
+        "that the model, and all that it started from, never saw"
+        + ("" if report["held_out"] else ", put together by their rank in their fold")
+        + ". *Any infarction* is the main "
         "figure: the probability of at least one of the nine types. The mean is over the "
         f"{types} type{'' if types == 1 else 's'} with {report['min_positives']} positives or "
         "more."

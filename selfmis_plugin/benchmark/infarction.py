@@ -18,6 +18,7 @@ from selfmis_plugin.benchmark.settings import (
     Cell,
     InfarctionError,
     Settings,
+    brought,
     cell_file,
     given_file,
     stage_checkpoint,
@@ -239,7 +240,7 @@ def _stage_steps(settings: Settings, stages: Mapping[str, Stage]) -> dict[str, S
     steps: dict[str, Step] = {}
     for seed in settings.seeds:
         for stage in stages.values():
-            if given_file(settings, stage):
+            if brought(settings, stage, seed):
                 continue
             needs = _needs(settings, stage.starts_from.values(), seed)
             if stage.export is not None:

@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from selfmis_plugin.benchmark.settings import InfarctionError
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.data.origin import SYNTHETIC
+from selfmis_plugin.data.same_people import rows_alike
 from selfmis_plugin.data.split_manifests import write_split_manifests
 from selfmis_plugin.data.splits import Split, open_splits
 from selfmis_plugin.data.store import SPLITS, Store
@@ -220,33 +220,19 @@ def _kept_apart(
     and one of the training folds is trained on. Others stay where they are, but for its own test
     records, which nothing here reads.
     """
-    place: dict[str, str] = {}
-    if _may_share_patients(rotation.store, store):
-        known = rotation.store.records["patient_id"].to_numpy()
-        for split in SPLITS:
-            place |= dict.fromkeys(known[rotation.rows[split]].tolist(), split)
-    patients = store.records["patient_id"].to_numpy()
+    place: dict[int, str] = {}
+    for split in SPLITS:
+        alike = rows_alike(store, rotation.store, rotation.rows[split], "patient_id")
+        place |= dict.fromkeys(alike.tolist(), split)
     rows: dict[str, list[int]] = {"train": [], "valid": []}
     moved = 0
     for split, listed in own.items():
         for row in listed.tolist():
-            to = place.get(patients[row], split)
+            to = place.get(row, split)
             moved += to != split
             if to in rows:
                 rows[to].append(row)
     return {split: np.asarray(sorted(of), dtype=np.int64) for split, of in rows.items()}, moved
-
-
-def _may_share_patients(one: Store, other: Store) -> bool:
-    """Whether a patient of one name in both is the same person, as far as anybody can tell."""
-    if one.path == other.path:
-        return True
-    if one.info.database != other.info.database:
-        return False
-    # Synthetic hearts of two cohorts have the same numbers, and nothing else in common.
-    origins = [set(store.info.origins) for store in (one, other)]
-    made = all(o and all(origin.kind == SYNTHETIC for origin in o) for o in origins)
-    return not made or not origins[0].isdisjoint(origins[1])
 
 
 def _listed(data: Path) -> tuple[Store, npt.NDArray[np.int64]]:

@@ -17,6 +17,7 @@ __all__ = [
     "InfarctionError",
     "SIZES",
     "Settings",
+    "brought",
     "cell_file",
     "cell_run",
     "further_keys",
@@ -68,6 +69,8 @@ class Settings:
         Methods that are no rows, and that rows may start from.
     draws
         Bootstrap draws of each cell's intervals; 0 leaves them out.
+    made
+        Checkpoints of another run in place of steps that others start from, by the step's name.
     former_heads
         Whether new heads begin as in version 0.1, in a folder that it began.
     """
@@ -85,6 +88,7 @@ class Settings:
     workers: int = 1
     others: Sequence[Method] = ()
     draws: int = DRAWS
+    made: Mapping[str, Path] = field(default_factory=dict)
     former_heads: bool = False
 
     def known(self, name: str) -> Method | None:
@@ -120,6 +124,11 @@ def given_file(settings: Settings, stage: Stage) -> Path | None:
     return settings.given.get(stage.given_by) if stage.given_by else None
 
 
+def brought(settings: Settings, stage: Stage, seed: int) -> Path | None:
+    """Return what takes the place of a stage: the user's file, or another run's checkpoint."""
+    return given_file(settings, stage) or settings.made.get(stage_name(stage, seed))
+
+
 def further_keys(settings: Settings, *names: str) -> dict[str, object]:
     """Return the user's config keys for a stage, mode or cell; later names' win over those for
     all."""
@@ -147,8 +156,8 @@ def stage_file(settings: Settings, stage: Stage, seed: int) -> Path:
 
 def stage_checkpoint(settings: Settings, stage: Stage, seed: int) -> Path:
     """Return where a stage's checkpoint is, or the file that takes its place."""
-    given = given_file(settings, stage)
-    return given or stage_run(settings, stage, seed) / "checkpoints" / stage.checkpoint
+    there = brought(settings, stage, seed)
+    return there or stage_run(settings, stage, seed) / "checkpoints" / stage.checkpoint
 
 
 def cell_file(settings: Settings, cell: Cell) -> Path:

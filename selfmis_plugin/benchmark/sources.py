@@ -11,8 +11,8 @@ from selfmis_plugin.benchmark.settings import (
     Cell,
     InfarctionError,
     Settings,
+    brought,
     cell_run,
-    given_file,
     stage_checkpoint,
     stage_name,
 )
@@ -43,7 +43,8 @@ def sources_of(settings: Settings, cell: Cell) -> dict[str, Cell | Stage]:
 
 
 def with_sources(settings: Settings, cells: Iterable[Cell]) -> list[Cell]:
-    """Return *cells* once each, those that others start from before them.
+    """Return *cells* once each, those that others start from before them, but what another run
+    has made.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def with_sources(settings: Settings, cells: Iterable[Cell]) -> list[Cell]:
             raise InfarctionError(f"{_words(cell)} starts from itself: mend starts_from")
         if cell.name not in ordered:
             for source in sources_of(settings, cell).values():
-                if isinstance(source, Cell):
+                if isinstance(source, Cell) and source.name not in settings.made:
                     add(source, (*waiting, cell.name))
             ordered[cell.name] = cell
 
@@ -77,14 +78,14 @@ def source_checkpoint(settings: Settings, source: Cell | Stage, seed: int) -> Pa
     """Return where the checkpoint of a source is."""
     if isinstance(source, Stage):
         return stage_checkpoint(settings, source, seed)
-    return best_checkpoint(cell_run(settings, source))
+    return settings.made.get(source.name) or best_checkpoint(cell_run(settings, source))
 
 
 def step_of(settings: Settings, source: Cell | Stage, seed: int) -> str | None:
-    """Return the name of the step that makes a source; None where the user gives it."""
+    """Return the name of the step that makes a source; None where it is there."""
     if isinstance(source, Cell):
-        return source.name
-    return None if given_file(settings, source) else stage_name(source, seed)
+        return None if source.name in settings.made else source.name
+    return None if brought(settings, source, seed) else stage_name(source, seed)
 
 
 def _resolved(settings: Settings, cell: Cell, source: Source) -> Cell | Stage:

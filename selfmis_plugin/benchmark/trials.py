@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.benchmark.any_infarction import ANY, with_any
+from selfmis_plugin.benchmark.commands import best_checkpoint
 from selfmis_plugin.benchmark.folder import read_json
 from selfmis_plugin.benchmark.graph import Step, run_steps, with_needs
 from selfmis_plugin.benchmark.infarction import judged_here, plan_infarction
@@ -25,12 +26,14 @@ from selfmis_plugin.benchmark.settings import (
     InfarctionError,
     Settings,
     cell_file,
+    cell_run,
     further_keys,
     given_file,
     stage_checkpoint,
     stage_file,
     stage_name,
 )
+from selfmis_plugin.benchmark.sources import stages_of, with_sources
 from selfmis_plugin.methods.method import PROBE, Method, Stage, owners_first, with_its_sources
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.predictions import Predictions
@@ -101,7 +104,7 @@ def choose_rates(settings: Settings) -> list[Tuned]:
         ready = {
             name: tunable
             for name, tunable in waiting.items()
-            if not any(source.name in waiting for source in _sources(tunable))
+            if not any(other in waiting for other in _waits_for(settings, tunable))
         }
         _train_untuned(settings, ready.values(), chosen)
         runs = {
@@ -149,67 +152,146 @@ def is_said(settings: Settings, name: str) -> bool:
     return _RATE in further_keys(settings, name.rpartition("/")[2], name)
 
 
-def _sources(tunable: _Tunable) -> Iterator[Stage]:
+def _sources(settings: Settings, tunable: _Tunable) -> list[Stage | Cell]:
+    """Return what a training starts from, each after what it starts from itself."""
+    found: dict[str, Stage | Cell] = {}
     if tunable.stage is not None:
         for source in tunable.stage.starts_from.values():
-            yield from with_its_sources(source)
+            found |= {stage.name: stage for stage in with_its_sources(source)}
+        return list(found.values())
+    cell = Cell(tunable.method, tunable.mode, 1.0, _SEED)
+    for one in with_sources(settings, [cell]):
+        found |= {stage.name: stage for stage in stages_of(settings, one)}
+        if one.name != cell.name:
+            found[one.name] = one
+    return list(found.values())
+
+
+def _name(source: Stage | Cell) -> str:
+    """Return the name by which a source would be tuned."""
+    return source.name if isinstance(source, Stage) else f"{source.method.name}/{source.mode}"
+
+
+def _waits_for(settings: Settings, tunable: _Tunable) -> Iterator[str]:
+    """Yield the names of trainings whose rates are chosen first, as far as they are."""
+    for source in _sources(settings, tunable):
+        yield _name(source)
+        if isinstance(source, Cell):
+            yield f"{source.method.name}/{source.method.modes[source.mode].rate_of}"
 
 
 def _train_untuned(
     settings: Settings, tunables: Iterable[_Tunable], chosen: Mapping[str, Tuned]
 ) -> None:
-    """Train once what trials start from and nobody tunes, such as HeartLang's words.
+    """Train once what trials start from and nobody tunes, such as HeartLang's words or a student's
+    teachers.
 
     What fails is tried again by the trials themselves, which say why.
     """
     steps: dict[str, Step] = {}
+    waiting: dict[str, Cell] = {}
     for tunable in tunables:
-        names = [
-            stage_name(source, _SEED)
-            for source in _sources(tunable)
-            if source.given_by and source.name not in chosen and not given_file(settings, source)
-        ]
+        names, made = [], _made(settings, tunable, chosen)
+        for source in _sources(settings, tunable):
+            step = source.name if isinstance(source, Cell) else stage_name(source, _SEED)
+            if _name(source) in chosen or step in made:
+                continue
+            if isinstance(source, Cell):
+                waiting[step] = source
+            elif not given_file(settings, source):
+                names.append(step)
         if names:
-            steps |= with_needs(plan_infarction(_untuned(settings, tunable)).steps, names)
+            begun = _untuned(settings, tunable.method, tunable.mode)
+            begun = dataclasses.replace(begun, made=made)
+            steps |= with_needs(plan_infarction(begun).steps, names)
+    _run_before(settings, steps)
+    while waiting:
+        steps = {}
+        for name, cell in list(waiting.items()):
+            classifier = _Tunable(_name(cell), cell.method, cell.mode, None, ())
+            if any(
+                isinstance(source, Cell) and source.name in waiting
+                for source in _sources(settings, classifier)
+            ):
+                continue
+            begun = _begun(settings, classifier, chosen)
+            for step, work in with_needs(plan_infarction(begun).steps, [name]).items():
+                needs = [f"{name}: {need}" for need in work.needs]
+                steps[f"{name}: {step}"] = dataclasses.replace(work, needs=needs)
+        _run_before(settings, steps)
+        waiting = {name: cell for name, cell in waiting.items() if f"{name}: {name}" not in steps}
+
+
+def _run_before(settings: Settings, steps: Mapping[str, Step]) -> None:
     if steps:
         run_steps(steps, settings.workers, functools.partial(print, "before trials"))
 
 
-def _untuned(settings: Settings, tunable: _Tunable) -> Settings:
+def _begun(settings: Settings, classifier: _Tunable, chosen: Mapping[str, Tuned]) -> Settings:
+    """Return the settings in which a classifier that nobody tunes is trained for all trials."""
+    rate_of = classifier.method.modes[classifier.mode].rate_of
+    tuned = chosen.get(f"{classifier.method.name}/{rate_of}")
+    begun = dataclasses.replace(
+        _untuned(settings, classifier.method, classifier.mode),
+        dest=_untuned_folder(settings, classifier.name),
+        made=_made(settings, classifier, chosen),
+    )
+    return begun if tuned is None or tuned.rate is None else with_rates(begun, [tuned])
+
+
+def _untuned(settings: Settings, method: Method, mode: str) -> Settings:
     return dataclasses.replace(
         settings,
         dest=settings.dest / "untuned",
-        methods=[tunable.method],
-        modes=(tunable.mode,),
+        methods=[method],
+        modes=(mode,),
         fractions=(1.0,),
         seeds=(_SEED,),
         draws=0,
     )
 
 
+def _untuned_folder(settings: Settings, classifier: str) -> Path:
+    return settings.dest / f"untuned-{classifier.replace('/', '-')}"
+
+
+def _made(settings: Settings, tunable: _Tunable, chosen: Mapping[str, Tuned]) -> dict[str, Path]:
+    """Return what is trained already of all that a training starts from, by the step's name."""
+    found: dict[str, Path] = {}
+    for source in _sources(settings, tunable):
+        name, tuned = _name(source), chosen.get(_name(source))
+        if tuned is not None and tuned.rate is not None:
+            folder = _folder(settings, name, tuned.rate)
+        elif tuned is not None:
+            continue
+        elif isinstance(source, Stage):
+            folder = settings.dest / "untuned"
+        else:
+            folder = _untuned_folder(settings, name)
+        trained = dataclasses.replace(settings, dest=folder)
+        if isinstance(source, Cell):
+            if cell_file(trained, source).is_file():
+                found[source.name] = best_checkpoint(cell_run(trained, source))
+        elif stage_file(trained, source, _SEED).is_file():
+            found[stage_name(source, _SEED)] = stage_checkpoint(trained, source, _SEED)
+    return found
+
+
 def _trial(
     settings: Settings, tunable: _Tunable, rate: float, chosen: Mapping[str, Tuned]
 ) -> Settings:
     """Return the settings of one trial: what it starts from is taken from the trials before."""
-    given = dict(settings.given)
-    for source in _sources(tunable):
-        tuned = chosen.get(source.name)
-        if not source.given_by or source.given_by in given:
-            continue
-        if tuned is None:
-            folder = _untuned(settings, tunable).dest
-        elif tuned.rate is not None:
-            folder = _folder(settings, source.name, tuned.rate)
-        else:
-            continue
-        trained = dataclasses.replace(settings, dest=folder)
-        if stage_file(trained, source, _SEED).is_file():
-            given[source.given_by] = stage_checkpoint(trained, source, _SEED)
-    tried = Tuned(tunable.name, tunable.method.name, (), rate)
+    given, made = dict(settings.given), _made(settings, tunable, chosen)
+    # A folder says which files were given: one that was begun before goes on.
+    for source in _sources(settings, tunable) if tunable.stage is not None else ():
+        step = stage_name(source, _SEED) if isinstance(source, Stage) else ""
+        if isinstance(source, Stage) and source.given_by and step in made:
+            given.setdefault(source.given_by, made.pop(step))
     return dataclasses.replace(
-        with_rates(_untuned(settings, tunable), [tried]),
+        _with_rate(_untuned(settings, tunable.method, tunable.mode), tunable.name, rate),
         dest=_folder(settings, tunable.name, rate),
         given=given,
+        made=made,
     )
 
 
@@ -273,17 +355,28 @@ def read_rates(report: Path) -> list[Tuned]:
 
 
 def with_rates(settings: Settings, tuned: Sequence[Tuned]) -> Settings:
-    """Return settings in which every training takes the rate that was chosen for it.
+    """Return settings in which every training takes the rate that was chosen for it, or for the
+    mode whose rate it takes.
 
     Raises
     ------
     InfarctionError
         If no trial of a training has a figure.
     """
-    overrides = dict(settings.overrides)
     for one in tuned:
         if one.rate is None:
             reasons = "; ".join(t.get("failed", "AUC undefined") for t in one.trials)
             raise InfarctionError(f"no learning rate of {one.name} could be tried: {reasons}")
-        overrides[one.name] = {**overrides.get(one.name, {}), _RATE: [one.rate]}
-    return dataclasses.replace(settings, overrides=overrides)
+        settings = _with_rate(settings, one.name, one.rate)
+        name, _, mode = one.name.rpartition("/")
+        method = settings.known(name)
+        for other, classifier in ({} if method is None else method.modes).items():
+            alike = f"{name}/{other}"
+            if classifier.rate_of == mode and not is_said(settings, alike):
+                settings = _with_rate(settings, alike, one.rate)
+    return settings
+
+
+def _with_rate(settings: Settings, name: str, rate: float) -> Settings:
+    keys = {**settings.overrides.get(name, {}), _RATE: [rate]}
+    return dataclasses.replace(settings, overrides={**settings.overrides, name: keys})

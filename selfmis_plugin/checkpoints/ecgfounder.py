@@ -53,7 +53,7 @@ def ecgfounder_weights(path: Path, payload: Mapping[str, Any]) -> EncoderWeights
     path
         The file.
     payload
-        What :func:`~selfmis_plugin.checkpoints.read_checkpoint` found in it.
+        What :func:`~selfmis_plugin.checkpoints.reading.read_checkpoint` found in it.
 
     Returns
     -------

@@ -41,7 +41,7 @@ class EncoderWeights:
         How signals were prepared for these weights; None where the file does not say.
     kind
         ``"ecgfounder"``, ``"selfmis"`` (pre-training), ``"selfmis_classifier"`` or ``"encoder"``
-        (a file of :func:`~selfmis_plugin.checkpoints.save_encoder_weights`).
+        (a file of :func:`~selfmis_plugin.checkpoints.encoder_weights.save_encoder_weights`).
     head
         What an ECGFounder file has in its ``dense`` layer, ``weight`` and ``bias``, unchecked.
     """

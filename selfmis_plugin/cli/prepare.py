@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 from selfmis_plugin.cli import (
     prepare_export,
     prepare_fraction,
+    prepare_join,
     prepare_recordings,
     prepare_view,
     synthetic,
@@ -38,6 +39,7 @@ OTHERS = {
     "recordings": prepare_recordings,
     "synthetic": synthetic,
     "fraction": prepare_fraction,
+    "join": prepare_join,
     "export": prepare_export,
     "view": prepare_view,
 }

@@ -10,7 +10,7 @@ from selfmis_plugin.utils.arguments import whole, workers
 
 __all__ = ["TITLE", "add_arguments", "run"]
 
-#: Databases that a cohort can imitate; see :data:`selfmis_plugin.synthetic.LAYOUTS`.
+#: Databases that a cohort can imitate; see :data:`selfmis_plugin.synthetic.cohort.LAYOUTS`.
 LAYOUTS = ("ptbxl", "mimic-iv-ecg", "ecgid")
 
 TITLE = "a synthetic cohort, for trying things out without data"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from selfmis_plugin.data.origin import NOT_RECORDED, STATED, SYNTHETIC, Origin, origins_from
+from selfmis_plugin.data.store_parts import Part, parts_from
 from selfmis_plugin.utils.fields import Fields
 
 __all__ = ["Provenance", "TrainedOn", "headline", "provenance_from", "provenance_lines"]
@@ -26,12 +27,15 @@ class TrainedOn:
         Number of training records; 0 where it is not known.
     origins
         Where they come from; none where it is not recorded.
+    parts
+        Of a store that was joined of several, which records were read of each; none of others.
     """
 
     step: str
     database: str = ""
     records: int = 0
     origins: tuple[Origin, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def __str__(self) -> str:
         records = f"{self.records:,} records of {self.database}, " if self.records else ""
@@ -42,14 +46,22 @@ class TrainedOn:
         """The origins, at least one."""
         return self.origins or (Origin(NOT_RECORDED),)
 
+    @property
+    def whole_parts(self) -> tuple[Part, ...]:
+        """The parts, at least one."""
+        return self.parts or (Part(self.database, self.records, self.origins),)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        return {
+        values: dict[str, Any] = {
             "step": self.step,
             "database": self.database,
             "records": self.records,
             "origins": [origin.to_dict() for origin in self.origins],
         }
+        if self.parts:
+            values["parts"] = [part.to_dict() for part in self.parts]
+        return values
 
 
 #: Every training that went into a model, the first first.
@@ -75,6 +87,7 @@ def _trained_on(fields: Fields) -> TrainedOn:
         fields.text("database") if fields["database"] else "",
         fields.whole("records"),
         origins_from(fields.items_of("origins")),
+        parts_from(fields.items_of("parts")) if "parts" in fields else (),
     )
 
 

@@ -1,38 +1,31 @@
-"""A demo on few labels: cohort, stores, trainings, figures; every step only if it is not done."""
+"""A demo on few labels: a few labelled records for each seed, and the benchmark's rows on them."""
 
 from __future__ import annotations
 
-import functools
 import json
-import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from selfmis_plugin import toolkit
-from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.cohort import (
-    COHORT_SEED,
+    ARCHIVE,
     POOL_FOLDS,
     STUDY,
-    make_cohort,
+    UNLABELLED,
     rows_of_folds,
     write_study,
 )
-from selfmis_plugin.benchmark.commands import best_checkpoint, train
-from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.commands import best_checkpoint
+from selfmis_plugin.benchmark.settings import Cell, Settings, cell_run, stage_checkpoint
 from selfmis_plugin.data.store import Store
-from selfmis_plugin.demo.demo import DemoError, claim
 from selfmis_plugin.demo.few_labels_report import write_report
-from selfmis_plugin.demo.steps import Steps
+from selfmis_plugin.demo.recipe import Begun, Told, begin, judge, settings_of
 from selfmis_plugin.evaluation.evaluate import evaluate
-from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes, Training
-from selfmis_plugin.training.configs import config_file
-from selfmis_plugin.training.known_configs import title_of
+from selfmis_plugin.methods import method
+from selfmis_plugin.methods.demo_plan import FewLabels
+from selfmis_plugin.methods.method import Mode
 from selfmis_plugin.utils.files import write_json
-from selfmis_plugin.utils.parallel import usable_cores
 
 __all__ = ["run_demo"]
 
@@ -68,34 +61,65 @@ def run_demo(plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int
     CommandError
         If a step fails; the message names the step's log.
     """
-    if seeds < 1 or workers < 1:
-        raise DemoError("--seeds and --workers must be at least 1")
-    started = time.monotonic()
-    dest = dest.resolve()
-    dest.mkdir(parents=True, exist_ok=True)
-    sizes = plan.sizes.scaled(scale)
-    claim(
-        dest,
-        {
-            "sizes": asdict(sizes),
-            "cohort_seed": COHORT_SEED,
-            "host": toolkit.host_version(),
-            "selfmis_plugin": __version__,
-        },
-    )
-    make_cohort(dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers)
-    steps = Steps(seeds * len(plan.trainings))
-    cells = [_run_seed(plan, dest, seed, sizes, workers, steps) for seed in range(1, seeds + 1)]
-    seconds = time.monotonic() - started
-    report = write_report(plan, dest, cells, sizes, seconds)
-    print("\n".join(next_commands(plan, dest)))
+    begun = begin(plan, dest, seeds, scale, workers)
+    settings = [_settings(plan, begun, seed, workers) for seed in range(1, seeds + 1)]
+    told = Told(runs=seeds)
+    cells = [_figures(plan, of_seed, told) for of_seed in settings]
+    report = write_report(plan, begun.dest, cells, begun.sizes, begun.seconds)
+    print("\n".join(_next_commands(plan, begun.dest, settings[0])))
     return report
 
 
-def next_commands(plan: FewLabels, dest: Path) -> list[str]:
+def _settings(plan: FewLabels, begun: Begun, seed: int, workers: int) -> Settings:
+    """Return the benchmark of a seed: its labelled records are its own, so its folder is."""
+    folder = begun.dest / f"draw{seed}"
+    root = begun.stores[STUDY]
+    pool = rows_of_folds(Store.open(root), POOL_FOLDS)
+    chosen = np.random.default_rng(seed).permutation(pool)[: begun.sizes.few_labels]
+    data = {
+        method.LABELLED: write_study(folder / "study", root, np.sort(chosen)),
+        method.UNLABELLED: begun.stores[UNLABELLED],
+        method.ARCHIVE: begun.stores[ARCHIVE],
+    }
+    judged = [row.judged for row in plan.rows.values()]
+    return settings_of(plan, begun, folder, judged, data, [seed], workers)
+
+
+def _figures(plan: FewLabels, settings: Settings, told: Told) -> dict[str, Any]:
+    """Train and judge everything for one seed; return its figures."""
+    (seed,) = settings.seeds
+    report = judge(settings, told)
+    cells = {Mode(cell["method"], cell["mode"]): cell for cell in report["cells"]}
+    return {
+        "seed": seed,
+        "rows": {name: cells[row.judged] for name, row in plan.rows.items()},
+        "retrieval": {name: _retrieval(plan, settings, name) for name in plan.retrievals},
+        "training_seconds": {
+            **{stage["stage"]: stage["seconds"] for stage in report["stages"]},
+            **{name: cells[row.judged]["seconds"] for name, row in plan.rows.items()},
+        },
+    }
+
+
+def _retrieval(plan: FewLabels, settings: Settings, row: str) -> dict[str, Any]:
+    """Return how well the pre-training that a row is made of finds the test records."""
+    done = settings.dest / f"retrieval-{row}.json"
+    if not done.is_file():
+        known = settings.known(plan.rows[row].judged.method)
+        assert known is not None and known.encoder is not None
+        best = stage_checkpoint(settings, known.encoder, settings.seeds[0])
+        study = settings.data[method.LABELLED]
+        write_json(done, evaluate(best, study, "test", ranks=CURVE_RANKS))
+    return dict(json.loads(done.read_text(encoding="utf-8")))
+
+
+def _next_commands(plan: FewLabels, dest: Path, settings: Settings) -> list[str]:
     """Return what to try next with the classifier that the demo is about."""
-    row = plan.name if plan.name in plan.rows else next(iter(plan.rows))
-    model, study = _best(dest / "seed1", row), dest / "seed1" / "study"
+    row = plan.rows.get(plan.name) or next(iter(plan.rows.values()))
+    known = settings.known(row.judged.method)
+    assert known is not None
+    cell = Cell(known, row.judged.mode, settings.fractions[0], settings.seeds[0])
+    model, study = best_checkpoint(cell_run(settings, cell)), settings.data[method.LABELLED]
     return [
         "next:",
         f"  selfmis evaluate --checkpoint {model} --data {study}",
@@ -103,86 +127,3 @@ def next_commands(plan: FewLabels, dest: Path) -> list[str]:
         f"  selfmis export --checkpoint {model} --data {study} --dest {dest / 'model'}",
         f"  selfmis predict --model {dest / 'model'} RECORDING",
     ]
-
-
-def _run_seed(
-    plan: FewLabels, dest: Path, seed: int, sizes: FewLabelsSizes, workers: int, steps: Steps
-) -> dict[str, Any]:
-    """Train and evaluate everything for one seed; return its figures."""
-    folder = dest / f"seed{seed}"
-    done = folder / "figures.json"
-    if done.is_file():
-        print(f"seed {seed}: done before", flush=True)
-        steps.skip(len(plan.trainings))
-        return dict(json.loads(done.read_text(encoding="utf-8")))
-    study = _study_manifests(dest, folder, seed, sizes.few_labels)
-    data = {
-        "archive": dest / "stores" / "archive",
-        "unlabelled": dest / "stores" / "unlabelled",
-        "study": study,
-    }
-    seconds = _train_all(plan, folder, data, seed, sizes, workers, steps)
-    figures = {
-        "seed": seed,
-        "rows": {row: evaluate(_best(folder, row), study, "test") for row in plan.rows},
-        "retrieval": {
-            name: evaluate(_best(folder, training), study, "test", ranks=CURVE_RANKS)
-            for name, training in plan.retrievals.items()
-        },
-        "training_seconds": seconds,
-    }
-    write_json(done, figures)
-    return figures
-
-
-def _train_all(
-    plan: FewLabels,
-    folder: Path,
-    data: dict[str, Path],
-    seed: int,
-    sizes: FewLabelsSizes,
-    workers: int,
-    told: Steps,
-) -> dict[str, float]:
-    """Run the trainings, as many at a time as there are workers; return the seconds of each.
-
-    Each training gets its share of the cores and no more; a small encoder takes one.
-    """
-    threads = max(1, usable_cores() // workers)
-    seconds: dict[str, float] = {}
-
-    def train_one(training: Training) -> None:
-        overrides = {
-            "task.data": data[training.data],
-            "common.seed": seed,
-            "optimization.max_epoch": getattr(sizes, training.epochs),
-            **{key: _best(folder, name) for key, name in training.starts_from.items()},
-            **training.overrides,
-        }
-        log = folder / "logs" / f"{training.name}.log"
-        run = folder / training.name
-        title = title_of(config_file(training.config))
-        with told.step(f"{training.name}, seed {seed}: {title}"):
-            seconds[training.name] = train(run, training.config, overrides, log, threads).seconds
-
-    steps = {
-        training.name: Step(
-            tuple(training.starts_from.values()), functools.partial(train_one, training)
-        )
-        for training in plan.trainings
-    }
-    for error in run_steps(steps, workers).values():
-        raise error
-    return seconds
-
-
-def _study_manifests(dest: Path, folder: Path, seed: int, few: int) -> Path:
-    """Write the study's manifests: few labelled records, a validation and a test split."""
-    root = dest / "stores" / STUDY
-    pool = rows_of_folds(Store.open(root), POOL_FOLDS)
-    chosen = np.sort(np.random.default_rng(seed).permutation(pool)[:few])
-    return write_study(folder / "study", root, chosen)
-
-
-def _best(folder: Path, training: str) -> Path:
-    return best_checkpoint(folder / training)

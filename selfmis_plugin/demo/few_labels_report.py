@@ -52,8 +52,8 @@ def write_report(
         What ``report.json`` holds.
     """
     report = {
-        "rows": {row: _row(cells, row, what) for row, what in plan.rows.items()},
-        **{plan.retrieval_keys[name]: _retrieval(cells, name) for name in plan.retrievals},
+        "rows": {name: _row(cells, name, row.what) for name, row in plan.rows.items()},
+        **{key: _retrieval(cells, row) for row, key in plan.retrievals.items()},
         "seed": cells[0]["seed"],
         "seeds": [cell["seed"] for cell in cells],
         "seconds": round(seconds, 1),
@@ -68,13 +68,13 @@ def write_report(
         "data": "synthetic cohort",
         "sizes": asdict(sizes),
     }
-    retrievals = {name: report[plan.retrieval_keys[name]] for name in plan.retrievals}
+    retrievals = {row: report[key] for row, key in plan.retrievals.items()}
     text = _markdown(report, retrievals)
     files = [dest / f"report.{suffix}" for suffix in ("json", "md", "png")]
     with whole_files(*files) as (figures, words, picture):
         write_json(figures, report)
         words.write_text(text, encoding="utf-8")
-        _draw(report, retrievals, picture)
+        _draw(report, retrievals, plan.upper_bound, picture)
     print(text)
     print("\n".join(map(str, files)))
     return report
@@ -158,27 +158,39 @@ def _auc(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
-def _draw(report: dict[str, Any], retrievals: Mapping[str, Any], path: Path) -> None:
+def _draw(
+    report: dict[str, Any], retrievals: Mapping[str, Any], upper_bound: str, path: Path
+) -> None:
     figure, (bars, curve) = plt.subplots(
         1, 2, figsize=(14, 4.8), width_ratios=(3, 1), layout="constrained"
     )
     groups = (*INFARCTION_TYPES, "mean")
     positions = np.arange(len(groups))
-    width = 0.8 / len(report["rows"])
-    colours = ("#c7c7c7", "#8c8c8c", "#9ecae1", "#fd8d3c", "#d94801", "#31a354")
-    for index, (name, row) in enumerate(report["rows"].items()):
-        heights = [row["per_label"].get(kind) for kind in INFARCTION_TYPES] + [row["mi_auc"]]
-        offset = (index - (len(report["rows"]) - 1) / 2) * width
+    compared = {name: row for name, row in report["rows"].items() if name != upper_bound}
+    width = 0.8 / len(compared)
+    colours = ("#c7c7c7", "#8c8c8c", "#9ecae1", "#fd8d3c", "#d94801", "#756bb1")
+    for index, (name, row) in enumerate(compared.items()):
+        heights = _heights(row)
+        offset = (index - (len(compared) - 1) / 2) * width
         errors = [0.0] * len(INFARCTION_TYPES) + [row["mi_auc_sd"] or 0.0]
         bars.bar(
             positions + offset,
-            [np.nan if height is None else height for height in heights],
+            heights,
             width,
             label=name.replace("_", " "),
             color=colours[index % len(colours)],
             yerr=errors if row["mi_auc_sd"] else None,
         )
-    bars.axhline(0.5, color="black", linewidth=0.8, linestyle=":")
+    bars.axhline(0.5, color="black", linewidth=0.8, linestyle=":", label="chance")
+    if upper_bound:
+        bars.hlines(
+            _heights(report["rows"][upper_bound]),
+            positions - 0.45,
+            positions + 0.45,
+            color="#31a354",
+            linestyle="--",
+            label=f"{upper_bound.replace('_', ' ')} (upper bound)",
+        )
     bars.set_xticks(positions, groups)
     lowest = min(
         value
@@ -203,3 +215,9 @@ def _draw(report: dict[str, Any], retrievals: Mapping[str, Any], path: Path) -> 
     curve.legend(fontsize=8)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def _heights(row: Mapping[str, Any]) -> list[float]:
+    """A row's AUC of each infarction type, and their mean; NaN where there is none."""
+    heights = [row["per_label"].get(kind) for kind in INFARCTION_TYPES] + [row["mi_auc"]]
+    return [float("nan") if height is None else height for height in heights]

@@ -4,43 +4,27 @@ from __future__ import annotations
 
 import functools
 import json
-import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin import toolkit
-from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.cohort import (
     ARCHIVE,
-    COHORT_SEED,
     STUDY,
     UNLABELLED,
-    make_cohort,
     make_identification_set,
     write_study,
 )
-from selfmis_plugin.benchmark.commands import CommandError, run_selfmis
+from selfmis_plugin.benchmark.commands import run_selfmis
 from selfmis_plugin.benchmark.graph import Step, run_steps
-from selfmis_plugin.benchmark.infarction import (
-    Cell,
-    InfarctionError,
-    Plan,
-    Settings,
-    run_infarction,
-    stage_checkpoint,
-)
 from selfmis_plugin.benchmark.report import write_infarction_report
-from selfmis_plugin.benchmark.settings import SIZES, stage_name
-from selfmis_plugin.benchmark.sources import with_sources
-from selfmis_plugin.demo.demo import DemoError, claim
+from selfmis_plugin.benchmark.settings import Settings, stage_checkpoint
+from selfmis_plugin.demo.demo import DemoError
 from selfmis_plugin.demo.leads_report import write_report
-from selfmis_plugin.demo.steps import Steps
+from selfmis_plugin.demo.recipe import Told, begin, judge, settings_of
 from selfmis_plugin.methods import known_rows, method
-from selfmis_plugin.methods.demo_plan import Leads, LeadsSizes
-from selfmis_plugin.training.configs import config_file
-from selfmis_plugin.training.known_configs import title_of
+from selfmis_plugin.methods.demo_plan import Leads
+from selfmis_plugin.methods.method import Mode
 from selfmis_plugin.utils.files import write_json
 
 __all__ = ["run_demo"]
@@ -76,73 +60,40 @@ def run_demo(plan: Leads, dest: Path, seeds: int, scale: float, workers: int) ->
     CommandError
         If a step fails; the message names the step's log.
     """
-    if seeds < 1 or workers < 1:
-        raise DemoError("--seeds and --workers must be at least 1")
-    started = time.monotonic()
-    dest = dest.resolve()
-    dest.mkdir(parents=True, exist_ok=True)
-    sizes = plan.sizes.scaled(scale)
-    about = {
-        "demo": plan.name,
-        "sizes": asdict(sizes),
-        "cohort_seed": COHORT_SEED,
-        "host": toolkit.host_version(),
-        "selfmis_plugin": __version__,
-    }
-    claim(dest, about)
-    stores = make_cohort(
-        dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers
-    )
-    recordings = make_identification_set(dest, sizes.recordings, workers)
-    study = write_study(dest / "study", stores[STUDY])
+    begun = begin(plan, dest, seeds, scale, workers)
+    recordings = make_identification_set(begun.dest, begun.sizes.recordings, workers)
+    study = write_study(begun.dest / "study", begun.stores[STUDY])
     data = {
         method.LABELLED: study,
-        method.UNLABELLED: stores[UNLABELLED],
-        method.ARCHIVE: stores[ARCHIVE],
+        method.UNLABELLED: begun.stores[UNLABELLED],
+        method.ARCHIVE: begun.stores[ARCHIVE],
     }
-    settings = _settings(plan, dest, data, sizes, range(1, seeds + 1), workers)
-    told = _Told(plan, len(settings.seeds) * len(STUDIES))
-    infarction = _infarction(settings, told)
-    answers = _ask(plan, dest, settings, study, recordings, workers, told)
-    spent = _seconds(dest, time.monotonic() - started)
-    report = write_report(plan, dest, about | {"seconds": spent}, infarction, answers)
+    settings = settings_of(
+        plan, begun, begun.dest / "infarction", _judged(plan), data, range(1, seeds + 1), workers
+    )
+    told = Told(
+        after=len(settings.seeds) * len(STUDIES),
+        leads={mode: lead for lead, mode in plan.modes.items()},
+    )
+    infarction = judge(settings, told)
+    write_infarction_report(settings.dest, infarction, settings.methods, known_rows().claims)
+    answers = _ask(plan, begun.dest, settings, study, recordings, workers, told)
+    about = {**begun.about, "seconds": _seconds(begun.dest, begun.seconds)}
+    report = write_report(plan, begun.dest, about, infarction, answers)
     print("\n".join(_next_commands(plan, settings, study)))
     return report
 
 
-class _Told:
-    """Counts the demo's trainings, probes and studies.
-
-    Parameters
-    ----------
-    plan
-        The demo.
-    studies
-        How many studies come after the trainings and probes.
-    """
-
-    def __init__(self, plan: Leads, studies: int) -> None:
-        self._leads = {mode: lead for lead, mode in plan.modes.items()}
-        self._studies = studies
-        self.steps = Steps(studies)
-
-    def __call__(self, plan: Plan) -> dict[str, Step]:
-        """Return the trainings and probes so that each is told."""
-        self.steps = Steps(len(plan.steps) + self._studies)
-        titles = {cell.name: self._probe(cell) for cell in with_sources(plan.settings, plan.cells)}
-        for seed in plan.settings.seeds:
-            for stage in plan.stages.values():
-                config = config_file(f"{stage.config}{SIZES[plan.settings.size]}")
-                titles[stage_name(stage, seed)] = f"{stage.name}, seed {seed}: {title_of(config)}"
-        return {
-            name: self.steps.telling(step, titles.get(name, name))
-            for name, step in plan.steps.items()
-        }
-
-    def _probe(self, cell: Cell) -> str:
-        lead = self._leads.get(cell.mode)
-        what = f"infarction by lead {lead}" if lead else cell.mode
-        return f"probe of {cell.method.name} ({what}), seed {cell.seed}"
+def _judged(plan: Leads) -> list[Mode]:
+    """Return every method in the probes of leads that it has; one that there is not stays named."""
+    methods = known_rows().methods
+    names = (plan.method, *plan.alone, *plan.others)
+    return [
+        Mode(name, mode)
+        for name in names
+        for mode in plan.modes.values()
+        if name not in methods or mode in methods[name].modes
+    ]
 
 
 def _next_commands(plan: Leads, settings: Settings, study: Path) -> list[str]:
@@ -157,49 +108,6 @@ def _next_commands(plan: Leads, settings: Settings, study: Path) -> list[str]:
     ]
 
 
-def _settings(
-    plan: Leads,
-    dest: Path,
-    data: dict[str, Path],
-    sizes: LeadsSizes,
-    seeds: Sequence[int],
-    workers: int,
-) -> Settings:
-    methods = known_rows().methods
-    unknown = {plan.method, *plan.alone, *plan.others} - methods.keys()
-    if unknown:
-        raise DemoError(
-            f"{plan.name} compares {', '.join(sorted(unknown))}, and there is no such method: "
-            f"there are {', '.join(methods)}"
-        )
-    return Settings(
-        dest=dest / "infarction",
-        methods=[methods[name] for name in (plan.method, *plan.alone, *plan.others)],
-        data=data,
-        seeds=seeds,
-        modes=tuple(plan.modes.values()),
-        size="small",
-        overrides={
-            name: {"optimization.max_epoch": getattr(sizes, size)}
-            for name, size in plan.epochs.items()
-        },
-        workers=workers,
-        others=list(methods.values()),
-    )
-
-
-def _infarction(settings: Settings, told: _Told) -> dict[str, Any]:
-    """Train everything, and probe it on infarction."""
-    try:
-        report = run_infarction(settings, told)
-    except InfarctionError as error:
-        raise DemoError(str(error)) from error
-    if report["failed"]:
-        raise CommandError("\n\n".join(report["failed"].values()))
-    write_infarction_report(settings.dest, report, settings.methods, known_rows().claims)
-    return report
-
-
 def _ask(
     plan: Leads,
     dest: Path,
@@ -207,7 +115,7 @@ def _ask(
     study: Path,
     recordings: Path,
     workers: int,
-    told: _Told,
+    told: Told,
 ) -> list[dict[str, Any]]:
     """Ask the other questions of each seed by the user's own commands."""
     steps: dict[str, Step] = {}

@@ -46,11 +46,6 @@ class Steps:
         took = f"took {spent:.0f} s" if spent >= _NOTHING else "was done before"
         print(f"{named}: {short} {took}", flush=True)
 
-    def skip(self, count: int) -> None:
-        """Count steps that were done before."""
-        for _ in range(count):
-            next(self._numbers)
-
     def telling(self, step: Step, title: str) -> Step:
         """Return a step that says when it begins and ends."""
         return Step(step.needs, self._told(step.work, title), step.kind)

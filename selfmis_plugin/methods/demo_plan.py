@@ -6,10 +6,12 @@ A module ``demo`` in a method's folder, or in a package elsewhere, defines ``DEM
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
-__all__ = ["Demo", "FewLabels", "FewLabelsSizes", "Leads", "LeadsSizes", "Sizes", "Training"]
+from selfmis_plugin.methods.method import Mode
+
+__all__ = ["Demo", "FewLabels", "FewLabelsSizes", "Leads", "LeadsSizes", "Recipe", "Row", "Sizes"]
 
 #: Records that a cohort of any scale has, so that every step runs.
 _LEAST = {"archive": 200, "unlabelled": 120, "study": 200}
@@ -57,34 +59,6 @@ class LeadsSizes(Sizes):
 
 
 @dataclass(frozen=True)
-class Training:
-    """One run of the host's command line.
-
-    Attributes
-    ----------
-    name
-        Folder of the run.
-    config
-        Name of the YAML file.
-    data
-        Which of the demo's data: ``archive``, ``unlabelled`` or ``study``.
-    epochs
-        Which of the sizes gives the number of epochs.
-    starts_from
-        Config key of a checkpoint and the training that makes it.
-    overrides
-        Further config keys.
-    """
-
-    name: str
-    config: str
-    data: str
-    epochs: str
-    starts_from: Mapping[str, str] = field(default_factory=dict)
-    overrides: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Demo:
     """A demo of ``selfmis demo``.
 
@@ -101,32 +75,57 @@ class Demo:
 
 
 @dataclass(frozen=True)
-class FewLabels(Demo):
+class Recipe(Demo):
+    """A demo that the benchmark trains and judges.
+
+    Attributes
+    ----------
+    sizes
+        Records and epochs at scale 1.
+    epochs
+        Which of the sizes gives the number of epochs, by stage or mode.
+    draws
+        Bootstrap draws of each classifier's intervals; 0 leaves intervals out.
+    """
+
+    sizes: Sizes
+    epochs: Mapping[str, str]
+    draws: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a demo's table: which of the benchmark's, and what it is called here."""
+
+    judged: Mode
+    what: str
+
+
+@dataclass(frozen=True)
+class FewLabels(Recipe):
     """A table of classifiers trained on few labels of a cohort.
 
     Attributes
     ----------
     sizes
         Records and epochs at scale 1.
-    trainings
-        In an order in which each finds what it starts from.
     rows
-        Rows of the table: the training that makes each, and what it is.
+        Rows of the table by name.
     retrievals
-        Pre-trainings whose retrieval is reported, by the rows that are made of them.
-    retrieval_keys
-        What the report's file calls each of these.
+        What the report's file calls the retrieval of the pre-trainings that rows are made of, by
+        these rows.
+    upper_bound
+        The row that sees more than the others may: a line in the picture. Empty: none does.
     """
 
     sizes: FewLabelsSizes
-    trainings: tuple[Training, ...]
-    rows: Mapping[str, str]
+    rows: Mapping[str, Row]
     retrievals: Mapping[str, str]
-    retrieval_keys: Mapping[str, str]
+    upper_bound: str = ""
 
 
 @dataclass(frozen=True)
-class Leads(Demo):
+class Leads(Recipe):
     """Questions to a method that embeds each lead, and to what is left of it without a part.
 
     Attributes
@@ -147,8 +146,6 @@ class Leads(Demo):
         Further methods to compare with on infarction.
     modes
         The method's probe of each lead.
-    epochs
-        Which of the sizes gives the number of epochs, by stage or mode.
     """
 
     sizes: LeadsSizes
@@ -159,4 +156,3 @@ class Leads(Demo):
     unaligned: str
     others: tuple[str, ...]
     modes: Mapping[str, str]
-    epochs: Mapping[str, str]

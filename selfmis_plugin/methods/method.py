@@ -125,6 +125,9 @@ class Classifier:
         What the mode is, in a few words for the report.
     rates
         As a stage's, where the classifier's own training is what the method is.
+    rate_of
+        Mode of the same method whose learning rate it takes where trials choose one: the same
+        training on fewer records.
     untrained
         Whether the encoder keeps its random weights: what the method's pre-training has to beat.
     reads
@@ -145,6 +148,7 @@ class Classifier:
     rates: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     maker: str | None = None
     reads: Mapping[str, str] = field(default_factory=dict)
+    rate_of: str | None = None
 
     def __post_init__(self) -> None:
         if self.untrained and (self.config is None or self.starts_from is not None):

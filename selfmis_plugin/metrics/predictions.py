@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from scipy.special import logit
+from scipy.stats import rankdata
 
 from selfmis_plugin.utils.files import whole_file
 
@@ -96,6 +98,18 @@ class Predictions:
             self.logits[:, columns],
         )
 
+    def ranked(self) -> Predictions:
+        """Return it with each logit replaced by that of its rank among the records, column by
+        column: rank r of n is the probability (r - 1/2) / n, and equal logits share theirs.
+
+        AUCs stay what they are. Scores of several models, which have scales of their own, can be
+        put together afterwards without one model's records all coming before another's.
+        """
+        if not len(self):
+            return self
+        shares = (rankdata(self.logits, axis=0) - 0.5) / len(self)
+        return replace(self, logits=np.asarray(logit(shares), dtype=np.float32))
+
     def with_any(self, name: str, labels: Sequence[str]) -> Predictions:
         """Return it with one more column: whether a record has any of *labels*.
 
@@ -113,13 +127,13 @@ class Predictions:
         chosen = self.select(own)
         # -log(1 - p) of a logit is its softplus; the logit of 1 - exp(-s) is log(exp(s) - 1).
         total = np.logaddexp(0, chosen.logits.astype(np.float64)).sum(axis=1)
-        logit = total + np.log(-np.expm1(-total))
+        logits = total + np.log(-np.expm1(-total))
         return Predictions(
             self.record_ids,
             self.patient_ids,
             (*self.labels, name),
             np.column_stack([self.targets, chosen.targets.any(axis=1)]),
-            np.column_stack([self.logits, logit.astype(np.float32)]),
+            np.column_stack([self.logits, logits.astype(np.float32)]),
         )
 
     @classmethod

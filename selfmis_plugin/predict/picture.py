@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from matplotlib.figure import Figure
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
@@ -12,6 +14,8 @@ from selfmis_plugin.visualization.ecg import Panel, draw_panels
 MOST_WINDOWS = 12
 
 _LABELS = 6
+#: What a probability above its label's threshold is followed by.
+_ABOVE = "\N{BLACK UP-POINTING TRIANGLE}"
 
 
 def draw_prediction(
@@ -40,10 +44,16 @@ def draw_prediction(
     Returns
     -------
     matplotlib.figure.Figure
-        25 mm/s and 10 mm/mV at its own size.
+        25 mm/s and 10 mm/mV at its own size. A window's infarction types stand above it, those
+        above their thresholds first and marked.
     """
     windows = prediction.strip.windows
     shown = windows[first : first + most]
+    limits = {
+        label: result.threshold
+        for label, result in prediction.results.items()
+        if result.threshold is not None
+    }
     panels = []
     for number, (window, values) in enumerate(
         zip(shown, prediction.probabilities[first:], strict=False), start=first + 1
@@ -55,8 +65,14 @@ def draw_prediction(
         else:
             said = dict(zip(prediction.labels, values.tolist(), strict=True))
             named = [label for label in said if label in INFARCTION_TYPES] or list(said)
-            largest = sorted(named, key=said.__getitem__, reverse=True)[:_LABELS]
-            text = "   ".join(f"{label} {said[label]:.3f}" for label in largest)
+            above = {label for label in named if said[label] > limits.get(label, math.inf)}
+            largest = sorted(named, key=lambda label: (label in above, said[label]), reverse=True)
+            text = "   ".join(
+                f"{label} {said[label]:.3f}{f' {_ABOVE}' if label in above else ''}"
+                for label in largest[:_LABELS]
+            )
+            if above:
+                title += f"   ({_ABOVE} above its threshold)"
         panels.append(
             Panel(
                 signal=window.signal[:, : round(window.seconds * rate)],

@@ -83,7 +83,7 @@ class ECGMIClassificationTask(StoreTask):
         part = super().open_part(split)
         if split != self.cfg.train_subset or self.cfg.inner_fold is None:
             return part
-        patients = part.store.records["patient_id"].to_numpy()[part.rows]
+        patients = part.store.own_names("patient_id")[part.rows]
         rows = part.rows[inner_folds_of(patients, self.cfg.inner_folds) != self.cfg.inner_fold]
         if not len(rows):
             raise StoreError(

@@ -57,6 +57,16 @@ from selfmis_plugin.visualization.learning import draw_learning
 __all__ = ["Request", "write_report"]
 
 _CURVE_RANKS = (1, 2, 5, 10, 20, 50, 100)
+#: What the map of embeddings shows, and does not.
+_MAP = (
+    "The map puts embeddings that point in similar directions near each other (t-SNE, "
+    "t-distributed stochastic neighbour embedding). The two kinds may lie far apart: the loss asks "
+    "that a record's own pair be more alike than pairs of different records, not that both point "
+    "in one direction, and a difference that all pairs share costs it little. Retrieval compares a "
+    "single-lead embedding with all-lead ones alone, among which such a difference hardly changes "
+    "the order, so that the nearest is found all the same. Look at what lies together within a "
+    "kind, such as infarctions on the right, and not at the distance between the kinds."
+)
 _VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "hydra-core", "omegaconf")
 
 
@@ -122,6 +132,9 @@ def write_report(request: Request) -> Path:
     }
     kinds = [label for label in INFARCTION_TYPES if label in predictions.labels]
     shown = kinds or list(predictions.labels)[:9]
+    drawn = [label for label in shown if by_record.labels[label].auc.value is not None]
+    undrawn = [in_words(label) for label in shown if label not in drawn]
+    without = f"Without a positive or without a negative: {', '.join(undrawn)}." if undrawn else ""
     part = open_split(request.data, request.split)
     sections = [
         Section(
@@ -142,24 +155,28 @@ def write_report(request: Request) -> Path:
         Section(
             "ROC curves",
             (
-                "The band is a 95 % interval of the sensitivity at each specificity by itself; "
-                "with few positives it is wide.",
+                "Receiver operating characteristic: the sensitivity (share of the records with the "
+                "label that are found) against the share of the others that are called too, at "
+                "every threshold; chance is the dotted line. The band is a 95 % interval of the "
+                "sensitivity at each specificity by itself, as wide as few positives demand.",
+                *([without] if without else []),
             ),
-            pictures=(
+            pictures=tuple(
                 Picture.of(
                     "roc", "ROC curves with 95 % bands, AUC with its interval, and positives",
-                    draw_roc(predictions, by_record, shown),
-                ),
+                    draw_roc(predictions, by_record, drawn),
+                )
+                for _ in drawn[:1]
             ),
         ),
-        _calibration(predictions, by_record, fitted, shown),
+        _calibration(predictions, by_record, fitted, drawn),
         *_learning(request),
         *_pretraining(request, predictions, figures),
         *_worst(request, predictions, part, shown),
         _about(request, part),
     ]  # fmt: skip
     text = render(
-        "SelfMIS report", _summary(request, typed, by_record, by_patient), tuple(sections)
+        "SelfMIS report", _summary(request, typed, part, by_record, by_patient), tuple(sections)
     )
     pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
     names = ("predictions.parquet", "figures.json", *pictures, "report.html")
@@ -174,15 +191,31 @@ def write_report(request: Request) -> Path:
     return request.dest / "report.html"
 
 
-def _summary(request: Request, typed: str, record: Report, patient: Report) -> tuple[str, ...]:
+def _summary(
+    request: Request, typed: str, part: Split, record: Report, patient: Report
+) -> tuple[str, ...]:
+    """The first lines: model, data, protocol, the main figures, and how to read them."""
+    reads = load_trained(request.checkpoint).preprocessing
+    leads = f"lead{'' if len(reads.leads) == 1 else 's'} {', '.join(reads.leads)}"
+    origins = "; ".join(map(str, part.store.info.origins)) or "origin not recorded"
     return (
-        headline(read_facts(request.checkpoint).provenance),
-        f"{typed} on {record.units:,} records of {record.patients:,} patients, split "
-        f"{request.split} of {request.data}.",
+        f"Model: {typed}, which reads {leads} at {reads.sample_rate:g} Hz. "
+        f"{headline(read_facts(request.checkpoint).provenance)}",
+        f"Data: {record.units:,} records of {record.patients:,} patients, split {request.split} of "
+        f"{request.data}; {origins}.",
+        "Protocol: the model is as it was saved, and nothing is fitted to these records; whether "
+        "it has seen them is a matter of its training. Calibration is fitted to the validation "
+        "split. Intervals are of 95 %, by patient.",
         f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
         f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC over "
         f"{len(record.macro_auc.labels)} labels {_interval(record.macro_auc.estimate)}."
         + _rarest(record),
+        "How to read it: the AUC (area under the ROC curve) is how often a record with a label is "
+        "given a higher probability than one without: 0.5 is chance, 1 is never wrong. Its "
+        "interval says how much of it may be due to these very patients. Average precision is the "
+        "mean share of right ones among the records called; by chance it is the share of "
+        "positives. The Brier score is the mean squared error of the probability, the calibration "
+        "error the mean distance of probabilities from what came true: 0 is best for both.",
     )
 
 
@@ -225,12 +258,18 @@ def _calibration(
     ]
     pictures = [
         Picture.of("calibration", "As the network gives it", draw_calibration(by_record, shown))
+        for _ in shown[:1]
     ]
-    if fitted.labels:
+    if fitted.labels and shown:
         after = judge(recalibrated(predictions, fitted.labels), draws=0)
         caption = "Calibrated on the validation split"
         pictures.append(Picture.of("calibrated", caption, draw_calibration(after, shown)))
-    about = "Ten bins of equal numbers of records; on the dotted line, probabilities come true."
+    about = (
+        "Whether probabilities come true: of records that are given 10 %, a tenth should have the "
+        "label. Each point is a tenth of the records, at their mean probability and the share of "
+        "them that has the label; on the dotted line both are equal, below it the model says too "
+        "much."
+    )
     return Section("Calibration", (about, *said), pictures=tuple(pictures))
 
 
@@ -271,8 +310,11 @@ def _pretraining(
         Section(
             "Embeddings",
             (
-                f"R@1 {100 * shares['r1']:.1f} %, R@5 {100 * shares['r5']:.1f} %, R@10 "
+                "Retrieval: of all records' all-lead embeddings, which is nearest to a record's "
+                "single-lead one. R@k is how often the record's own is among the k nearest: R@1 "
+                f"{100 * shares['r1']:.1f} %, R@5 {100 * shares['r5']:.1f} %, R@10 "
                 f"{100 * shares['r10']:.1f} %, median rank {shares['median_rank']:g}.",
+                _MAP,
             ),
             pictures=(
                 Picture.of(
@@ -282,8 +324,7 @@ def _pretraining(
                 ),
                 Picture.of(
                     "map",
-                    "Both embeddings of the same records (t-SNE of directions): where the two "
-                    "colours on the left mix, the single lead is placed where all leads are",
+                    "Both embeddings of the same records, in a plane",
                     draw_map(single, multi, marked),
                 ),
             ),

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.roc import roc_band
@@ -50,19 +51,31 @@ def draw_roc(predictions: Predictions, report: Report, labels: Sequence[str]) ->
 
 
 def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
-    """Draw the AUC of each label with its interval, best first, and the means."""
-    rows = [(label, report.labels[label].auc, _positives(report, label)) for label in labels]
-    rows = [row for row in rows if row[1].value is not None]
-    rows.sort(key=lambda row: -(row[1].value or 0.0))
-    figure = new_figure(7.5, 1.2 + 0.24 * (len(rows) + 2), layout="constrained")
-    axes = figure.add_subplot()
-    named = [(f"{label}  ({positives})", auc, _ORANGE) for label, auc, positives in rows]
-    for text, mean in (
-        ("mean of the infarction types", report.mi_auc),
-        ("macro AUC", report.macro_auc),
+    """Draw the AUC of each label with its interval: the infarction types, best first, their mean,
+    the other labels, and the mean of all."""
+    known = [label for label in labels if report.labels[label].auc.value is not None]
+    known.sort(key=lambda label: -(report.labels[label].auc.value or 0.0))
+    named: list[tuple[str, Estimate, str]] = []
+    for chosen, text, mean in (
+        (
+            [label for label in known if label in INFARCTION_TYPES],
+            "mean of the infarction types",
+            report.mi_auc,
+        ),
+        (
+            [label for label in known if label not in INFARCTION_TYPES],
+            "macro AUC: mean of all",
+            report.macro_auc,
+        ),
     ):
+        named += [
+            (f"{in_words(label)}  ({_positives(report, label)})", report.labels[label].auc, _ORANGE)
+            for label in chosen
+        ]
         if mean.estimate.value is not None:
             named.append((f"{text}  [{len(mean.labels)} labels]", mean.estimate, _BLUE))
+    figure = new_figure(8.5, 0.8 + 0.24 * max(4, len(named)), layout="constrained")
+    axes = figure.add_subplot()
     for height, (_, auc, colour) in enumerate(named):
         axes.barh(height, auc.value or 0.0, color=colour, alpha=0.35)
         if auc.low is not None and auc.high is not None:
@@ -70,11 +83,11 @@ def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
         axes.plot([auc.value or 0.0], [height], "o", color=colour, markersize=4)
     lowest = min([auc.low for _, auc, _ in named if auc.low is not None], default=0.5)
     axes.set_yticks(range(len(named)), [text for text, _, _ in named], fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(max(4, len(named)) - 0.4, -0.6)
     axes.axvline(0.5, color="black", linewidth=0.8, linestyle=":")
     axes.set(
         xlim=(max(0.0, min(0.45, lowest - 0.02)), 1.0),
-        xlabel="AUC with 95 % interval; dotted: chance",
+        xlabel="AUC with 95 % interval; dotted: chance; right edge: every record ranked rightly",
     )
     return figure
 
@@ -117,7 +130,8 @@ def draw_retrieval(shares: Mapping[str, float], records: int) -> Figure:
     axes = figure.add_subplot()
     axes.plot(ranks, [100 * shares[f"r{rank}"] for rank in ranks], "o-", color=_ORANGE)
     axes.plot(ranks, [100 * rank / records for rank in ranks], ":", color="black", label="chance")
-    axes.set(xscale="log", ylim=(0, 100), xlabel="k", ylabel="R@k, %")
+    axes.axhline(100, color=_GREY, linewidth=1, linestyle="--", label="upper bound")
+    axes.set(xscale="log", ylim=(0, 104), xlabel="k", ylabel="R@k, %")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_title(f"single lead to all leads, among {records:,}")

@@ -20,16 +20,19 @@ _PAGE = """<!doctype html>
 <title>{{ title }}</title>
 <link rel="icon" href="data:,">
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 74rem; margin: 2rem auto; padding: 0 1rem;
        color: #222; }
+p { max-width: 62rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 img { max-width: 100%; height: auto; }
 figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .6rem; border-bottom: 1px solid #ddd; text-align: right;
-         white-space: nowrap; }
-th:first-child, td:first-child { text-align: left; }
+th, td { padding: .2rem .5rem; border-bottom: 1px solid #ddd; text-align: right; }
+th { vertical-align: bottom; } td { white-space: nowrap; }
+/* The label stays where the figures are scrolled. */
+th:first-child, td:first-child { text-align: left; white-space: normal; min-width: 6.5rem;
+                                 position: sticky; left: 0; background: #fff; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .8rem; }
 .notice { border-left: 4px solid #d94801; padding-left: .8rem; }
 </style>

@@ -26,6 +26,7 @@ from selfmis_plugin.utils.parallel import ordered_map
 
 __all__ = ["LAYOUTS", "CohortError", "CohortSummary", "write_cohort"]
 
+#: What a cohort can imitate, by name.
 LAYOUTS: dict[str, Layout] = {
     "ptbxl": PtbXlLayout(),
     "mimic-iv-ecg": MimicLayout(),

@@ -246,7 +246,8 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
     def _training_facts(self, model: str, files: Sequence[Path]) -> TrainingFacts:
         info = self.store.info
         before = [step for file in files for step in read_facts(file).provenance]
-        now = TrainedOn(model, info.database, len(self.training_split.rows), info.origins)
+        rows = self.training_split.rows
+        now = TrainedOn(model, info.database, len(rows), info.origins, self.store.parts_among(rows))
         # A run that goes on has its own training before it already.
         trainings = dict.fromkeys([*before, *earlier_trainings(), now])
         return TrainingFacts(tuple(trainings), self.label_counts())

@@ -39,6 +39,10 @@ _FOOTER = 6.0
 #: Room left of a row for the calibration pulse.
 _PULSE_ROOM = 10.0
 _ROW_HEIGHT = {"3x4": 30.0, "12x1": 20.0}
+#: A lead's name, in millimetres: its height, a letter's width, and the room around it.
+_NAME_HEIGHT, _LETTER, _NAME_ROOM = 3.2, 2.2, 0.5
+#: Steps to the right in which a name looks for a place without a trace.
+_NAME_STEP = 4.0
 
 _PAPER = "#fffdfb"
 _FINE, _COARSE = "#f7d9d5", "#e9aaa3"
@@ -162,9 +166,15 @@ def draw_panels(panels: Sequence[Panel], *, layout: str = "3x4", dpi: float = 15
         bottom = top - _HEADER - paper
         _draw_grid(axes, _MARGIN, width - _MARGIN, bottom, bottom + paper)
         _write_texts(axes, panel, width, top, bottom)
-        for number, names in enumerate(of_panel):
-            middle = bottom + paper - (number + 0.5) * _ROW_HEIGHT[layout]
-            _draw_row(axes, panel, names, middle, middle + 0.5 * _ROW_HEIGHT[layout] - 4.5)
+        before = len(axes.lines)
+        middles = [
+            bottom + paper - (number + 0.5) * _ROW_HEIGHT[layout] for number in range(len(of_panel))
+        ]
+        for names, middle in zip(of_panel, middles, strict=True):
+            _draw_row(axes, panel, names, middle)
+        lines = [np.asarray(line.get_xydata(), float) for line in axes.lines[before:]]
+        for names, middle in zip(of_panel, middles, strict=True):
+            _write_names(axes, panel, names, middle, 0.5 * _ROW_HEIGHT[layout], lines)
         top = bottom - _FOOTER
     return figure
 
@@ -197,9 +207,62 @@ def _write_texts(axes: Axes, panel: Panel, width: float, top: float, bottom: flo
     axes.text(_MARGIN, bottom - 1.5, "   ".join(notes), fontsize=7, va="top", color=_INK)
 
 
-def _draw_row(
-    axes: Axes, panel: Panel, names: Sequence[str], middle: float, names_at: float
+def _write_names(
+    axes: Axes,
+    panel: Panel,
+    names: Sequence[str],
+    middle: float,
+    half: float,
+    lines: Sequence[npt.NDArray[np.float64]],
 ) -> None:
+    """Write the leads' names above their traces, or wherever else in the row no line is."""
+    length = SECONDS / len(names) * MM_PER_SECOND
+    for column, lead in enumerate(names):
+        left = _MARGIN + _PULSE_ROOM + column * length + 1.0
+        width = _LETTER * len(lead)
+        steps = np.arange(left, left + length - width - 1.0, _NAME_STEP)
+        # Below, where a name may be taken for that of the next row, only if there is none above.
+        heights = (middle + half - 4.5, middle - half + 4.5 - _NAME_HEIGHT)
+        places = [(x, y) for y in heights for x in steps] or [(left, heights[0])]
+        x, y = _least_crossed(places, lines, width)
+        axes.text(
+            x,
+            y,
+            lead,
+            fontsize=9,
+            weight="bold",
+            color=_ABSENT if _is_absent(panel, lead) else _INK,
+            path_effects=[withStroke(linewidth=2.5, foreground=_PAPER)],
+            zorder=10,
+        )
+
+
+def _least_crossed(
+    places: Sequence[tuple[float, float]], lines: Sequence[npt.NDArray[np.float64]], width: float
+) -> tuple[float, float]:
+    """The first place of a name that no line crosses, or else of those that fewest pieces do."""
+    crossed = []
+    for x, y in places:
+        crossed.append(sum(_crosses(line, x, y, width) for line in lines))
+        if not crossed[-1]:
+            break
+    return places[int(np.argmin(crossed))]
+
+
+def _crosses(line: npt.NDArray[np.float64], x: float, y: float, width: float) -> int:
+    """How many pieces of a line cross the box of a name whose left lower corner is (x, y)."""
+    low = np.minimum(line[:-1], line[1:])
+    high = np.maximum(line[:-1], line[1:])
+    inside = (high[:, 0] >= x - _NAME_ROOM) & (low[:, 0] <= x + width + _NAME_ROOM)
+    inside &= (high[:, 1] >= y - _NAME_ROOM) & (low[:, 1] <= y + _NAME_HEIGHT + _NAME_ROOM)
+    return int(inside.sum())
+
+
+def _is_absent(panel: Panel, lead: str) -> bool:
+    return lead in panel.absent or lead not in panel.leads
+
+
+def _draw_row(axes: Axes, panel: Panel, names: Sequence[str], middle: float) -> None:
     x = _MARGIN + 2.0
     # One millivolt high, 0.2 s wide.
     pulse = ([0, 1, 1, 6, 6, 7], [0, 0, MM_PER_MILLIVOLT, MM_PER_MILLIVOLT, 0, 0])
@@ -218,18 +281,7 @@ def _draw_row(
         left = start + begin * MM_PER_SECOND
         if column:
             axes.plot([left, left], [middle - 4, middle + 4], color=_INK, linewidth=0.8, zorder=7)
-        is_absent = lead in panel.absent or lead not in panel.leads
-        axes.text(
-            left + 1.0,
-            names_at,
-            lead,
-            fontsize=9,
-            weight="bold",
-            color=_ABSENT if is_absent else _INK,
-            path_effects=[withStroke(linewidth=2.5, foreground=_PAPER)],
-            zorder=10,
-        )
-        if is_absent:
+        if _is_absent(panel, lead):
             axes.text(
                 left + seconds * MM_PER_SECOND / 2,
                 middle,

@@ -15,6 +15,13 @@ __all__ = ["Curve", "draw_learning"]
 Curve = list[tuple[int, float]]
 
 _GREY, _ORANGE = "#8c8c8c", "#d94801"
+#: What figures are called, where it is not their name in the log.
+_CALLED = {
+    "macro_auc": "macro AUC",
+    "mi_auc": "mean AUC of the infarction types",
+    "r1": "R@1",
+    "r10": "R@10",
+}
 
 
 def draw_learning(curves: Mapping[str, Mapping[str, Curve]], names: Sequence[str]) -> Figure | None:
@@ -29,7 +36,10 @@ def draw_learning(curves: Mapping[str, Mapping[str, Curve]], names: Sequence[str
             curve = curves[name].get(tag, [])
             if curve:
                 axes.plot(*zip(*curve, strict=True), ".-", color=colour, label=tag)
-        axes.set(xlabel="epoch", title=name)
+        axes.set(xlabel="epoch", title=_CALLED.get(name, name))
+        epochs = [epoch for curve in curves[name].values() for epoch, _ in curve]
+        # Of a single epoch the axis would be a hundredth long.
+        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(fontsize=8)
     return figure

@@ -14,6 +14,7 @@ from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.origin import Origin, origins_from
 from selfmis_plugin.data.split_names import ALL_TRAINING as ALL_TRAINING
 from selfmis_plugin.data.split_names import SPLITS as SPLITS
+from selfmis_plugin.data.store_parts import Part, parts_from
 from selfmis_plugin.utils.fields import Fields
 
 STORE_FORMAT = "selfmis-store"
@@ -63,8 +64,8 @@ OPTIONAL_COLUMNS = ("strat_fold", "sex", "age", "session")
 LATER_COLUMNS = ("sex", "age", "session")
 
 
-#: Entries of store.json that it may lack.
-_OPTIONAL_ENTRIES = frozenset({"origins", "view"})
+#: What a description has only where there is something to say.
+_OPTIONAL_ENTRIES = frozenset({"origins", "parts", "view"})
 
 
 class StoreError(ValueError):
@@ -145,6 +146,8 @@ class StoreInfo:
         Version of the plugin that wrote the store.
     origins
         Where the records come from; none where it is not recorded.
+    parts
+        Of a store that was joined of several, each in the order of the records; none of others.
     view
         Of what the store is a view; None for a store of its own.
     """
@@ -162,6 +165,7 @@ class StoreInfo:
     label_sets: dict[str, tuple[str, ...]]
     created_with: str
     origins: tuple[Origin, ...] = ()
+    parts: tuple[Part, ...] = ()
     view: View | None = None
 
     @property
@@ -173,6 +177,11 @@ class StoreInfo:
     def labels(self) -> frozenset[str]:
         """Names of all labels that a record may have, of any set."""
         return frozenset(label for names in self.label_sets.values() for label in names)
+
+    @property
+    def whole_parts(self) -> tuple[Part, ...]:
+        """The parts, at least one: the whole store where it was not joined."""
+        return self.parts or (Part(self.database, self.records, self.origins),)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``store.json``."""
@@ -222,6 +231,10 @@ class StoreInfo:
             raise StoreError(
                 f"{path}: a lead is named twice in {', '.join(info.leads)}; {again(info.database)}"
             )
+        if sum(part.records for part in info.whole_parts) != info.records:
+            raise StoreError(
+                f"{path}: its parts have not its {info.records} records; {again(info.database)}"
+            )
         known = [lead for lead in info.leads if lead in info.stored_leads]
         if list(info.stored_leads) != known:
             raise StoreError(
@@ -247,6 +260,7 @@ class StoreInfo:
             label_sets={name: sets.names(name) if sets[name] else () for name in sets},
             created_with=fields.text("created_with"),
             origins=origins_from(fields.items_of("origins")) if "origins" in fields else (),
+            parts=parts_from(fields.items_of("parts")) if "parts" in fields else (),
             view=View.read(fields.part("view")) if "view" in fields else None,
         )
 

@@ -19,6 +19,7 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from selfmis_plugin.data.store.manifest import Manifest, read_manifest, write_ma
 from selfmis_plugin.data.store.record_table import read_records
 from selfmis_plugin.data.store.signal_file import SignalFile, check_length
 from selfmis_plugin.data.store.writer import StoreWriter
+from selfmis_plugin.data.store_parts import Part
 
 __all__ = [
     "INFO_FILE", "RECORDS_FILE", "REFUSED_FILE", "SAMPLE_DTYPE", "SIGNALS_FILE", "SPLITS",
@@ -145,6 +147,35 @@ class Store:
         for name in _WHOLE_NUMBERS:
             frame[name] = pd.array(table.column(name).to_pylist(), dtype="Int64")
         return frame[SCHEMA.names]
+
+    @cached_property
+    def part_of_records(self) -> npt.NDArray[np.int64]:
+        """Which of ``info.whole_parts`` each record is of, int64 (records,)."""
+        counts = [part.records for part in self.info.whole_parts]
+        return np.repeat(np.arange(len(counts), dtype=np.int64), counts)
+
+    def own_names(self, column: str) -> npt.NDArray[np.object_]:
+        """Return what records or patients are called in their own database.
+
+        Parameters
+        ----------
+        column
+            ``record_id`` or ``patient_id``.
+        """
+        names = self.records[column].to_numpy()
+        if not self.info.parts:
+            return names
+        prefixes = [part.prefix for part in self.info.parts]
+        pairs = zip(names, self.part_of_records, strict=True)
+        own = [name.removeprefix(prefixes[part]) for name, part in pairs]
+        return np.array(own, dtype=object)
+
+    def parts_among(self, rows: npt.NDArray[np.int64]) -> tuple[Part, ...]:
+        """Return the parts that records are of, and how many of each; none where the store was
+        not joined."""
+        counts = np.bincount(self.part_of_records[rows], minlength=len(self.info.parts))
+        pairs = zip(self.info.parts, counts.tolist(), strict=False)
+        return tuple(replace(part, records=count) for part, count in pairs if count)
 
     @cached_property
     def signals(self) -> npt.NDArray[np.int16]:

@@ -39,6 +39,7 @@ from selfmis_plugin.data.store.format import (
     StoreInfo,
 )
 from selfmis_plugin.data.store.manifest import check_text, manifest_row
+from selfmis_plugin.data.store_parts import Part
 from selfmis_plugin.utils.files import folder_beside, make_folder, sync
 from selfmis_plugin.utils.replacing import put_back, replace_folder
 from selfmis_plugin.utils.temporary import PARTIAL, leftovers
@@ -64,6 +65,8 @@ class StoreLayout:
         What the signals are.
     origins
         Where the records come from; none where it is not recorded.
+    parts
+        Of a store that is joined of several, in the order of the records.
 
     Raises
     ------
@@ -78,6 +81,7 @@ class StoreLayout:
     leads: tuple[str, ...] = STANDARD_LEADS
     filter: str = "none"
     origins: tuple[Origin, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         if len({lead.casefold() for lead in self.leads}) != len(self.leads) or not self.leads:
@@ -114,6 +118,7 @@ class StoreLayout:
             label_sets={name: tuple(labels) for name, labels in self.label_sets.items()},
             created_with=__version__,
             origins=self.origins,
+            parts=self.parts,
         )
 
     def check_signal(self, signal: npt.NDArray[Any], record_id: str) -> None:
@@ -280,6 +285,10 @@ class StoreWriter:
         of the user's own, is kept.
     expected_records
         How many records are to come, for a warning when the disk is too small for them.
+    origins
+        Where the records come from; none where it is not recorded.
+    parts
+        Of a store that is joined of several, in the order of the records.
 
     Raises
     ------
@@ -305,13 +314,14 @@ class StoreWriter:
         overwrite: bool = False,
         expected_records: int | None = None,
         origins: Sequence[Origin] = (),
+        parts: Sequence[Part] = (),
     ) -> None:
         self.dest = Path(dest).absolute()
         self.overwrite = overwrite
         self.expected_records = expected_records
         sets = {name: tuple(names) for name, names in (label_sets or {}).items()}
         self.layout = StoreLayout(
-            database, sets, sample_rate, seconds, tuple(leads), filter, tuple(origins)
+            database, sets, sample_rate, seconds, tuple(leads), filter, tuple(origins), tuple(parts)
         )
         self.refused = 0
         self._seen: set[str] = set()

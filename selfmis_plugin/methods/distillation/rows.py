@@ -35,6 +35,7 @@ _TEACH = {
         "selfmis_finetune",
         {**ALL_LEADS, "task.inner_folds": TEACHER_FOLDS, "task.inner_fold": fold},
         about=f"{FINETUNE}, without inner fold {fold} of {TEACHER_FOLDS} of the training patients",
+        rate_of=FINETUNE,
     )
     for fold in _FOLDS
 }

@@ -14,6 +14,7 @@ from omegaconf import II
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints.facts import TrainingFacts
 from selfmis_plugin.data.provenance import TrainedOn
+from selfmis_plugin.data.same_people import rows_alike
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.methods.distillation.dataset import TaughtDataset, TaughtPart
@@ -137,7 +138,9 @@ class DistillationTask(ECGMIClassificationTask):
         if self._unlabelled is not None:
             info = self._unlabelled.store.info
             count = len(self._unlabelled.rows)
-            steps.append(TrainedOn(f"{model}, unlabelled", info.database, count, info.origins))
+            parts = self._unlabelled.store.parts_among(self._unlabelled.rows)
+            name = f"{model}, unlabelled"
+            steps.append(TrainedOn(name, info.database, count, info.origins, parts))
         return replace(facts, provenance=tuple(dict.fromkeys([*steps, *facts.provenance])))
 
     def _open_unlabelled(self) -> Split | None:
@@ -156,13 +159,11 @@ class DistillationTask(ECGMIClassificationTask):
                 f"{part.manifest}: its records have another sample rate, length or filter than the "
                 "labelled ones: prepare both stores alike"
             )
-        if part.store.path != self.store.path:
-            return part
-        patients = part.store.records["patient_id"].to_numpy()
         valid = [
             open_split(self.cfg.data, subset).rows for subset in self.cfg.valid_subset.split(",")
         ]
-        judged = np.isin(patients[part.rows], patients[np.concatenate(valid)])
-        rows = part.rows[~judged & ~np.isin(part.rows, self.training_split.rows)]
+        judged = rows_alike(part.store, self.store, np.concatenate(valid), "patient_id")
+        labelled = rows_alike(part.store, self.store, self.training_split.rows, "record_id")
+        rows = part.rows[~np.isin(part.rows, judged) & ~np.isin(part.rows, labelled)]
         logger.info("%s: %d records are not among the labelled ones", part.manifest, len(rows))
         return replace(part, rows=rows) if len(rows) else None

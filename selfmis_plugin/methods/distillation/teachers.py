@@ -16,10 +16,10 @@ from selfmis_plugin.checkpoints.facts import read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.inner_folds import inner_folds_of
-from selfmis_plugin.data.origin import SYNTHETIC
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import Provenance, TrainedOn
 from selfmis_plugin.data.store import Store
+from selfmis_plugin.data.store_parts import may_share_people
 from selfmis_plugin.nn.classifier import EncoderClassifier
 
 __all__ = ["Teacher", "Teachers", "read_teachers"]
@@ -83,7 +83,7 @@ class Teachers:
         numpy.ndarray
             Places in :attr:`all`, int64 (records,).
         """
-        patients = store.records["patient_id"].to_numpy()[rows]
+        patients = store.own_names("patient_id")[rows]
         return inner_folds_of(patients, self.folds) - 1
 
     def networks(self, store_rate: float) -> list[EncoderClassifier]:
@@ -194,9 +194,5 @@ def _may_be_of(step: TrainedOn, store: Store) -> bool:
     if not step.database:
         # Published weights, of which nothing is known: who takes them has to know.
         return False
-    if step.database != store.info.database:
-        return False
-    theirs, ours = set(step.origins), set(store.info.origins)
-    # Synthetic hearts of two cohorts have the same numbers, and nothing else in common.
-    made = [bool(of) and all(one.kind == SYNTHETIC for one in of) for of in (theirs, ours)]
-    return not any(made) or (all(made) and not theirs.isdisjoint(ours))
+    ours = store.info.whole_parts
+    return any(may_share_people(part, one) for part in step.whole_parts for one in ours)

@@ -39,8 +39,8 @@ class GeneratorTraining(nn.Module):
     Attributes
     ----------
     generator
-        The network of a shape (:func:`~selfmis_plugin.methods.lead_synthesis.generator.
-        build_generator`).
+        The network of a shape
+        (:func:`~selfmis_plugin.methods.lead_synthesis.generator.build_generator`).
     shape
         That shape.
     weights

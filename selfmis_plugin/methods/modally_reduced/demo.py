@@ -8,6 +8,7 @@ from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.methods.demo_plan import Leads, LeadsSizes
 from selfmis_plugin.methods.method import PROBE
 from selfmis_plugin.methods.modally_reduced.rows import LEAD_PROBES
+from selfmis_plugin.metrics.defaults import DRAWS
 
 
 @dataclass(frozen=True)
@@ -51,4 +52,5 @@ DEMO = Leads(
         "selfmis_without_s": "selfmis_epochs",
         **dict.fromkeys(_MODES.values(), "probe_epochs"),
     },
+    draws=DRAWS,
 )

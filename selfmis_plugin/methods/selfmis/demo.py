@@ -1,11 +1,11 @@
-"""The demo of SelfMIS: one place for its sizes, its trainings and the rows of its table."""
+"""The demo of SelfMIS: its sizes, and which of the benchmark's rows are those of its table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes, Training
+from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes, Row
+from selfmis_plugin.methods.method import FINETUNE, PROBE, Mode
 
 
 @dataclass(frozen=True)
@@ -16,58 +16,22 @@ class _Sizes(FewLabelsSizes):
     probe_epochs: int
 
 
-_ALL_LEADS = {"task.leads": STANDARD_LEADS}
-
-_TRAININGS = (
-    Training(
-        "twelve_lead_tower", "selfmis_supervised_small", "archive", "supervised_epochs",
-        overrides=_ALL_LEADS,
-    ),
-    Training(
-        "lead_i_tower", "selfmis_supervised_small", "archive", "supervised_epochs",
-        overrides={"task.leads": ["I"]},
-    ),
-    Training(
-        "align_fresh", "selfmis_pretrain_small", "unlabelled", "pretrain_epochs",
-        {"model.multi_lead_checkpoint": "twelve_lead_tower"},
-    ),
-    Training(
-        "align_supervised", "selfmis_pretrain_small", "unlabelled", "pretrain_epochs",
-        {
-            "model.multi_lead_checkpoint": "twelve_lead_tower",
-            "model.single_lead_checkpoint": "lead_i_tower",
-        },
-    ),
-    Training("without_alignment", "selfmis_finetune_small", "study", "scratch_epochs"),
-    Training(
-        "random_encoder", "selfmis_linear_probe_small", "study", "probe_epochs",
-        overrides={"model.encoder_checkpoint": None},
-    ),
-    Training(
-        "supervised_encoder", "selfmis_linear_probe_small", "study", "probe_epochs",
-        {"model.encoder_checkpoint": "lead_i_tower"},
-    ),
-    Training(
-        "selfmis", "selfmis_linear_probe_small", "study", "probe_epochs",
-        {"model.encoder_checkpoint": "align_fresh"},
-    ),
-    Training(
-        "selfmis_from_supervised", "selfmis_linear_probe_small", "study", "probe_epochs",
-        {"model.encoder_checkpoint": "align_supervised"},
-    ),
-    Training(
-        "twelve_lead", "selfmis_linear_probe_small", "study", "probe_epochs",
-        {"model.encoder_checkpoint": "twelve_lead_tower"}, _ALL_LEADS,
-    ),
-)  # fmt: skip
-
 _ROWS = {
-    "random_encoder": "lead I, random encoder, probe",
-    "without_alignment": "lead I, trained on the few labels alone",
-    "supervised_encoder": "lead I, encoder trained on the archive's labels, probe",
-    "selfmis": "lead I, SelfMIS from a fresh encoder, probe",
-    "selfmis_from_supervised": "lead I, SelfMIS from the supervised encoder, probe",
-    "twelve_lead": "12 leads, encoder trained on the archive's labels, probe (upper bound)",
+    "random_encoder": Row(Mode("random_encoder", PROBE), "lead I, random encoder, probe"),
+    "without_alignment": Row(
+        Mode("without_alignment", FINETUNE), "lead I, trained on the few labels alone"
+    ),
+    "supervised_encoder": Row(
+        Mode("ecgfounder", PROBE), "lead I, encoder trained on the archive's labels, probe"
+    ),
+    "selfmis": Row(Mode("selfmis_without_s", PROBE), "lead I, SelfMIS from a fresh encoder, probe"),
+    "selfmis_from_supervised": Row(
+        Mode("selfmis", PROBE), "lead I, SelfMIS from the supervised encoder, probe"
+    ),
+    "twelve_lead": Row(
+        Mode("twelve_lead", PROBE),
+        "12 leads, encoder trained on the archive's labels, probe (upper bound)",
+    ),
 }
 
 DEMO = FewLabels(
@@ -84,11 +48,16 @@ DEMO = FewLabels(
         scratch_epochs=60,
         probe_epochs=30,
     ),
-    trainings=_TRAININGS,
-    rows=_ROWS,
-    retrievals={"selfmis": "align_fresh", "selfmis_from_supervised": "align_supervised"},
-    retrieval_keys={
-        "selfmis": "retrieval",
-        "selfmis_from_supervised": "retrieval_from_supervised",
+    epochs={
+        "single_lead_encoder": "supervised_epochs",
+        "multi_lead_encoder": "supervised_epochs",
+        "selfmis_without_s": "pretrain_epochs",
+        "selfmis": "pretrain_epochs",
+        FINETUNE: "scratch_epochs",
+        PROBE: "probe_epochs",
     },
+    upper_bound="twelve_lead",
+    draws=0,
+    rows=_ROWS,
+    retrievals={"selfmis": "retrieval", "selfmis_from_supervised": "retrieval_from_supervised"},
 )

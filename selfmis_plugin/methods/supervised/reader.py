@@ -54,7 +54,8 @@ def ecgfounder_classifier(
     Parameters
     ----------
     path, founder
-        The file, and what :func:`~selfmis_plugin.checkpoints.ecgfounder_weights` found in it.
+        The file, and what
+        :func:`~selfmis_plugin.checkpoints.ecgfounder.ecgfounder_weights` found in it.
     labels, named
         See :func:`selfmis_plugin.load_trained`.
 
