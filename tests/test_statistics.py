@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,13 @@ from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_s
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.evaluation.evaluate import figures_of
-from selfmis_plugin.metrics.bootstrap import draw_patients, draw_patients_apart, estimate
+from selfmis_plugin.metrics import bootstrap
+from selfmis_plugin.metrics.bootstrap import (
+    draw_patients,
+    draw_patients_apart,
+    draws_apart,
+    estimate,
+)
 from selfmis_plugin.metrics.calibration import calibrate, probabilities
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from selfmis_plugin.metrics.ranking import LabelScores
@@ -94,6 +101,31 @@ def test_more_positives_than_a_block_holds() -> None:
         average_precision_score(target, score), abs=1e-12
     )
     assert ranking.sensitivity[0] == pytest.approx(sensitivity_by_curve(target, score, 0.9))
+
+
+def test_the_time_does_not_grow_with_positives_times_records() -> None:
+    rng = np.random.default_rng(0)
+    target = rng.random(100_000) < 0.3
+    score = (rng.normal(size=100_000) + target).astype(np.float32)
+    scores = LabelScores(target, score)
+    ones = [np.ones((1, int(n)), np.float32) for n in (target.sum(), (~target).sum())]
+    began = time.process_time()
+    ranking = scores.ranking(*ones)
+    # A sort and sums, not 30,000 times 100,000 comparisons.
+    assert time.process_time() - began < 2
+    assert ranking.average_precision[0] == pytest.approx(
+        average_precision_score(target, score), abs=1e-12
+    )
+
+
+def test_draws_come_in_blocks_that_are_the_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = np.arange(300) // 2
+    target = np.random.default_rng(0).random(300) < 0.1
+    whole = draw_patients_apart(patient, target, 50, np.random.default_rng(1))
+    monkeypatch.setattr(bootstrap, "_AT_ONCE", 1000)
+    blocks = list(draws_apart(patient, target, 50, np.random.default_rng(1)))
+    assert {block.size for block in blocks} == {900, 600}
+    np.testing.assert_array_equal(np.concatenate(blocks), whole)
 
 
 @settings(deadline=None, max_examples=40)

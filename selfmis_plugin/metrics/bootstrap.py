@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CONFIDENCE", "Estimate", "draw_patients", "draw_patients_apart", "estimate"]
+__all__ = [
+    "CONFIDENCE",
+    "Estimate",
+    "draw_patients",
+    "draw_patients_apart",
+    "draws_apart",
+    "estimate",
+]
 
 #: Of all intervals.
 CONFIDENCE = 0.95
+#: Values of draws that are in memory at once, where all of them need not be.
+_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ def draw_patients(
         How often each record is in each draw, float32 (draws, records).
     """
     patients = int(patient.max()) + 1 if len(patient) else 0
-    return _counts(patients, draws, rng)[:, patient]
+    return _counts(patients, draws, rng)[:, patient].astype(np.float32)
 
 
 def draw_patients_apart(
@@ -70,13 +80,28 @@ def draw_patients_apart(
 
     Parameters and result are those of :func:`draw_patients`; *target* is bool, (records,).
     """
+    weights = list(draws_apart(patient, target, draws, rng))
+    return np.concatenate([np.zeros((0, len(patient)), dtype=np.float32), *weights])
+
+
+def draws_apart(
+    patient: npt.NDArray[np.int64],
+    target: npt.NDArray[np.bool_],
+    draws: int,
+    rng: np.random.Generator,
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield the draws of :func:`draw_patients_apart` in their order, as many at once as take little
+    memory: float32 (some draws, records)."""
     patients = int(patient.max()) + 1 if len(patient) else 0
     has = np.zeros(patients, dtype=bool)
     has[patient[target]] = True
-    counts = np.empty((draws, patients), dtype=np.float32)
+    # No patient comes 65,536 times in a draw in which each is expected once.
+    counts = np.empty((draws, patients), dtype=np.uint16)
     for group in (np.flatnonzero(has), np.flatnonzero(~has)):
-        counts[:, group] = _counts(len(group), draws, rng)
-    return counts[:, patient]
+        for some in _blocks(draws, len(group)):
+            counts[some, group] = _counts(len(group), some.stop - some.start, rng)
+    for some in _blocks(draws, len(patient)):
+        yield counts[some][:, patient].astype(np.float32)
 
 
 def estimate(value: float, drawn: npt.NDArray[np.float64]) -> Estimate:
@@ -89,10 +114,14 @@ def estimate(value: float, drawn: npt.NDArray[np.float64]) -> Estimate:
     return Estimate(None if np.isnan(value) else float(value), float(low), float(high))
 
 
-def _counts(patients: int, draws: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    if not patients:
-        return np.zeros((draws, 0), dtype=np.float32)
-    chosen = rng.integers(patients, size=(draws, patients), dtype=np.int64)
+def _counts(patients: int, draws: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    chosen = rng.integers(patients or 1, size=(draws, patients), dtype=np.int64)
     chosen += patients * np.arange(draws, dtype=np.int64)[:, None]
-    counts = np.bincount(chosen.ravel(), minlength=draws * patients)
-    return counts.reshape(draws, patients).astype(np.float32)
+    return np.bincount(chosen.ravel(), minlength=draws * patients).reshape(draws, patients)
+
+
+def _blocks(draws: int, width: int) -> Iterator[slice]:
+    """Cut draws into blocks of about :data:`_AT_ONCE` values; *width* are those of a draw."""
+    size = max(1, _AT_ONCE // max(1, width))
+    for start in range(0, draws, size):
+        yield slice(start, min(start + size, draws))

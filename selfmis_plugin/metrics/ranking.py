@@ -1,8 +1,7 @@
 """Figures of one label under many weightings of the records at once.
 
-A bootstrap draw is a weighting of the records. Everything that depends on the order of the scores
-is a comparison of each positive with each record, the same in every draw; so a figure in a thousand
-draws is a product of matrices, and not a thousand sorts.
+A bootstrap draw is a weighting of the records. Their order is the same in every draw; so a figure
+in a thousand draws is one sort and running sums, or a product of matrices, not a thousand sorts.
 """
 
 from __future__ import annotations
@@ -85,20 +84,13 @@ class LabelScores:
         negatives = weights_negative.sum(axis=1, dtype=np.float64)
         # A share such as 0.1 of 30 must come out as 3 whatever its binary digits.
         allowed = np.floor((1 - specificity) * negatives + 1e-9)
-        precision = np.zeros(len(positives))
-        reached = np.zeros(len(positives))
-        own = self._score[self.positive]
-        others = self._score[self.negative]
-        for block in self._blocks:
-            weights = weights_positive[:, block]
-            # Records at or above each positive of the block: true and false alarms there.
-            hits = weights_positive @ (own[:, None] >= own[None, block]).astype(np.float32)
-            false = weights_negative @ (others[:, None] >= own[None, block]).astype(np.float32)
-            alarms = hits.astype(np.float64) + false
-            with np.errstate(invalid="ignore"):
-                precision += np.where(weights > 0, weights * (hits / alarms), 0.0).sum(axis=1)
-            kept = np.where(false <= allowed[:, None], hits, 0.0)
-            reached = np.maximum(reached, kept.max(axis=1, initial=0.0))
+        own, others = self._score[self.positive], self._score[self.negative]
+        hits = _at_or_above(weights_positive, own, own)
+        false = _at_or_above(weights_negative, others, own)
+        with np.errstate(invalid="ignore"):
+            share = hits / (hits + false)
+        precision = np.where(weights_positive > 0, weights_positive * share, 0.0).sum(axis=1)
+        reached = np.where(false <= allowed[:, None], hits, 0.0).max(axis=1, initial=0.0)
         defined = (positives > 0) & (negatives > 0)
         safe = np.where(defined, positives, 1.0)
         return Ranking(
@@ -125,3 +117,24 @@ class LabelScores:
         pairs = weights_positive.sum(axis=1, dtype=np.float64)
         pairs = pairs * weights_negative.sum(axis=1, dtype=np.float64)
         return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan)
+
+
+def _at_or_above(
+    weights: npt.NDArray[np.float32],
+    score: npt.NDArray[np.float64],
+    limits: npt.NDArray[np.float64],
+) -> npt.NDArray[np.float64]:
+    """Return the weight of the records whose score is at or above each limit, (draws, limits).
+
+    The time grows with the number of records and not with that times the limits.
+    """
+    order = np.argsort(-score, kind="stable")
+    falling, place = np.unique(-limits, return_inverse=True)
+    # Of the sorted records, those at or above a limit, and of them those below the one before.
+    ends = np.searchsorted(-score[order], falling, side="right")
+    starts = np.concatenate([[0], ends[:-1]])
+    filled = np.flatnonzero(ends > starts)
+    sums = np.zeros((len(weights), len(falling)))
+    if len(filled):
+        sums[:, filled] = np.add.reduceat(weights[:, order[: ends[-1]]], starts[filled], axis=1)
+    return np.asarray(np.cumsum(sums, axis=1)[:, place])

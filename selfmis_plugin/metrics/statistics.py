@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.metrics.bootstrap import Estimate, draw_patients_apart, estimate
+from selfmis_plugin.metrics.bootstrap import Estimate, draws_apart, estimate
 from selfmis_plugin.metrics.calibration import Calibration, calibrate, probabilities
 from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS, SPECIFICITY
 from selfmis_plugin.metrics.intervals import (
@@ -169,22 +169,28 @@ def judge(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> Report
     labels = {}
     for column, label in enumerate(predictions.labels):
         target, logits = predictions.targets[:, column], predictions.logits[:, column]
-        weights = _with_data(
-            draw_patients_apart(patient, target, draws, np.random.default_rng((seed, column)))
-        )
         scores = LabelScores(target, logits)
-        ranking = scores.ranking(
-            weights[:, scores.positive], weights[:, scores.negative], SPECIFICITY
-        )
         squares = (probability[:, column] - target) ** 2
-        brier = (weights @ squares) / np.maximum(weights.sum(axis=1, dtype=np.float64), 1)
+        rng = np.random.default_rng((seed, column))
+        # The data themselves, every record once, before the draws.
+        ones = np.ones((1, len(target)), dtype=np.float32)
+        average_precision, sensitivity, brier = (
+            np.concatenate(parts)
+            for parts in zip(
+                *(
+                    _of_draws(scores, squares, weights)
+                    for weights in (ones, *draws_apart(patient, target, draws, rng))
+                ),
+                strict=True,
+            )
+        )
         own = patient[target]
         labels[label] = LabelFigures(
             positives=int(target.sum()),
             positive_patients=len(np.unique(own)),
             auc=_if_drawn(with_interval[column], draws),
-            average_precision=_share(ranking.average_precision, own),
-            sensitivity=_share(ranking.sensitivity, own),
+            average_precision=_share(average_precision, own),
+            sensitivity=_share(sensitivity, own),
             brier=estimate(float(brier[0]), brier[1:]),
             calibration=calibrate(target, probability[:, column]),
         )
@@ -227,9 +233,13 @@ def compare(first: Predictions, second: Predictions) -> Comparison:
     )
 
 
-def _with_data(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Put the data themselves, every record once, before the draws."""
-    return np.concatenate([np.ones((1, weights.shape[1]), dtype=np.float32), weights])
+def _of_draws(
+    scores: LabelScores, squares: npt.NDArray[np.float64], weights: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return average precision, sensitivity and Brier score of a label in some draws."""
+    ranking = scores.ranking(weights[:, scores.positive], weights[:, scores.negative], SPECIFICITY)
+    brier = (weights @ squares) / np.maximum(weights.sum(axis=1, dtype=np.float64), 1)
+    return ranking.average_precision, ranking.sensitivity, brier
 
 
 def _share(values: npt.NDArray[np.float64], positives: npt.NDArray[np.int64]) -> Estimate:
