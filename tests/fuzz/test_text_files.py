@@ -14,7 +14,7 @@ from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.predict.opening import open_strip_file
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from tests.fuzz import FUZZ, for_a_while
-from tests.test_text_files import NOISE, OPEN_SIGNALS, WATCH_HEADS, check_form, open_signals
+from tests.predict.test_text_files import NOISE, OPEN_SIGNALS, WATCH_HEADS, check_form, open_signals
 from tests.text_files import TextForm, text_forms
 
 pytestmark = FUZZ
