@@ -22,6 +22,7 @@ __all__ = ["about_run", "claim_folder", "claim_folds", "read_json"]
 FOLDS_FILE = "folds.json"
 #: How new heads begin. Folders of version 0.1 do not say it: at random.
 _HEADS = "heads"
+_VERSION = "selfmis_plugin"
 
 
 def about_run(settings: Settings) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def about_run(settings: Settings) -> dict[str, Any]:
         "overrides": {name: dict(keys) for name, keys in settings.overrides.items()},
         "budget": settings.budget,
         "host": toolkit.host_version(),
-        "selfmis_plugin": __version__,
+        _VERSION: __version__,
         _HEADS: "random" if settings.former_heads else "prevalence",
     }
 
@@ -66,6 +67,8 @@ def claim_folder(settings: Settings) -> Settings:
     if _HEADS not in before:
         settings = replace(settings, former_heads=True)
         about.pop(_HEADS)
+    if before.get(_VERSION) != about.pop(_VERSION):
+        print(f"{settings.dest} was begun by version {before.get(_VERSION)}: its cells stay")
     other = [key for key in about if _identity(key, before.get(key)) != _identity(key, about[key])]
     if other:
         raise InfarctionError(

@@ -154,7 +154,14 @@ class KeptCells:
         self.folder.mkdir(parents=True, exist_ok=True)
         with whole_files(self.folder / _CELLS, self.folder / _PREDICTIONS) as (text, table):
             cells.to_csv(text, index=False)
-            records.to_parquet(table, index=False)
+            # Bytes of like meaning side by side: half the size of what Parquet does by itself.
+            records.to_parquet(
+                table,
+                index=False,
+                compression="zstd",
+                use_dictionary=["run", "cell", "record_id"],
+                use_byte_stream_split=[n for n in records if records[n].dtype == np.float32],
+            )
         self._written |= names
 
     def _read(self) -> tuple[pd.DataFrame, pd.DataFrame]:
