@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from selfmis_plugin.benchmark.any_infarction import ANY
 from selfmis_plugin.benchmark.cross_validation import MEAN
 from selfmis_plugin.benchmark.report import ending_sections, measured_on
 from selfmis_plugin.benchmark.row_colors import color_of
 from selfmis_plugin.data.labels import in_words
-from selfmis_plugin.methods.method import PROBE, Method
+from selfmis_plugin.methods.method import FINETUNE, PROBE, UNTRAINED, ZERO_SHOT, Method
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_files, write_json
 from selfmis_plugin.visualization.figure import new_figure
@@ -23,6 +24,8 @@ __all__ = ["write_folds_report"]
 #: The upper bound: a row whose classifier sees the whole record.
 _BOUND = "twelve_lead"
 _CHANCE = 0.5
+#: Points of the picture of costs, by how a row was judged; a diamond otherwise.
+_MARKERS = {PROBE: "o", FINETUNE: "s", ZERO_SHOT: "^", UNTRAINED: "x"}
 _BELOW = "(!)"
 _FIRST = ("Method", "judged by", ANY)
 
@@ -57,10 +60,10 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
         write["report.png"] = lambda path: _draw_aucs(report, titles, path)
     if any("difference" in row["figures"].get(ANY, {}) for row in report["rows"]):
         write["differences.png"] = lambda path: _draw_differences(report, titles, path)
-        if len({row["fraction"] for row in report["rows"]} - {0.0}) > 1:
-            write["labels.png"] = lambda path: _draw_labels(report, titles, path)
-        if any(row["cpu_seconds"] for row in report["rows"]):
-            write["costs.png"] = lambda path: _draw_costs(report, titles, path)
+    if len({row["fraction"] for row in report["rows"]} - {0.0}) > 1:
+        write["labels.png"] = lambda path: _draw_labels(report, titles, path)
+    if any(row["cpu_seconds"] for row in report["rows"]):
+        write["costs.png"] = lambda path: _draw_costs(report, titles, path)
     write["report.json"] = lambda path: write_json(path, report)
     with whole_files(*(dest / name for name in write)) as paths:
         for to, path in zip(write.values(), paths, strict=True):
@@ -268,7 +271,7 @@ def _draw_differences(report: Mapping[str, Any], titles: Mapping[str, str], path
     _name_rows(axes, rows, titles)
     axes.grid(axis="x", alpha=0.3)
     axes.set_xlabel(
-        f"AUC of {ANY} minus that of {titles[report['against']]}, percent points, 95 % interval"
+        f"AUC of {ANY} minus that of\n{titles[report['against']]}, percent points, 95 % interval"
     )
     figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
     figure.savefig(path, dpi=130)
@@ -305,9 +308,9 @@ def _draw_labels(report: Mapping[str, Any], titles: Mapping[str, str], path: Pat
     axes.minorticks_off()
     axes.set_xlabel("labelled training records used")
     axes.set_ylabel(f"AUC in %, {ANY}")
+    axes.set_title(f"{_database(report)}: {_protocol(report)}", fontsize=11)
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
     figure.savefig(path, dpi=130)
 
 
@@ -319,7 +322,7 @@ def _draw_costs(report: Mapping[str, Any], titles: Mapping[str, str], path: Path
         found = row["figures"].get(ANY)
         if not row["cpu_seconds"] or found is None or found["value"] is None:
             continue
-        color, marker = color_of(row["method"]), "o" if row["mode"] == PROBE else "s"
+        color, marker = color_of(row["method"]), _MARKERS.get(row["mode"], "D")
         if found["low"] is not None:
             ends = [100 * found["low"], 100 * found["high"]]
             axes.plot([row["cpu_seconds"]] * 2, ends, color=color, linewidth=1)
@@ -332,11 +335,14 @@ def _draw_costs(report: Mapping[str, Any], titles: Mapping[str, str], path: Path
         )
     axes.axhline(100 * _CHANCE, color="0.6", linestyle=":", label="chance")
     axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("processor time of all its trainings, seconds, mean over folds and seeds")
     axes.set_ylabel(f"AUC in %, {ANY}")
+    axes.set_title(f"{_database(report)}: {_protocol(report)}", fontsize=11)
     axes.grid(alpha=0.3)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
     figure.savefig(path, dpi=130)
 
 

@@ -305,6 +305,12 @@ def test_a_row_that_is_judged_in_another_way_is_compared_all_the_same(
         found = figure["difference"]
         assert found["mode"] == "finetune"
         assert found["value"] == pytest.approx(figure["value"] - own["value"], abs=1e-9)
+    # By labels used there is a picture where several shares were.
+    write_folds_report(tmp_path / "b", report, methods)
+    assert not (tmp_path / "b/labels.png").exists()
+    shares = dataclasses.replace(asked, dest=tmp_path / "c", fractions=(0.5, 1.0))
+    write_folds_report(tmp_path / "c", run_folds(shares, Folds(3, min_positives=1)), methods)
+    assert (tmp_path / "c/labels.png").stat().st_size > 1000
     # Holm over all three of them: the smallest p-value counts thrice.
     least = min((figure["difference"] for figure in lines.values()), key=lambda d: d["p_value"])
     assert least["p_holm"] == pytest.approx(min(1.0, 3 * least["p_value"]))
