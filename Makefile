@@ -143,9 +143,9 @@ results-real: setup $(if $(SIGNALS),$(SIGNALS_VENV)/ready)
 	@test -f "$(DATA)/ptbxl_database.csv" || { echo "give the folder of PTB-XL (1.0.3, from https://physionet.org/content/ptb-xl/): make results-real DATA=PATH"; exit 2; }
 	test -f $(REAL)/ptbxl/store.json || $(BIN)/selfmis prepare ptbxl "$(DATA)" --source-rate 100 --origin "PTB-XL 1.0.3" --dest $(REAL)/ptbxl
 	mkdir -p $(RESULTS)
-	test -f $(RESULTS)/rates.json || { $(MI) $(CHOICE) --methods $(METHODS) --dest $(REAL)/choice && cp $(REAL)/choice/report.json $(RESULTS)/rates.json; }
+	test -f $(RESULTS)/rates.json || { $(MI) $(CHOICE) --methods $(METHODS) --dest $(REAL)/choice && cp $(REAL)/choice/rates.json $(RESULTS)/rates.json; }
 ifdef SIGNALS
-	test -f $(RESULTS)/rates-signals.json || { $(MI) $(CHOICE) --methods $(HOST_METHODS) --dest $(REAL)/choice-signals && cp $(REAL)/choice-signals/report.json $(RESULTS)/rates-signals.json; }
+	test -f $(RESULTS)/rates-signals.json || { $(MI) $(CHOICE) --methods $(HOST_METHODS) --dest $(REAL)/choice-signals && cp $(REAL)/choice-signals/rates.json $(RESULTS)/rates-signals.json; }
 endif
 	$(MI) --folds 5 $(JUDGED) --dest $(REAL)/folds
 	$(MI) --held-out 9,10 $(JUDGED) --dest $(REAL)/final

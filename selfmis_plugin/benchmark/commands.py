@@ -135,7 +135,7 @@ def run_logged(
             status, peak, cpu = _wait(process)
     seconds = time.monotonic() - began
     if status != 0:
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
         raise CommandError(
             f"{log.stem} failed with status {status}; its log is {log}, which ends:\n"
             + "\n".join(tail)

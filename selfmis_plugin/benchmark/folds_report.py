@@ -24,6 +24,8 @@ __all__ = ["write_folds_report"]
 #: The upper bound: a row whose classifier sees the whole record.
 _BOUND = "twelve_lead"
 _CHANCE = 0.5
+#: What ``rates.json`` says beside the trials: on what they were made.
+_CHOSEN = ("selfmis_plugin", "host", "size", "budget", "folds", "strat_folds", "tuned")
 #: Points of the picture of costs, by how a row was judged; a diamond otherwise.
 _MARKERS = {PROBE: "o", FINETUNE: "s", ZERO_SHOT: "^", UNTRAINED: "x"}
 _BELOW = "(!)"
@@ -32,7 +34,8 @@ _FIRST = ("Method", "judged by", ANY)
 
 def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[Method]) -> str:
     """Write ``report.json``, ``report.md``, ``rows.csv`` and pictures: ``report.png``,
-    ``differences.png``, ``labels.png`` (by labels used) and ``costs.png`` (by processor time).
+    ``differences.png``, ``labels.png`` (by labels used) and ``costs.png`` (by processor time);
+    ``rates.json``, what was chosen, which says nothing of this machine and can be handed on.
 
     The pictures are there if they have something to show.
 
@@ -64,6 +67,8 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
         write["labels.png"] = lambda path: _draw_labels(report, titles, path)
     if any(row["cpu_seconds"] for row in report["rows"]):
         write["costs.png"] = lambda path: _draw_costs(report, titles, path)
+    if report["tuned"]:
+        write["rates.json"] = lambda path: write_json(path, {key: report[key] for key in _CHOSEN})
     write["report.json"] = lambda path: write_json(path, report)
     with whole_files(*(dest / name for name in write)) as paths:
         for to, path in zip(write.values(), paths, strict=True):

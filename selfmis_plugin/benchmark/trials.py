@@ -347,7 +347,7 @@ def read_rates(report: Path) -> list[Tuned]:
         tuned = [Tuned(**{**one, "trials": tuple(one["trials"])}) for one in tried]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InfarctionError(
-            f"{report}: not the report.json of a benchmark with --folds ({error})"
+            f"{report}: not the report.json or rates.json of a benchmark with --folds ({error})"
         ) from error
     if not tuned:
         raise InfarctionError(f"{report}: nothing was tried for it: run it with --trials")

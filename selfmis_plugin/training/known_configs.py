@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -53,9 +54,11 @@ def unknown_config(name: str, known: Sequence[str]) -> str:
     """Say that there is no config of a name, what is nearest, and what there is."""
     near = nearest(name, known)
     meant = f" Did you mean {' or '.join(near)}?" if near else ""
+    # In few lines: whoever shows the end of a log shows the message with it.
+    there = textwrap.fill(", ".join(known), 98, break_long_words=False, break_on_hyphens=False)
     return (
-        f"there is no config {name!r}.{meant}\nThere are (selfmis configs says what they are):\n  "
-        + "\n  ".join(known)
+        f"there is no config {name!r}.{meant}\nThere are (selfmis configs says what they are):\n"
+        + textwrap.indent(there, "  ")
     )
 
 

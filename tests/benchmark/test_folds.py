@@ -349,6 +349,13 @@ def test_what_nobody_tunes_is_trained_once_for_all_trials(
     assert trained and all(name.startswith("only/trials") for name in trained)
     text = write_folds_report(asked.dest, only, methods)
     assert "## Learning rates tried" in text and "AUC in percent" not in text
+    # What was chosen can be handed on: it names no folder of this machine.
+    handed = (asked.dest / "rates.json").read_text()
+    assert str(tmp_path) not in handed
+    assert json.loads(handed)["tuned"] == json.loads(json.dumps(only["tuned"]))
+    taken = Folds(held_out=(9, 10), rates_from=(asked.dest / "rates.json",))
+    again = run_folds(dataclasses.replace(asked, dest=tmp_path / "b/taken"), taken)
+    assert [one["rate"] for one in again["tuned"]] == [one["rate"] for one in only["tuned"]]
 
 
 def test_kept_cells_are_taken_up_where_they_fit(

@@ -165,14 +165,14 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
     rates.add_argument(
         "--trials-only",
         action="store_true",
-        help="with folds: the same, and stop: --rates-from takes the report.json",
+        help="with folds: the same, and stop: --rates-from takes the rates.json",
     )
     rates.add_argument(
         "--rates-from",
         type=Path,
         nargs="+",
         default=[],
-        metavar="REPORT.json",
+        metavar="RATES.json",
         help="with folds: the learning rates that other benchmarks' trials chose; of a training "
         "that several have tried, the first one's",
     )
