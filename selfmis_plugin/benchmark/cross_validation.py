@@ -253,8 +253,10 @@ class _Row:
 
     def rival(self, rows: Sequence[_Row], method: str | None) -> _Row | None:
         """Return the row of *method* to compare with: judged in the same way or, if it never is,
-        in its own."""
-        named = [row for row in rows if (row.method, row.fraction) == (method, self.fraction)]
+        in its own; where nothing is trained on labels, with the one that was trained on most."""
+        of_method = [row for row in rows if row.method == method]
+        most = max((row.fraction for row in of_method), default=None)
+        named = [row for row in of_method if row.fraction == (self.fraction or most)]
         alike = [row for row in named if row.mode == self.mode]
         if self.method == method:
             return alike[0] if alike else None
@@ -357,12 +359,13 @@ def _below_floor(
 
 
 def _correct(lines: Sequence[dict[str, Any]]) -> None:
-    """Add to each difference Holm's p-value, over the rows of a figure and fraction."""
+    """Add to each difference Holm's p-value, over the rows of a figure that are compared at one
+    fraction of the labels."""
     families: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for line in lines:
         for name, figure in line["figures"].items():
             if "difference" in figure:
-                family = (name, line["fraction"])
+                family = (name, figure["difference"]["fraction"])
                 families.setdefault(family, []).append(figure["difference"])
     for differences in families.values():
         corrected = holm([difference["p_value"] for difference in differences])
@@ -380,4 +383,5 @@ def _figure(row: _Row, rival: _Row | None, labels: Sequence[str]) -> dict[str, A
         return figure
     first, second = ([side.seeds[seed] for seed in shared] for side in (row, rival))
     difference = difference_over_seeds(first, second, labels).to_dict()
-    return {**figure, "difference": {**difference, "mode": rival.mode}}
+    from_row = {"mode": rival.mode, "fraction": rival.fraction}
+    return {**figure, "difference": {**difference, **from_row}}
