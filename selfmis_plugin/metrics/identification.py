@@ -18,6 +18,7 @@ __all__ = [
     "RULES",
     "WITHIN",
     "Identification",
+    "day_rules",
     "identify",
     "wilson_interval",
 ]
@@ -113,27 +114,15 @@ def identify(
         raise ValueError("embeddings hold NaN or Inf: the weights diverged")
     if rule not in (*RULES, *DAY_RULES):
         raise ValueError(f"rule {rule!r} is none of {', '.join((*RULES, *DAY_RULES))}")
-    names, number, counts = np.unique(
-        np.asarray(persons, dtype=str), return_inverse=True, return_counts=True
-    )
-    if rule in DAY_RULES:
-        days = _days(sessions, len(number))
-        earliest = np.full(len(names), np.inf)
-        np.fmin.at(earliest, number, days)
-        # Of recordings of unknown days neither is true.
-        same, later = days == earliest[number], days > earliest[number]
-        first = _firsts(number, same)
-        used = same if rule == WITHIN else first | later
-    else:
-        used = counts[number] > 1
-        first = _firsts(number, used)
+    number, counts = _numbered(persons)
+    used, first = _parted(number, counts, rule, sessions)
     values, first = values[used], first[used]
     person = np.unique(number[used], return_inverse=True)[1]
     probes = np.arange(len(person)) if rule == OTHERS else np.flatnonzero(~first)
     asked = len(np.unique(person[probes]))
     if asked < 2:
         raise ValueError(
-            f"{asked} of {len(names)} persons have recordings to ask about by the rule {rule!r}: "
+            f"{asked} of {len(counts)} persons have recordings to ask about by the rule {rule!r}: "
             "identification needs at least two such persons"
         )
     similarity = _cosines(values)
@@ -153,6 +142,46 @@ def identify(
         rank5=float((ranks <= 5).mean()),
         chance=1 / everybody,
     )
+
+
+def day_rules(persons: Sequence[str], sessions: Sequence[int | None]) -> tuple[str, ...]:
+    """Return those of :data:`DAY_RULES` by which two persons at least can be asked about."""
+    if all(session is None for session in sessions):
+        return ()
+    number, counts = _numbered(persons)
+    found = []
+    for rule in DAY_RULES:
+        used, first = _parted(number, counts, rule, sessions)
+        if len(np.unique(number[used & ~first])) > 1:
+            found.append(rule)
+    return tuple(found)
+
+
+def _numbered(persons: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the number of each recording's person, and how many recordings persons have."""
+    _, number, counts = np.unique(
+        np.asarray(persons, dtype=str), return_inverse=True, return_counts=True
+    )
+    return number, counts
+
+
+def _parted(
+    number: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    rule: str,
+    sessions: Sequence[int | None] | None,
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Mark the recordings that a rule uses, and each person's first one of them."""
+    if rule not in DAY_RULES:
+        used: npt.NDArray[np.bool_] = counts[number] > 1
+        return used, _firsts(number, used)
+    days = _days(sessions, len(number))
+    earliest = np.full(len(counts), np.inf)
+    np.fmin.at(earliest, number, days)
+    # Of recordings of unknown days neither is true.
+    same, later = days == earliest[number], days > earliest[number]
+    first = _firsts(number, same)
+    return (same if rule == WITHIN else first | later), first
 
 
 def _days(sessions: Sequence[int | None] | None, recordings: int) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier
 
-from selfmis_plugin.metrics.identification import identify, wilson_interval
+from selfmis_plugin.metrics.identification import day_rules, identify, wilson_interval
 from selfmis_plugin.metrics.lead_correlation import correlate_leads
 from selfmis_plugin.metrics.lead_synthesis import (
     mean_beat_at_peaks,
@@ -120,6 +120,16 @@ def test_the_first_day_is_the_earliest_wherever_it_is_listed() -> None:
             identify(values, ["a", "a", "b", "b"], "within_day", days)
     with pytest.raises(ValueError, match="3 days of 4 recordings"):
         identify(values, ["a", "a", "b", "b"], "within_day", [1, 1, 2])
+
+
+def test_days_that_ask_about_nobody_are_left_out() -> None:
+    persons = ["a", "a", "b", "b", "c"]
+    assert day_rules(persons, [1, 2, 1, 2, 1]) == ("across_days",)
+    assert day_rules(persons, [1, 1, 1, 1, 1]) == ("within_day",)
+    assert day_rules([*persons, "a", "b"], [1, 1, 1, 1, 1, 2, 2]) == ("within_day", "across_days")
+    # One person alone is too few, and unknown days tell nothing.
+    assert day_rules(persons, [1, 2, 1, None, 1]) == ()
+    assert day_rules(persons, [None] * 5) == ()
 
 
 def test_embeddings_that_are_all_alike_identify_nobody() -> None:

@@ -26,11 +26,11 @@ from selfmis_plugin.evaluation.lead_models import (
 from selfmis_plugin.metrics.beats import average_beats
 from selfmis_plugin.metrics.identification import (
     ACROSS,
-    DAY_RULES,
     OTHERS,
     RULES,
     WITHIN,
     Identification,
+    day_rules,
     identify,
 )
 from selfmis_plugin.nn.encoder import build_encoder
@@ -103,9 +103,7 @@ def identification_study(
     records = part.store.records.iloc[part.rows]
     persons = records["patient_id"].tolist()
     sessions = [None if pd.isna(day) else int(day) for day in records["session"]]
-    # Where nobody was recorded on two days there is nothing to tell apart.
-    several = len(set(sessions) - {None}) > 1
-    rules = (*RULES, *DAY_RULES) if several else RULES
+    rules = (*RULES, *day_rules(persons, sessions))
     found = {
         name: {rule: identify(values, persons, rule, sessions) for rule in rules}
         for name, values in vectors.items()
