@@ -120,7 +120,7 @@ test-signals: $(SIGNALS_VENV)/ready
 # Rates are chosen on folds 1-8 alone, once: whoever has the files of them tries nothing again. Cells
 # that others have finished, of this version and these records, are taken up. With SIGNALS, the rows
 # that only fairseq-signals trains stand in the same tables.
-METHODS ?= selfmis,selfmis_without_s,selfmis_without_m,without_alignment,ecgfounder,random_encoder,st_mem,heartlang,modally_reduced,twelve_lead
+METHODS ?= selfmis,selfmis_without_s,selfmis_without_m,without_alignment,ecgfounder,random_encoder,st_mem,modally_reduced,twelve_lead
 HOST_METHODS ?= simclr,3kg,clocs,w2v_cmsc,w2v_cmsc_rlm
 BUDGET ?= 8000
 MI_OPTIONS = benchmark mi --data $(REAL)/ptbxl --unlabelled $(REAL)/ptbxl --archive $(REAL)/ptbxl \

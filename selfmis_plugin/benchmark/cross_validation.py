@@ -22,7 +22,15 @@ from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infa
 from selfmis_plugin.benchmark.kept_cells import KeptCells
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
-from selfmis_plugin.benchmark.trials import Tuned, choose_rates, is_said, read_rates, with_rates
+from selfmis_plugin.benchmark.trials import (
+    RATE,
+    Tuned,
+    choose_rates,
+    is_said,
+    read_rates,
+    untried,
+    with_rates,
+)
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import LABELLED, PROBE, Method, Mode
 from selfmis_plugin.metrics.against import holm
@@ -123,6 +131,12 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
             for one in read_rates(file):
                 read.setdefault(one.name, one)
         tuned = [one for one in read.values() if not is_said(settings, one.name)]
+        if missing := untried(settings, tuned):
+            raise InfarctionError(
+                f"--rates-from: nothing was tried for {', '.join(missing)}, which would be a rival "
+                "that nobody tuned. Choose with --trials-only and give that rates.json too, or set "
+                f"a rate: --set {missing[0]}:{RATE}=[0.001]"
+            )
     claim_folds(settings.dest, folds.identity())
     if folds.trials or folds.trials_only:
         tuned = _choose(settings, turns[0])

@@ -16,7 +16,7 @@ from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS
 from selfmis_plugin.utils.files import write_json
 
-__all__ = ["about_run", "claim_folder", "claim_folds", "read_json"]
+__all__ = ["about_run", "claim_folder", "claim_folds", "read_json", "records_digest"]
 
 #: What the folder of a cross-validation says of its folds.
 FOLDS_FILE = "folds.json"
@@ -108,6 +108,26 @@ def claim_folds(dest: Path, about: Mapping[str, Any]) -> None:
         )
     dest.mkdir(parents=True, exist_ok=True)
     write_json(path, dict(about))
+
+
+def records_digest(path: Path) -> str:
+    """Return the digest of the records that a folder lists: the same ones, prepared anew by another
+    version or elsewhere, are the same.
+
+    Their table says of each where it was read (one of a database's copies at several rates, say)
+    and what was repaired; signals are not looked at.
+    """
+    digest = hashlib.sha256()
+    for split in SPLITS:
+        if (path / f"{split}.tsv").is_file():
+            part = open_split(path, split)
+            about = part.store.info.to_dict()
+            for name in ("created_with", "origins", "view"):  # not what the figures depend on
+                about.pop(name, None)
+            digest.update(json.dumps([split, about], sort_keys=True).encode())
+            rows = part.store.records.iloc[part.rows]
+            digest.update(rows.to_json(orient="values").encode())
+    return digest.hexdigest()[:16]
 
 
 def _describe_data(path: Path) -> dict[str, Any]:

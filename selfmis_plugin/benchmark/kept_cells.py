@@ -21,7 +21,7 @@ import pandas as pd
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.any_infarction import ANY, with_any
-from selfmis_plugin.benchmark.folder import about_run, read_json
+from selfmis_plugin.benchmark.folder import about_run, read_json, records_digest
 from selfmis_plugin.benchmark.infarction import Plan
 from selfmis_plugin.benchmark.settings import Cell, InfarctionError, Settings, cell_file
 from selfmis_plugin.benchmark.sources import stages_of, with_sources
@@ -61,7 +61,7 @@ class KeptCells:
         self.folder = folder
         self._settings = settings
         about = about_run(settings)
-        data = {role: described["digest"] for role, described in about["data"].items()}
+        data = {role: records_digest(path) for role, path in settings.data.items()}
         self._host = about["host"]
         self._digest = data[LABELLED]
         same = {key: about[key] for key in ("size", "budget", "heads")}

@@ -38,10 +38,11 @@ from selfmis_plugin.methods.method import PROBE, Method, Stage, owners_first, wi
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.predictions import Predictions
 
-__all__ = ["Tuned", "choose_rates", "is_said", "read_rates", "with_rates"]
+__all__ = ["RATE", "Tuned", "choose_rates", "is_said", "read_rates", "untried", "with_rates"]
 
 _SEED = 1
-_RATE = "optimization.lr"
+#: Config key of a learning rate.
+RATE = "optimization.lr"
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def _tunables(settings: Settings) -> Iterator[_Tunable]:
 
 def is_said(settings: Settings, name: str) -> bool:
     """Whether the user has set the rate of a training, by its own name, its mode's or for all."""
-    return _RATE in further_keys(settings, name.rpartition("/")[2], name)
+    return RATE in further_keys(settings, name.rpartition("/")[2], name)
 
 
 def _sources(settings: Settings, tunable: _Tunable) -> list[Stage | Cell]:
@@ -354,6 +355,13 @@ def read_rates(report: Path) -> list[Tuned]:
     return tuned
 
 
+def untried(settings: Settings, tuned: Sequence[Tuned]) -> list[str]:
+    """Return the names of trainings that the rows need, that declare rates and of which *tuned*
+    has none."""
+    known = {one.name for one in tuned}
+    return [one.name for one in _tunables(judged_here(settings)) if one.name not in known]
+
+
 def with_rates(settings: Settings, tuned: Sequence[Tuned]) -> Settings:
     """Return settings in which every training takes the rate that was chosen for it, or for the
     mode whose rate it takes.
@@ -378,5 +386,5 @@ def with_rates(settings: Settings, tuned: Sequence[Tuned]) -> Settings:
 
 
 def _with_rate(settings: Settings, name: str, rate: float) -> Settings:
-    keys = {**settings.overrides.get(name, {}), _RATE: [rate]}
+    keys = {**settings.overrides.get(name, {}), RATE: [rate]}
     return dataclasses.replace(settings, overrides={**settings.overrides, name: keys})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -382,6 +383,15 @@ def test_kept_cells_are_taken_up_where_they_fit(
     assert len(runs) == 5 * 2
     assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 5 * 3
     assert run("d", methods=more, seeds=(1,))["failed"] == {} and runs == []
+    # The same records, prepared by another version and elsewhere, are the same.
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(own_folds, elsewhere)
+    info = json.loads((elsewhere / "store.json").read_text())
+    (elsewhere / "store.json").write_text(json.dumps({**info, "created_with": "0.0.1"}))
+    moved = dict.fromkeys(data, elsewhere)
+    runs.clear()
+    run_folds(folds_settings(tmp_path / "moved", moved, methods=methods, seeds=(1,)), folds)
+    assert runs == []
     # Rows beside them, and settings of other trainings, leave them as they are.
     beside = {"twelve_lead/probe": {"optimization.max_epoch": 3}}
     run("beside", methods=methods, seeds=(1,), overrides=beside)
@@ -489,6 +499,11 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     (tmp_path / "other.json").write_text(json.dumps(tried))
     tried["tuned"] = [{**tried["tuned"][0], "rate": 0.25}]
     (tmp_path / "first.json").write_text(json.dumps(tried))
+    # A rival that nobody tuned is refused, unless the user sets its rate.
+    lacking = dataclasses.replace(taken, rates_from=(tmp_path / "first.json",))
+    with pytest.raises(InfarctionError, match="tried for multi_lead_encoder, selfmis, without_al"):
+        run_folds(dataclasses.replace(asked, dest=tmp_path / "lacking"), lacking)
+    assert not (tmp_path / "lacking").exists()
     both = dataclasses.replace(taken, rates_from=(tmp_path / "first.json", tmp_path / "other.json"))
     other = dataclasses.replace(asked, dest=tmp_path / "both")
     rates = [one["rate"] for one in run_folds(other, both)["tuned"]]
@@ -510,6 +525,7 @@ def test_what_is_asked_wrongly_is_said(
         (["--min-positives", "5"], "--min-positives goes with folds"),
         (["--folds", "3", "--against", "selfmis"], "that is none of the rows"),
         (["--held-out", "12"], "hold out some of"),
+        (["--folds", "3", "--trials-only", "--keep", "kept"], "--keep is about rows"),
         (["--held-out", "9", "--rates-from", "nowhere.json"], "not the report.json"),
     ):
         assert main([*plain, *arguments]) == 1

@@ -266,6 +266,14 @@ def _refuse_needless(options: argparse.Namespace) -> None:
             if getattr(options, name):
                 option = f"--{name.replace('_', '-')}"
                 raise BenchmarkError(f"{option} goes with folds: give --folds or --held-out too")
+    if options.trials_only:
+        for name in ("against", "keep", "min_positives"):
+            if getattr(options, name):
+                option = f"--{name.replace('_', '-')}"
+                raise BenchmarkError(
+                    f"{option} is about rows, and --trials-only stops before there are any: leave "
+                    "it out, or give --trials"
+                )
 
 
 def _data(options: argparse.Namespace, dest: Path) -> dict[str, Path]:
