@@ -127,6 +127,11 @@ def _predict_in_parts(options: argparse.Namespace) -> int:
 
     asked = Asked(channel_names(options.lead), options.rate, options.unit, options.quality)
     with _files(options.files) as files:
+        # A broken file among many is a row that says so; what was typed has to be there.
+        if problems := [problem for name, path in files if (problem := _absent(name, path))]:
+            for problem in problems:
+                print(f"selfmis predict: {problem}", file=sys.stderr)
+            return 1
         print(
             predict_in_parts(
                 on_this_machine(options.model),
@@ -151,8 +156,8 @@ def _read(model: StripModel, options: argparse.Namespace) -> tuple[list[Strip], 
     strips, problems = [], []
     with _files(options.files) as files:
         for name, path in files:
-            if path.is_dir() and name == str(path):
-                problems.append(f"{path}: no recording of a known format in it")
+            if problem := _absent(name, path):
+                problems.append(problem)
                 continue
             try:
                 strips.append(read_strip(model, path, name, asked))
@@ -182,6 +187,15 @@ def _files(given: Sequence[Path]) -> Iterator[list[tuple[str, Path]]]:
             else:
                 files.append((path.name, path))
         yield files
+
+
+def _absent(name: str, path: Path) -> str | None:
+    """Say what is wrong with a path that was typed and leads to no recording."""
+    if path.is_dir() and name == str(path):
+        return f"{path}: no recording of a known format in it"
+    if not path.exists() and not path.with_name(path.name + ".hea").exists():
+        return f"{path}: no such file"
+    return None
 
 
 def _draw(path: Path, model: StripModel, predictions: Sequence[Prediction]) -> None:

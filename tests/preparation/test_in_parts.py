@@ -122,3 +122,13 @@ def test_predictions_in_parts_are_those_of_each_recording(
     os.utime(tmp_path / "strips/r1.hea", (1, 1))
     assert main([*command, "--dest", str(tmp_path / "parts")]) == 1
     assert "other recordings" in capsys.readouterr().err
+
+
+def test_a_mistyped_path_is_no_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "empty").mkdir()
+    model, dest = write_classifier(tmp_path / "model.pt"), tmp_path / "said"
+    for typed, message in (("nowhere", "no such file"), ("empty", "no recording of a known")):
+        command = ["predict", "--model", str(model), str(tmp_path / typed), "--dest", str(dest)]
+        assert main(command) == 1
+        assert f"{tmp_path / typed}: {message}" in capsys.readouterr().err
+        assert not dest.exists()
