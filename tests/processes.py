@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -36,4 +39,11 @@ def _one_process(
     try:
         torch.save(work(rank, *arguments), Path(folder) / f"{rank}.pt")
     finally:
+        # What still holds the group (a wrapped model is a cycle) keeps gloo's threads alive.
+        gc.collect()
         dist.destroy_process_group()
+    # A thread of gloo that drops a tensor while the interpreter ends would abort the process, whose
+    # result is written.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
+import gc
 import importlib
 import importlib.metadata
 import os
@@ -34,6 +36,19 @@ __all__ = [
     "run_command_line",
     "when_model_is_built",
 ]
+
+
+def _leave_process_group() -> None:
+    """End gloo's threads while the interpreter still stands: neither host leaves its group, and a
+    thread that drops a tensor after that ends the process, trained and saved, by SIGABRT."""
+    joined = torch.distributed.is_available() and torch.distributed.is_initialized()
+    # NCCL has no such threads, and would wait here for processes that may have failed.
+    if joined and torch.distributed.get_backend() == "gloo":
+        gc.collect()
+        torch.distributed.destroy_process_group()
+
+
+atexit.register(_leave_process_group)
 
 
 def own_command() -> Path | None:
