@@ -29,7 +29,7 @@ from selfmis_plugin.benchmark.timed_training import train_timed
 from selfmis_plugin.data.fraction_manifests import write_fraction
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import figures_of, predict_split
-from selfmis_plugin.methods.makers import maker_of
+from selfmis_plugin.methods.makers import maker_of, predictor_of
 from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, list_of_key
 from selfmis_plugin.utils.files import write_json
 
@@ -48,7 +48,14 @@ def run_cell(settings: Settings, cell: Cell) -> None:
     }
     data = labelled_folder(settings, cell.fraction, cell.seed)
     run = cell_run(settings, cell)
-    if classifier.is_judged_alone:
+    checkpoint: Path | None = None
+    if classifier.predictor is not None:
+        began, cpu = time.monotonic(), time.process_time()
+        known = open_split(data, "train")
+        asked = open_split(settings.data[LABELLED], "test")
+        predictions = predictor_of(classifier.predictor)(known, asked)
+        spent, records = _spent_here(began, cpu), len(known.rows)
+    elif classifier.is_judged_alone:
         if classifier.encoder_key not in checkpoints:
             raise InfarctionError(f"{cell.name}: no encoder, so no head that could be judged")
         checkpoint, spent, records = checkpoints[classifier.encoder_key], Spent(0.0, None), 0
@@ -57,7 +64,7 @@ def run_cell(settings: Settings, cell: Cell) -> None:
         began, cpu = time.monotonic(), time.process_time()
         make = maker_of(classifier.maker)
         make(checkpoints, settings.data.get(UNLABELLED, data), checkpoint)
-        spent = Spent(time.monotonic() - began, None, time.process_time() - cpu)
+        spent = _spent_here(began, cpu)
     elif classifier.config is not None:
         overrides = {
             "task.data": data,
@@ -76,7 +83,8 @@ def run_cell(settings: Settings, cell: Cell) -> None:
         }
         spent = train_timed(settings, run, classifier.config, overrides, cell.name)
         checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)
-    predictions = predict_split(checkpoint, settings.data[LABELLED], "test")
+    if checkpoint is not None:
+        predictions = predict_split(checkpoint, settings.data[LABELLED], "test")
     done.parent.mkdir(parents=True, exist_ok=True)
     predictions.write(done.parent / "predictions.parquet")
     write_json(
@@ -92,6 +100,11 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             **figures_of(predictions, settings.draws),
         },
     )
+
+
+def _spent_here(began: float, cpu: float) -> Spent:
+    """Return what work in this process took since these moments, seconds of both clocks."""
+    return Spent(time.monotonic() - began, None, time.process_time() - cpu)
 
 
 def _by_key(checkpoints: Mapping[str, Path]) -> dict[str, object]:

@@ -149,17 +149,20 @@ class Classifier:
     maker: str | None = None
     reads: Mapping[str, str] = field(default_factory=dict)
     rate_of: str | None = None
+    predictor: str | None = None
 
     def __post_init__(self) -> None:
         if self.untrained and (self.config is None or self.starts_from is not None):
             raise ValueError("an untrained encoder starts from nothing, and its head is trained")
         if self.maker is not None and self.config is not None:
             raise ValueError(f"a classifier is trained by {self.config} or made by {self.maker}")
+        if self.predictor is not None and (self.config or self.maker or self.starts_from):
+            raise ValueError(f"what {self.predictor} predicts has no checkpoint, and needs none")
 
     @property
     def is_judged_alone(self) -> bool:
         """Whether nothing is trained or made: the encoder's checkpoint is judged as it is."""
-        return self.config is None and self.maker is None
+        return self.config is None and self.maker is None and self.predictor is None
 
     def sources(self) -> Mapping[str, Source]:
         """Return by config key what ``starts_from`` names; :func:`numbered` where several do."""
@@ -177,6 +180,8 @@ class Classifier:
 
 
 PROBE, FINETUNE, ZERO_SHOT, UNTRAINED = "probe", "finetune", "zero_shot", "untrained"
+#: No signal is read at all.
+NO_ECG = "no_ecg"
 LEAD_I = {"task.leads": ("I",)}
 
 

@@ -18,6 +18,8 @@ In it, and in folders below it, modules of these names are found, as in the fold
     ``METHODS``, ``CLAIMS``: rows of the benchmark (:mod:`selfmis_plugin.methods.method`);
 ``maker``
     ``MAKERS``: functions that make a checkpoint of others (:mod:`selfmis_plugin.methods.makers`);
+``predictor``
+    ``PREDICTORS``: what judges records without a checkpoint (there too);
 ``demo``
     ``DEMO``: a demo of ``selfmis demo`` (:mod:`selfmis_plugin.methods.demo_plan`).
 

@@ -12,6 +12,7 @@ from selfmis_plugin.methods.method import (
     ARCHIVE,
     FINETUNE,
     LABELLED,
+    NO_ECG,
     PROBE,
     UNLABELLED,
     UNTRAINED,
@@ -31,7 +32,7 @@ SYNTHETIC = (3000, 6300, 300, 2400)
 #: Positive records that a type needs to be in the mean over folds, unless it is said.
 MIN_POSITIVES = 20
 #: How encoders are judged unless it is said: where a method has these.
-DEFAULT_MODES = (PROBE, FINETUNE, ZERO_SHOT, UNTRAINED)
+DEFAULT_MODES = (PROBE, FINETUNE, ZERO_SHOT, UNTRAINED, NO_ECG)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

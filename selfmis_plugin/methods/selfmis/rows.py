@@ -59,6 +59,8 @@ def _otherwise(name: str, **overrides: object) -> Stage:
     return _aligned(f"selfmis_{name}", {**_SINGLE, **_MULTI}, **overrides)
 
 
+_COSINE = {"criterion.objective": "cosine"}
+_CENTERED = {"criterion.center": True}
 _ANEW = {**_CROPS, "task.cache_frozen_embeddings": False}
 
 METHODS = (
@@ -117,17 +119,11 @@ METHODS = (
     _first_stage(
         "SelfMIS with InfoNCE", _otherwise("info_nce", **{"criterion.objective": "info_nce"})
     ),
-    _first_stage(
-        "SelfMIS with cosine regression", _otherwise("cosine", **{"criterion.objective": "cosine"})
-    ),
-    _first_stage(
-        "SelfMIS, frozen embeddings centred", _otherwise("centered", **{"criterion.center": True})
-    ),
+    _first_stage("SelfMIS with cosine regression", _otherwise("cosine", **_COSINE)),
+    _first_stage("SelfMIS, frozen embeddings centred", _otherwise("centered", **_CENTERED)),
     _first_stage(
         "SelfMIS with cosine regression, centred",
-        _otherwise(
-            "cosine_centered", **{"criterion.objective": "cosine", "criterion.center": True}
-        ),
+        _otherwise("cosine_centered", **_COSINE, **_CENTERED),
     ),
     _first_stage(
         "SelfMIS, chest leads as the frozen view",
@@ -138,6 +134,14 @@ METHODS = (
         ),
     ),
     _first_stage("SelfMIS, lead I in pieces of 7 s", SELFMIS_CROPS),
+    _first_stage(
+        "SelfMIS, frozen embeddings centred, lead I in pieces of 7 s",
+        _otherwise("crops_centered", **_CROPS, **_CENTERED),
+    ),
+    _first_stage(
+        "SelfMIS with cosine regression, centred, lead I in pieces of 7 s",
+        _otherwise("crops_cosine_centered", **_CROPS, **_COSINE, **_CENTERED),
+    ),
     _first_stage(
         "SelfMIS, lead I in four pieces of 7 s a record",
         _otherwise("windows", **_CROPS, **{"task.windows": 4}),
