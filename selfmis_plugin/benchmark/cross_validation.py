@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.folder import about_run, claim_folds, read_json
 from selfmis_plugin.benchmark.graph import Step, run_steps, with_needs
 from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infarction
@@ -34,6 +33,7 @@ from selfmis_plugin.benchmark.trials import (
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import LABELLED, PROBE, Method, Mode
 from selfmis_plugin.metrics.against import holm
+from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
 from selfmis_plugin.metrics.predictions import Predictions

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from selfmis_plugin.benchmark.any_infarction import ANY
 from selfmis_plugin.benchmark.cross_validation import MEAN
 from selfmis_plugin.benchmark.report import ending_sections, measured_on
 from selfmis_plugin.benchmark.row_colors import color_of
 from selfmis_plugin.data.labels import in_words
 from selfmis_plugin.methods.method import FINETUNE, PROBE, UNTRAINED, ZERO_SHOT, Method
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_files, write_json
 from selfmis_plugin.visualization.figure import new_figure

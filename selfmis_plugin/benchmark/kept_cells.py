@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.folder import about_run, read_json, records_digest
 from selfmis_plugin.benchmark.infarction import Plan
 from selfmis_plugin.benchmark.settings import Cell, InfarctionError, Settings, cell_file
@@ -30,6 +29,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.evaluate import figures_of
 from selfmis_plugin.methods.method import LABELLED
+from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.utils.files import whole_files, write_json
 

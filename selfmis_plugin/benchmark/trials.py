@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from selfmis_plugin.benchmark.any_infarction import ANY, with_any
 from selfmis_plugin.benchmark.commands import best_checkpoint
 from selfmis_plugin.benchmark.folder import read_json
 from selfmis_plugin.benchmark.graph import Step, run_steps, with_needs
@@ -35,6 +34,7 @@ from selfmis_plugin.benchmark.settings import (
 )
 from selfmis_plugin.benchmark.sources import stages_of, with_sources
 from selfmis_plugin.methods.method import PROBE, Method, Stage, owners_first, with_its_sources
+from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.predictions import Predictions
 

@@ -34,6 +34,8 @@ def main(argv: Sequence[str]) -> int:
     options = reads.parse_args(argv)
     if options.int8 and options.format != "onnx":
         reads.error("--int8 needs --format onnx")
+    if options.cross_validated and options.data is None:
+        reads.error("--cross-validated needs --data: the store whose records were judged")
     if options.int8 and options.data is None:
         reads.error("--int8 needs --data: 8 bits are calibrated on records")
     try:
@@ -73,6 +75,16 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder of a store or manifests: thresholds from its validation split, figures from "
         "its test split; without it there are none",
+    )
+    parser.add_argument(
+        "--cross-validated",
+        type=Path,
+        nargs="+",
+        default=(),
+        metavar="PREDICTIONS",
+        help="predictions out of fold of the model's recipe on the records of --data, a file a "
+        "fold and seed, as benchmark mi --folds writes them: thresholds, calibration and figures "
+        "come from them, of a model that was trained on all records",
     )
     add_dest(parser, "folder to make")
     parser.add_argument(
@@ -137,7 +149,12 @@ def _prepared(options: argparse.Namespace) -> SavedModel:
     from selfmis_plugin.export.exporting import prepare_export
 
     return prepare_export(
-        options.checkpoint, options.data, options.specificity, DRAWS, options.labels
+        options.checkpoint,
+        options.data,
+        options.specificity,
+        DRAWS,
+        options.labels,
+        options.cross_validated,
     )
 
 
@@ -148,9 +165,14 @@ def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
 
     lines = [f"{dest}: {len(model.classifier.labels)} labels"]
     if model.points:
+        chosen_on = (
+            "in predictions out of fold"
+            if "protocol" in model.provenance.get("test", {})
+            else "on the validation split"
+        )
         lines.append(
             f"thresholds of {len(model.points)} labels at a specificity of {model.specificity:g} "
-            "on the validation split"
+            f"{chosen_on}"
         )
     else:
         lines.append("no thresholds: give --data to choose them")

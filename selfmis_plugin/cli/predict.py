@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.cli.sharing import add_parts, workers
-from selfmis_plugin.cli.strip_models import add_strip_model, channel_names, strip_model
+from selfmis_plugin.cli.strip_models import add_strip_model, channel_names, named_model, strip_model
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils.arguments import add_json, picture, positive
 from selfmis_plugin.utils.files import printing_beside, whole_file, write_json
-from selfmis_plugin.utils.hub import on_this_machine
 
 if TYPE_CHECKING:
     from selfmis_plugin.predict.prediction import Prediction
@@ -100,13 +99,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> int:
-    model = strip_model(options)
+    path = named_model(options)
+    model = strip_model(path, options)
     strips, problems = _read(model, options)
     predictions = model.score(strips)
     if options.json:
         from selfmis_plugin.predict.asking import answer
 
-        name, precision = str(options.model), options.precision
+        name, precision = str(options.model or path.name), options.precision
         write_json(options.json, answer(model, name, precision, predictions, problems))
     if options.png:
         _draw(options.png, model, predictions)
@@ -134,7 +134,7 @@ def _predict_in_parts(options: argparse.Namespace) -> int:
             return 1
         print(
             predict_in_parts(
-                on_this_machine(options.model),
+                named_model(options),
                 files,
                 options.dest,
                 asked,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from selfmis_plugin.cli import (
     prepare_export,
+    prepare_folds,
     prepare_fraction,
     prepare_join,
     prepare_recordings,
@@ -38,6 +39,7 @@ MERGE = "merge"
 OTHERS = {
     "recordings": prepare_recordings,
     "synthetic": synthetic,
+    "folds": prepare_folds,
     "fraction": prepare_fraction,
     "join": prepare_join,
     "export": prepare_export,

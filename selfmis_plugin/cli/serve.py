@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from selfmis_plugin.cli.strip_models import add_strip_model, strip_model
+from selfmis_plugin.cli.strip_models import add_strip_model, named_model, strip_model
 
 #: Packages of the extra, whose lack is told.
 _EXTRA = ("anyio", "starlette", "uvicorn")
@@ -68,8 +68,9 @@ def _serve(options: argparse.Namespace) -> int:
     from selfmis_plugin.serve.server import is_loopback, serve
 
     # Whoever sees the page need not know where on this machine it lies.
-    name = options.model.resolve().name
-    scorer = Scorer(strip_model(options), name, options.precision, options.quality)
+    path = named_model(options)
+    name = (options.model or path).resolve().name
+    scorer = Scorer(strip_model(path, options), name, options.precision, options.quality)
     if not is_loopback(options.host):
         print(
             "selfmis serve: whoever reaches this address can use the page, without a password; "

@@ -13,7 +13,7 @@ from selfmis_plugin.utils.hub import on_this_machine
 if TYPE_CHECKING:
     from selfmis_plugin.predict.strip_model import StripModel
 
-__all__ = ["add_strip_model", "channel_names", "strip_model"]
+__all__ = ["add_strip_model", "channel_names", "named_model", "strip_model"]
 
 # Those of predict.prediction, whose import a parser should not wait for.
 _PRECISIONS = ("float32", "bfloat16")
@@ -25,11 +25,10 @@ def add_strip_model(parser: argparse.ArgumentParser) -> None:
         "--model",
         "--checkpoint",
         type=Path,
-        required=True,
         metavar="MODEL",
         help=MODEL_HELP
         + ", or hf:ORG/NAME, such a folder on the Hugging Face hub; only an exported folder has "
-        "thresholds",
+        "thresholds (default: the one that comes with the plugin, which reads lead I)",
     )
     parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument(
@@ -48,8 +47,26 @@ def channel_names(text: str | None) -> tuple[str, ...] | None:
     return tuple(name.strip() for name in text.split(",")) if text else None
 
 
-def strip_model(options: argparse.Namespace) -> StripModel:
-    """Return the model of :func:`add_strip_model`'s options.
+def named_model(options: argparse.Namespace) -> Path:
+    """Return where the model lies that ``--model`` names, or the one that comes with the plugin,
+    after a line that says so.
+
+    Raises
+    ------
+    OSError, ValueError
+        If there is none.
+    """
+    if options.model is not None:
+        return on_this_machine(options.model)
+    from selfmis_plugin.predict.shipped_model import shipped_model, shipped_model_line
+
+    path = shipped_model()
+    print(shipped_model_line(), flush=True)
+    return path
+
+
+def strip_model(path: Path, options: argparse.Namespace) -> StripModel:
+    """Return the model at *path*, computed by :func:`add_strip_model`'s options.
 
     It is computed by onnxruntime where there is an ONNX file for it: PyTorch alone takes longer
     to import than all of the rest.
@@ -61,7 +78,6 @@ def strip_model(options: argparse.Namespace) -> StripModel:
     """
     from selfmis_plugin.predict.onnx_model import OnnxModel, onnx_file, runs_here
 
-    path = on_this_machine(options.model)
     plain = options.precision == _PRECISIONS[0] and options.labels is None
     if plain and onnx_file(path) is not None and runs_here():
         return OnnxModel(path)

@@ -86,21 +86,40 @@ def fitted_to(predictions: Predictions, unlearned: Sequence[str] = ()) -> Fitted
     return Fitted(found, problem, tuple(unlearned))
 
 
-def measured(fitted: Fitted, predictions: Predictions) -> dict[str, Any]:
-    """Return what a calibration does to predictions of another split, JSON-ready.
+def measured(
+    fitted: Fitted,
+    predictions: Predictions,
+    calibrated: Predictions | None = None,
+    fitted_on: str = VALID,
+) -> dict[str, Any]:
+    """Return what a calibration does to predictions of records that it was not fitted to.
+
+    Parameters
+    ----------
+    fitted
+        The calibration.
+    predictions
+        Of other records.
+    calibrated
+        The same as log odds, where these come from elsewhere, such as folds in turn.
+    fitted_on
+        What it was fitted to, in words.
 
     Returns
     -------
     dict
-        ``fitted_on``, None without one, then with ``problem``; ``labels``: method, slope,
-        intercept and positives, calibration ``error`` and that of the logits as they are, ``raw``;
-        ``error`` and ``raw_error``, means over the labels; ``not_calibrated`` and ``unlearned``.
+        JSON-ready: ``fitted_on``, None without one, then with ``problem``; ``labels``: method,
+        slope, intercept, positives, calibration ``error`` and ``raw_error``, that of the logits
+        as they are; ``error`` and ``raw_error``, means over the labels; ``not_calibrated`` and
+        ``unlearned``.
     """
     raw = calibration_errors(predictions)
-    after = calibration_errors(recalibrated(predictions, fitted.labels))
+    if calibrated is None:
+        calibrated = recalibrated(predictions, fitted.labels)
+    after = calibration_errors(calibrated)
     judged = [name for name in raw if name in fitted.labels]
     return {
-        "fitted_on": VALID if fitted.labels else None,
+        "fitted_on": fitted_on if fitted.labels else None,
         "problem": fitted.problem or None,
         "labels": {
             name: {**line.to_dict(), "error": after.get(name), "raw_error": raw.get(name)}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints.loading import read_model
@@ -15,19 +18,25 @@ from selfmis_plugin.checkpoints.model_folder import (
     portable_classifier,
 )
 from selfmis_plugin.data.exported import WEIGHTS
-from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.data.person import GROUPINGS
+from selfmis_plugin.data.splits import open_split, open_splits
+from selfmis_plugin.data.store import Store
 from selfmis_plugin.evaluation.calibrating import fitted_to, measured
 from selfmis_plugin.evaluation.evaluate import predict_split
+from selfmis_plugin.evaluation.out_of_fold import OutOfFold, read_out_of_fold
+from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.defaults import DRAWS, SPECIFICITY
 from selfmis_plugin.metrics.operating_points import (
     OperatingPoint,
     at_operating_points,
     choose_operating_points,
 )
-from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from selfmis_plugin.metrics.statistics import judge
 
 VALID, TEST = "valid", "test"
+#: What thresholds and calibration come from in place of validation.
+OUT_OF_FOLD = "predictions out of fold"
 
 
 def prepare_export(
@@ -36,6 +45,7 @@ def prepare_export(
     specificity: float = SPECIFICITY,
     draws: int = DRAWS,
     labels: Sequence[str] | None = None,
+    cross_validated: Sequence[Path] = (),
 ) -> SavedModel:
     """Read a checkpoint and, with *data*, choose its thresholds and measure its figures.
 
@@ -51,6 +61,10 @@ def prepare_export(
         Bootstrap draws of the intervals.
     labels
         Of a fine-tuned ECGFounder file: see :func:`selfmis_plugin.load_trained`.
+    cross_validated
+        Predictions out of fold of the checkpoint's recipe on the records of *data*, a file a fold
+        and seed: thresholds, calibration and figures come from them, and not from splits of which
+        the checkpoint may have been trained on. Figures are then those of the recipe.
 
     Raises
     ------
@@ -58,6 +72,8 @@ def prepare_export(
         If the checkpoint cannot be read, is no classifier's, or does not fit the data.
     StoreError
         If the data cannot be read.
+    PredictionsError
+        If predictions out of fold are none, or not of records of the data.
     """
     model = read_model(checkpoint, labels)
     portable_classifier(model)
@@ -72,15 +88,18 @@ def prepare_export(
     if data is None:
         # What an earlier export has chosen and measured holds for the same weights.
         return replace(model, provenance={**model.provenance, **provenance})
+    if cross_validated:
+        files = read_out_of_fold(cross_validated, model.classifier.labels)
+        return _by_recipe(model, data, files, specificity, draws, provenance)
     valid, test = open_split(data, VALID), open_split(data, TEST)
     chosen_on = predict_split(checkpoint, data, VALID, labels=labels)
     points = choose_operating_points(chosen_on, specificity)
     points = {label: point for label, point in points.items() if label not in unlearned}
     fitted = fitted_to(chosen_on, unlearned)
     predictions = predict_split(checkpoint, data, TEST, labels=labels)
-    provenance["valid"] = {**_about(data, valid), "records": len(chosen_on)}
+    provenance["valid"] = {**_about(data, valid.store), "records": len(chosen_on)}
     provenance["test"] = {
-        **_about(data, test),
+        **_about(data, test.store),
         **_figures(predictions, points, draws),
         "calibrated": measured(fitted, predictions),
     }
@@ -95,8 +114,75 @@ def prepare_export(
     )
 
 
-def _about(data: Path, part: Split) -> dict[str, Any]:
-    info = part.store.info
+def _by_recipe(
+    model: SavedModel,
+    data: Path,
+    said: OutOfFold,
+    specificity: float,
+    draws: int,
+    provenance: Mapping[str, Any],
+) -> SavedModel:
+    """Return the model with what its recipe's predictions out of fold tell."""
+    pooled, unlearned = said.pooled(), model.facts.unlearned
+    store = next(iter(open_splits(data).values())).store
+    persons = _persons(store, pooled)
+    points = choose_operating_points(pooled, specificity)
+    points = {label: point for label, point in points.items() if label not in unlearned}
+    fitted = fitted_to(pooled, unlearned)
+    ranked = with_any(said.ranked())
+    judged = {
+        **_about(data, store),
+        **_figures(ranked, points, draws, pooled),
+        "calibrated": measured(fitted, pooled, said.calibrated(unlearned), OUT_OF_FOLD),
+        "protocol": {"folds": len(said.folds), "seeds": said.seeds},
+        "groups": _groups(ranked, persons, draws),
+    }
+    return replace(
+        model,
+        input_rate=float(store.info.sample_rate),
+        specificity=specificity,
+        points=points,
+        provenance={
+            **provenance,
+            "valid": {**_about(data, store), "records": len(pooled)},
+            "test": judged,
+        },
+        calibration=fitted.labels,
+    )
+
+
+def _persons(store: Store, predictions: Predictions) -> pd.DataFrame:
+    """Return the store's records that were judged, in the order of the predictions."""
+    records = store.records.set_index("record_id", drop=False)
+    unknown = [name for name in predictions.record_ids if name not in records.index]
+    if unknown:
+        raise PredictionsError(
+            f"{store.path} has no record {', '.join(unknown[:3])}, and predictions out of fold are "
+            f"of {len(unknown):,} such: give the store that was cross-validated with --data"
+        )
+    return records.loc[list(predictions.record_ids)]
+
+
+def _groups(predictions: Predictions, persons: pd.DataFrame, draws: int) -> dict[str, Any]:
+    """Return the AUC of any infarction by sex and by age, of groups that have both kinds."""
+    found: dict[str, Any] = {}
+    any_one = predictions.select([ANY])
+    for name, (groups, group_of) in GROUPINGS.items():
+        own = np.array([group_of(value) for value in persons[name]], dtype=object)
+        for group in groups:
+            chosen = any_one.rows(np.asarray(own == group, dtype=bool))
+            if chosen.targets.any() and not chosen.targets.all():
+                judged = judge(chosen, draws)
+                found.setdefault(name, {})[group] = {
+                    "records": len(chosen),
+                    "positives": int(chosen.targets.sum()),
+                    "auc": judged.labels[ANY].auc.to_dict(),
+                }
+    return found
+
+
+def _about(data: Path, store: Store) -> dict[str, Any]:
+    info = store.info
     return {
         "data": data.resolve().name,
         "database": info.database,
@@ -105,10 +191,14 @@ def _about(data: Path, part: Split) -> dict[str, Any]:
 
 
 def _figures(
-    predictions: Predictions, points: dict[str, OperatingPoint], draws: int
+    predictions: Predictions,
+    points: dict[str, OperatingPoint],
+    draws: int,
+    at_points: Predictions | None = None,
 ) -> dict[str, Any]:
+    """Return figures of *predictions*, and of thresholds on *at_points*, by default the same."""
     report = judge(predictions, draws)
-    reached = at_operating_points(predictions, points)
+    reached = at_operating_points(at_points or predictions, points)
     return {
         "records": report.units,
         "patients": report.patients,

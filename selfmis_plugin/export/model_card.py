@@ -11,6 +11,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.provenance import headline, provenance_lines
 from selfmis_plugin.evaluation.calibrating import calibration_text
 from selfmis_plugin.export.front_matter import front_matter
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.operating_points import threshold_of
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.utils.markdown import code, table, text
@@ -65,6 +66,7 @@ def model_card(model: SavedModel, name: str = "model", licence: str = "unknown")
             else "None were measured: the model was exported without data."
         ),
         *([_onnx(model.provenance["onnx"])] if "onnx" in model.provenance else []),
+        *([_groups(test["groups"])] if test and test.get("groups") else []),
         "## Limits\n\n"
         "- The figures hold for the population, the recorders and the labels of the data named "
         "above; nobody has looked at others.\n"
@@ -104,6 +106,17 @@ def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
     if test is None:
         return "- No data were given at export: no thresholds and no figures."
     valid = model.provenance["valid"]
+    if protocol := test.get("protocol"):
+        return (
+            "- Thresholds, calibration and figures are **of the recipe, cross-validated**, not of "
+            f"these weights: {test['records']:,} records of {test['patients']:,} patients of "
+            f"{text(test['data'])} ({text(test['database'])}), dealt into {protocol['folds']} "
+            "folds, each judged by models of the same recipe that were trained without it "
+            f"({_seeds(protocol['seeds'])}). AUC compares records by their rank in their fold. "
+            "Thresholds keep a specificity of "
+            f"{model.specificity:g} or more on these predictions. Intervals: 95 %, by patient, as "
+            "wide as few positives demand."
+        )
     return (
         f"- Thresholds: {valid['records']:,} records of the validation split of "
         f"{text(valid['data'])} ({text(valid['database'])}), at a specificity of "
@@ -119,7 +132,7 @@ def _figures(model: SavedModel, test: Mapping[str, Any]) -> str:
         f"mean over {test['mi_auc']['labels']} infarction types: {_interval(test['mi_auc'])}."
     )
     rows = []
-    names = [label for label in INFARCTION_TYPES if label in test["labels"]]
+    names = [label for label in (ANY, *INFARCTION_TYPES) if label in test["labels"]]
     names += [label for label in test["labels"] if label not in names]
     for name in names:
         label = test["labels"][name]
@@ -157,6 +170,20 @@ def _onnx(files: Mapping[str, Any]) -> str:
             ]
         )
     return "## ONNX\n\n" + table(header, rows)
+
+
+def _seeds(count: int) -> str:
+    return "one seed" if count == 1 else f"mean logits of {count} seeds"
+
+
+def _groups(groups: Mapping[str, Any]) -> str:
+    rows = [
+        [name, group, f"{one['records']:,}", str(one["positives"]), _interval(one["auc"])]
+        for name, found in groups.items()
+        for group, one in found.items()
+    ]
+    header = ["by", "group", "records", "with an infarction", "AUC of any infarction"]
+    return "## Sex and age\n\n" + table(header, rows)
 
 
 def _interval(row: Mapping[str, Any]) -> str:

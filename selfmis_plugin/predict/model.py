@@ -16,6 +16,7 @@ from selfmis_plugin.data.exported import WEIGHTS
 from selfmis_plugin.nn.encoder import Encoder
 from selfmis_plugin.predict.onnx_model import OnnxModel, onnx_file
 from selfmis_plugin.predict.prediction import DISCLAIMER, PRECISIONS, LabelResult, Prediction
+from selfmis_plugin.predict.shipped_model import shipped_model, shipped_model_line
 from selfmis_plugin.predict.strip_model import StripModel
 from selfmis_plugin.utils.hub import on_this_machine
 
@@ -93,7 +94,9 @@ class Model(StripModel):
 
 
 def load_model(
-    path: str | Path, precision: str = "float32", labels: Sequence[str] | None = None
+    path: str | Path | None = None,
+    precision: str = "float32",
+    labels: Sequence[str] | None = None,
 ) -> Model | OnnxModel:
     """Load a classifier, without running code that its files carry.
 
@@ -104,6 +107,7 @@ def load_model(
         computes, as a folder without the weights that PyTorch reads), or a run's
         ``checkpoint_best.pt`` (which has no operating thresholds: probabilities only), or an
         ECGFounder file with its head; or ``hf:ORG/NAME``, such a folder on the Hugging Face hub.
+        None: the model that comes with the plugin, which reads lead I; a line says so.
     precision
         What the encoder computes in: ``"float32"`` or ``"bfloat16"``.
     labels
@@ -115,12 +119,17 @@ def load_model(
         If it cannot be read, or is no classifier.
     HubError
         If the hub does not give it.
+    FileNotFoundError
+        If none is named and this installation lacks the one that comes with the plugin.
 
     Examples
     --------
     >>> model = load_model("my-model")  # doctest: +SKIP
     >>> model.predict(millivolts, rate=512, unit="mV", lead="I").results["AMI"]  # doctest: +SKIP
     """
+    if path is None:
+        path = shipped_model()
+        print(shipped_model_line())
     path = on_this_machine(path)
     file, onnx = path, onnx_file(path)
     if onnx is not None and not (file / WEIGHTS).is_file():

@@ -44,8 +44,8 @@ def threshold_line(model: StripModel) -> str:
     if not model.points:
         return "No thresholds: the model has none (selfmis export --data STORE chooses them)."
     return (
-        f"above the threshold that kept a specificity of {model.specificity:g} on the validation "
-        "split, one window a record"
+        f"above the threshold that kept a specificity of {model.specificity:g} on records kept "
+        "from training, one window a record"
     )
 
 

@@ -19,8 +19,8 @@ HEAVY = {
 
 HELP = [
     "", "prepare", "prepare ptbxl", "prepare ecg_files", "prepare recordings", "prepare synthetic",
-    "prepare export", "prepare fraction", "prepare view", "show", "evaluate", "benchmark",
-    "benchmark mi", "embed", "predict", "serve", "export", "report", "doctor", "demo",
+    "prepare export", "prepare folds", "prepare fraction", "prepare view", "show", "evaluate",
+    "benchmark", "benchmark mi", "embed", "predict", "serve", "export", "report", "doctor", "demo",
 ]  # fmt: skip
 
 CALLS = """

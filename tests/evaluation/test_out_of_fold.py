@@ -1,0 +1,171 @@
+"""Predictions out of fold put together, and a model that is exported by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
+
+import selfmis_plugin
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.splits import open_splits
+from selfmis_plugin.evaluation.out_of_fold import read_out_of_fold
+from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
+from tests.checkpoint_files import write_classifier
+from tests.strip_files import lead_one
+from tests.support import LABELS, write_store
+
+SEEDS = (1, 2)
+
+
+def of_sex(said: Predictions, store: Path, sex: str) -> list[str]:
+    records = pd.read_parquet(store / "records.parquet").set_index("record_id")
+    return [name for name in said.record_ids if records.loc[name, "sex"] == sex]
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
+    """A store of 150 records with sex and age, and what two seeds' models say of five folds."""
+    folder = tmp_path_factory.mktemp("judged")
+    store = write_store(folder / "store")
+    records = pd.read_parquet(store / "records.parquet")
+    records["sex"] = ["female", "male"] * (len(records) // 2)
+    records["age"] = np.linspace(20, 89, len(records))
+    records.to_parquet(store / "records.parquet")
+    rng = np.random.default_rng(0)
+    part = next(iter(open_splits(store).values()))
+    records = part.store.records
+    targets = part.store.targets(np.arange(len(records)), LABELS) > 0
+    files = []
+    for fold in range(5):
+        rows = np.flatnonzero((records["strat_fold"].to_numpy() - 1) // 2 == fold)
+        for seed in SEEDS:
+            order = rng.permutation(rows)
+            # Each model has a scale of its own.
+            logits = (0.5 + fold) * (targets[order] + rng.normal(size=(len(rows), len(LABELS))))
+            files.append(folder / f"fold{fold}-seed{seed}.parquet")
+            Predictions(
+                tuple(records["record_id"].to_numpy()[order]),
+                tuple(records["patient_id"].to_numpy()[order]),
+                LABELS,
+                targets[order],
+                (logits + 3 * fold).astype(np.float32),
+            ).write(files[-1])
+    return store, files
+
+
+def test_seeds_are_averaged_and_folds_ranked(judged: tuple[Path, list[Path]]) -> None:
+    _, files = judged
+    said = read_out_of_fold(files, LABELS)
+    assert said.seeds == 2 and len(said.folds) == 5
+
+    # By hand, from the files.
+    scores: dict[str, list[float]] = {}
+    truth: dict[str, bool] = {}
+    ranks: dict[str, float] = {}
+    column = LABELS.index("AMI")
+    for first, second in zip(files[::2], files[1::2], strict=True):
+        of_fold = []
+        for part in map(Predictions.read, (first, second)):
+            for row, name in enumerate(part.record_ids):
+                scores.setdefault(name, []).append(part.logits[row, column])
+                truth[name] = bool(part.targets[row, column])
+            of_fold = list(part.record_ids)
+        means = [np.mean(scores[name]) for name in of_fold]
+        shares = rankdata(means) / len(of_fold)
+        ranks |= dict(zip(of_fold, shares, strict=True))
+    pooled, ranked = said.pooled(), said.ranked()
+    assert {len(given) for given in scores.values()} == {2} and len(pooled) == 150
+    for row, name in enumerate(pooled.record_ids):
+        assert pooled.logits[row, column] == pytest.approx(np.mean(scores[name]), abs=1e-5)
+    auc = roc_auc_score(ranked.targets[:, column], ranked.logits[:, column])
+    names = list(truth)
+    expected = roc_auc_score([truth[n] for n in names], [ranks[n] for n in names])
+    # Folds of one size: a rank and its share of the fold tell the same.
+    assert auc == pytest.approx(expected, abs=1e-12)
+
+
+def test_what_is_no_cross_validation_is_refused(
+    judged: tuple[Path, list[Path]], tmp_path: Path
+) -> None:
+    _, files = judged
+    with pytest.raises(PredictionsError, match="two folds or more, as many seeds for each"):
+        read_out_of_fold(files[:2], LABELS)
+    with pytest.raises(PredictionsError, match="2 of 30 records, 1 of 30 records"):
+        read_out_of_fold(files[:3], LABELS)
+    with pytest.raises(PredictionsError, match=r"fold0-seed1.parquet: says nothing of LVH"):
+        read_out_of_fold(files, (*LABELS, "LVH"))
+    whole = Predictions.read(files[0])
+    some = whole.rows(np.arange(len(whole)) < 7)
+    some.write(tmp_path / "some.parquet")
+    with pytest.raises(PredictionsError, match="a record is in two of them"):
+        read_out_of_fold([files[0], files[2], tmp_path / "some.parquet"], LABELS)
+    other = Predictions(
+        whole.record_ids, whole.patient_ids, whole.labels, ~whole.targets, whole.logits
+    )
+    other.write(tmp_path / "other.parquet")
+    with pytest.raises(PredictionsError, match="other labels of the same records"):
+        read_out_of_fold([files[0], tmp_path / "other.parquet", *files[2:4]], LABELS)
+
+
+def test_a_final_model_has_the_figures_of_its_recipe(
+    judged: tuple[Path, list[Path]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, files = judged
+    checkpoint = write_classifier(tmp_path / "final.pt")
+    dest = tmp_path / "model"
+    command = ["export", "--checkpoint", str(checkpoint), "--dest", str(dest)]
+    assert main([*command, "--data", str(store), "--cross-validated", *map(str, files)]) == 0, (
+        capsys.readouterr().err
+    )
+    assert "in predictions out of fold" in capsys.readouterr().out
+    config = json.loads((dest / "config.json").read_text())
+    said = read_out_of_fold(files, LABELS)
+
+    # A threshold keeps nine of ten negatives of all folds together.
+    pooled = said.pooled()
+    for column, label in enumerate(LABELS):
+        negatives = pooled.logits[~pooled.targets[:, column], column]
+        kept = np.mean(negatives <= config["operating_points"]["labels"][label]["logit"])
+        assert 0.9 <= kept < 0.9 + 1.5 / len(negatives)
+    figures = config["provenance"]["test"]
+    assert figures["protocol"] == {"folds": 5, "seeds": 2} and figures["records"] == 150
+    ranked = said.ranked()
+    types = [LABELS.index(name) for name in INFARCTION_TYPES if name in LABELS]
+    chances = 1 / (1 + np.exp(-ranked.logits[:, types].astype(float)))
+    any_auc = roc_auc_score(ranked.targets[:, types].any(1), 1 - np.prod(1 - chances, axis=1))
+    found = figures["labels"]["any infarction"]["auc"]
+    assert found["value"] == pytest.approx(any_auc, abs=1e-4)
+
+    # Calibration is measured on folds that it was not fitted to, and improves on the scales.
+    calibrated = figures["calibrated"]
+    assert calibrated["fitted_on"] == "predictions out of fold"
+    assert calibrated["error"] < calibrated["raw_error"]
+    card = (dest / "README.md").read_text()
+    assert "**of the recipe, cross-validated**, not of these weights: 150 records" in card
+    assert "mean logits of 2 seeds" in card and "any infarction" in card
+    model = selfmis_plugin.load_model(dest)
+    assert set(model.predict(lead_one(10) / 1000, 500).results) == set(LABELS)
+
+    # Women and men apart.
+    women = set(of_sex(ranked, store, "female"))
+    assert len(women) == 75
+    row = figures["groups"]["sex"]["female"]
+    assert row["records"] == 75
+    assert f"| sex | female | 75 | {row['positives']} | {row['auc']['value']:.3f}" in card
+
+    # Of another store's records, or with no store, nothing is written.
+    other = write_store(tmp_path / "other", record_name="x{:05d}")
+    again = tmp_path / "again"
+    refused = [*command[:3], "--dest", str(again), "--cross-validated", *map(str, files)]
+    assert main([*refused, "--data", str(other)]) == 1
+    assert "has no record" in capsys.readouterr().err and not again.exists()
+    with pytest.raises(SystemExit):
+        main(refused)
+    assert "--cross-validated needs --data" in capsys.readouterr().err
