@@ -34,7 +34,7 @@ from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS, StoreError
 from selfmis_plugin.data.store.format import ALL_TRAINING
 from selfmis_plugin.evaluation.evaluate import fitting_split
-from selfmis_plugin.methods.method import LABELLED, Method, Stage, with_its_sources
+from selfmis_plugin.methods.method import LABELLED, Stage, with_its_sources
 
 __all__ = [
     "Cell",
@@ -185,7 +185,7 @@ def _lacking(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
     }
     needs: dict[str, list[Stage]] = {}
     for method in settings.methods:
-        for mode in _asked(settings, method):
+        for mode in settings.asked(method):
             cell = Cell(method, mode, settings.fractions[0], settings.seeds[0])
             whole = with_sources(settings, [cell])
             needs[f"{method.name}/{mode}"] = [
@@ -195,7 +195,7 @@ def _lacking(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
     lacks: dict[str, str] = {}
     modes_lack: dict[str, str] = {}
     for method in settings.methods:
-        named = [f"{method.name}/{mode}" for mode in _asked(settings, method)]
+        named = [f"{method.name}/{mode}" for mode in settings.asked(method)]
         of_modes = {name: reasons[name] for name in named if name in reasons}
         if method.name in reasons or (named and len(of_modes) == len(named)):
             lacks[method.name] = reasons.get(method.name) or next(iter(of_modes.values()))
@@ -218,10 +218,6 @@ def _without_their_file(settings: Settings, lacks: Mapping[str, str]) -> dict[st
 
 def _option(stage: Stage) -> str:
     return f"--{(stage.given_by or '').replace('_', '-')}"
-
-
-def _asked(settings: Settings, method: Method) -> list[str]:
-    return [mode for mode in settings.modes if mode in method.modes]
 
 
 def _stages(settings: Settings, cells: Iterable[Cell]) -> dict[str, Stage]:
@@ -264,7 +260,7 @@ def _cells(settings: Settings, modes_lack: Mapping[str, str]) -> tuple[list[Cell
     left_out: dict[str, str] = {}
     for seed in settings.seeds:
         for method in settings.methods:
-            for mode in _asked(settings, method):
+            for mode in settings.asked(method):
                 if f"{method.name}/{mode}" in modes_lack:
                     continue
                 if not method.modes[mode].is_judged_alone:

@@ -51,9 +51,9 @@ class Settings:
     seeds
         A seed sets weights, order of records, and which records a fraction takes.
     modes
-        How methods are judged: ``probe``, ``finetune`` and what methods add. A mode that another
-        starts from, of the same method or of another, is run for it, and reported where it is
-        asked for.
+        How methods are judged: ``probe``, ``finetune`` and what methods add, or ``METHOD/MODE`` for
+        one of them alone. A mode that another starts from, of the same method or of another, is run
+        for it, and reported where it is asked for.
     size
         ``full`` or ``small``: which configs.
     given
@@ -95,6 +95,15 @@ class Settings:
         """Return the method of a name; None if there is none, as a row or beside them."""
         named = (method for method in (*self.methods, *self.others) if method.name == name)
         return next(named, None)
+
+    def asked(self, method: Method) -> list[str]:
+        """Return the modes of a method that are asked for."""
+        asked = []
+        for name in self.modes:
+            of, _, mode = name.rpartition("/")
+            if mode in method.modes and of in ("", method.name):
+                asked.append(mode)
+        return list(dict.fromkeys(asked))
 
     def names(self) -> list[str]:
         """Return the names of all methods that are known."""

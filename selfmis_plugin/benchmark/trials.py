@@ -144,7 +144,7 @@ def _tunables(settings: Settings) -> Iterator[_Tunable]:
         for mode, classifier in method.modes.items():
             name = f"{method.name}/{mode}"
             rates = () if is_said(settings, name) else classifier.rates.get(settings.size, ())
-            if rates and mode in settings.modes:
+            if rates and mode in settings.asked(method):
                 yield _Tunable(name, method, mode, None, rates)
 
 

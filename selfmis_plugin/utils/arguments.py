@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -221,12 +221,16 @@ def picture(text: str) -> Path:
     return file
 
 
-def known_names(known: Sequence[str]) -> Callable[[str], tuple[str, ...]]:
-    """Return a reader of comma-separated names, each one of *known*."""
+def known_names(
+    known: Sequence[str], further: Iterable[str] = ()
+) -> Callable[[str], tuple[str, ...]]:
+    """Return a reader of comma-separated names, each one of *known*, or of *further* ones, which
+    are too many to list in a message."""
+    accepted = {*known, *further}
 
     def read(text: str) -> tuple[str, ...]:
         names = tuple(name for name in text.split(",") if name)
-        unknown = [name for name in names if name not in known]
+        unknown = [name for name in names if name not in accepted]
         if unknown or not names:
             raise argparse.ArgumentTypeError(
                 f"{', '.join(unknown) or 'nothing'} is none of {', '.join(known)}"

@@ -87,7 +87,8 @@ def test_it_is_a_row_of_the_cross_validation(store: Path, tmp_path: Path) -> Non
     command = [
         "benchmark", "mi", "--data", str(store), "--unlabelled", str(store), "--archive",
         str(store), "--size", "small", "--folds", "3", "--min-positives", "5", "--fractions",
-        "1.0", "--methods", "age_and_sex", "--keep", str(tmp_path / "kept"), "--dest", str(dest),
+        "1.0", "--methods", "age_and_sex,random_encoder",
+        "--modes", "age_and_sex/no_ecg", "--keep", str(tmp_path / "kept"), "--dest", str(dest),
     ]  # fmt: skip
     assert main(command) == 0
     report = json.loads((dest / "report.json").read_text())
@@ -104,3 +105,13 @@ def test_it_is_a_row_of_the_cross_validation(store: Path, tmp_path: Path) -> Non
     assert main([*command[:-1], str(tmp_path / "second")]) == 0
     again = json.loads((tmp_path / "second" / "report.json").read_text())
     assert again["rows"][0]["figures"] == row["figures"]
+
+
+def test_a_mode_of_one_method_alone_is_named_rightly(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["benchmark", "mi", "--data", str(store), "--unlabelled", str(store), "--archive"]
+    command += [str(store), "--folds", "3", "--methods", "age_and_sex", "--dest"]
+    assert main([*command, str(tmp_path / "b"), "--modes", "random_encoder/probe"]) != 0
+    assert "random_encoder/probe is none of no_ecg" in capsys.readouterr().err
+    assert not (tmp_path / "b").exists()

@@ -79,7 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modes",
         help="how encoders are judged, comma-separated, where a method has it: all, or some of "
-        f"{', '.join(modes)} (default: {', '.join(DEFAULT_MODES)})",
+        f"{', '.join(modes)}, or one of a method's alone, as METHOD/MODE (default: "
+        f"{', '.join(DEFAULT_MODES)})",
     )
     parser.add_argument(
         "--fractions",
@@ -329,8 +330,9 @@ def chosen_modes(text: str | None, methods: Sequence[Method]) -> tuple[str, ...]
     known = tuple(dict.fromkeys(mode for method in methods for mode in method.modes))
     if text == "all":
         return known
+    whole = (f"{method.name}/{mode}" for method in methods for mode in method.modes)
     try:
-        return known_names(known)(text)
+        return known_names(known, further=whole)(text)
     except argparse.ArgumentTypeError as error:
         raise BenchmarkError(f"--modes: {error}") from error
 
