@@ -22,8 +22,9 @@ from selfmis_plugin.checkpoints.reading import CheckpointError, first_line
 from selfmis_plugin.checkpoints.weights import part_of
 from selfmis_plugin.data.exported import CONFIG, FORMAT, VERSION, WEIGHTS, read_description
 from selfmis_plugin.data.filter_names import FILTER_NAMES
+from selfmis_plugin.data.labels import ANY_INFARCTION
 from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, Preprocessing
-from selfmis_plugin.metrics.calibrated import Recalibration
+from selfmis_plugin.metrics.calibrated import PERSON, PersonLine, Recalibration, person_lines_in
 from selfmis_plugin.metrics.operating_point import OperatingPoint, points_from
 from selfmis_plugin.nn.encoder import describe_shape, is_portable, shape_from
 from selfmis_plugin.nn.inputs import Preparation
@@ -59,6 +60,8 @@ class SavedModel:
         On what it was trained.
     calibration
         How logits become probabilities that come true, by label; labels without are missing.
+    with_person
+        The same where age and sex are known, by label.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class SavedModel:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     facts: TrainingFacts = field(default_factory=TrainingFacts)
     calibration: Mapping[str, Recalibration] = field(default_factory=dict)
+    with_person: Mapping[str, PersonLine] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         path, preprocessing = self.classifier.path, self.classifier.preprocessing
@@ -188,6 +192,11 @@ def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any
             "labels": {label: point.to_dict() for label, point in model.points.items()},
         },
         "calibration": {label: line.to_dict() for label, line in model.calibration.items()},
+        **(
+            {PERSON: {label: line.to_dict() for label, line in model.with_person.items()}}
+            if model.with_person
+            else {}
+        ),
         "training": facts_state(model.facts),
         "provenance": dict(model.provenance),
     }
@@ -232,7 +241,7 @@ def _model(folder: Path, values: Fields) -> SavedModel:
     leads = len(preprocessing.leads)
     if getattr(shape, "in_leads", leads) != leads:
         raise FieldError(f"encoder.in_leads is {shape.in_leads}, and preprocessing names {leads}")
-    specificity, points = points_from(values.part("operating_points"), labels)
+    specificity, points = points_from(values.part("operating_points"), (*labels, ANY_INFARCTION))
     classifier = LoadedClassifier(
         folder,
         shape,
@@ -253,6 +262,7 @@ def _model(folder: Path, values: Fields) -> SavedModel:
         dict(values.part("provenance")),
         facts_of(training, folder / CONFIG, folder.name),
         {name: Recalibration.from_dict(calibration.part(name)) for name in calibration},
+        person_lines_in(values),
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from selfmis_plugin.cli.sharing import add_parts, workers
 from selfmis_plugin.cli.strip_models import add_strip_model, channel_names, named_model, strip_model
+from selfmis_plugin.data.person import SEXES, Person, age_of
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils.arguments import add_json, picture, positive
 from selfmis_plugin.utils.files import printing_beside, whole_file, write_json
@@ -33,6 +34,10 @@ def main(argv: Sequence[str]) -> int:
         reads.error("--json and --png are for a few recordings: give them or --dest")
     if not options.dest and (options.scheduler or options.part or options.restart):
         reads.error("--scheduler, --part and --restart are for --dest DIR")
+    if (options.age is None) != (options.sex is None):
+        reads.error("--age and --sex go together: a model uses both or none")
+    if options.dest and options.age is not None:
+        reads.error("--age and --sex are of one person, and --dest is for recordings of many")
     try:
         with printing_beside(options.json):
             return _predict_in_parts(options) if options.dest else _predict(options)
@@ -79,6 +84,14 @@ def parser() -> argparse.ArgumentParser:
         help="samples a second; default: the file's",
     )
     parser.add_argument("--all-labels", action="store_true", help="not the infarction types alone")
+    parser.add_argument(
+        "--age",
+        type=_age,
+        metavar="YEARS",
+        help="with --sex: of the person that all recordings are of; a model that was exported with "
+        "them uses both (its card says what they add)",
+    )
+    parser.add_argument("--sex", choices=SEXES, help="with --age")
     add_json(parser)
     parser.add_argument(
         "--png",
@@ -98,11 +111,24 @@ def parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _age(text: str) -> float:
+    years = age_of(text)
+    if years is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age: years, 0 to 130")
+    return years
+
+
 def _predict(options: argparse.Namespace) -> int:
     path = named_model(options)
     model = strip_model(path, options)
+    person = Person(options.sex, options.age)
+    if person.is_known and not model.with_person:
+        raise ValueError(
+            f"{path.name}: knows nothing of age and sex: leave out --age and --sex (selfmis export "
+            "--cross-validated makes models that do)"
+        )
     strips, problems = _read(model, options)
-    predictions = model.score(strips)
+    predictions = model.score(strips, person=person)
     if options.json:
         from selfmis_plugin.predict.asking import answer
 

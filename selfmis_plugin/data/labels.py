@@ -9,6 +9,9 @@ INFARCTION_TYPES: tuple[str, ...] = (
     "ALMI", "AMI", "ASMI", "ILMI", "IMI", "IPLMI", "IPMI", "LMI", "PMI",
 )  # fmt: skip
 
+#: What a record with one of them or more has.
+ANY_INFARCTION = "any infarction"
+
 #: What they are called in words.
 INFARCTION_NAMES: dict[str, str] = {
     "ALMI": "anterolateral infarction",
@@ -24,9 +27,9 @@ INFARCTION_NAMES: dict[str, str] = {
 
 
 def infarctions_first(labels: Iterable[str]) -> list[str]:
-    """Return labels with the infarction types before all others, which keep their order."""
+    """Return labels with any infarction and its types before all others, which keep their order."""
     given = list(labels)
-    types = [label for label in INFARCTION_TYPES if label in given]
+    types = [label for label in (ANY_INFARCTION, *INFARCTION_TYPES) if label in given]
     return [*types, *(label for label in given if label not in types)]
 
 

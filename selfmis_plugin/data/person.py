@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 __all__ = [
-    "GROUPINGS", "OLDEST", "SEXES", "UNKNOWN", "Person", "age_of", "person_of_header", "sex_of",
+    "GROUPINGS", "OLDEST", "SEXES", "UNKNOWN", "UNKNOWN_PERSON", "Person", "age_of",
+    "person_of_header", "sex_of",
 ]  # fmt: skip
 
 FEMALE, MALE, UNKNOWN = "female", "male", "not recorded"
@@ -37,6 +38,20 @@ class Person:
 
     sex: str | None = None
     age: float | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether both are."""
+        return self.sex is not None and self.age is not None
+
+    @property
+    def sign(self) -> float:
+        """1 for men, -1 for women, NaN where the sex is not known."""
+        return {MALE: 1.0, FEMALE: -1.0}.get(self.sex or "", math.nan)
+
+
+#: Nobody in particular.
+UNKNOWN_PERSON = Person()
 
 
 def sex_of(text: str) -> str | None:

@@ -7,14 +7,22 @@ is worth is learnt on the others' folds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.metrics.any_infarction import ANY
+from selfmis_plugin.metrics.defaults import SPECIFICITY
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
-from selfmis_plugin.metrics.recalibration import fit_recalibration, recalibrated
+from selfmis_plugin.metrics.recalibration import (
+    fit_person_lines,
+    fit_recalibration,
+    recalibrated,
+)
 
 __all__ = ["OutOfFold", "read_out_of_fold"]
 
@@ -42,6 +50,46 @@ class OutOfFold:
         """Return all records with the ranks of their logits in their fold."""
         return Predictions.joined([fold.ranked() for fold in self.folds])
 
+    def with_any(self) -> OutOfFold:
+        """Return it with any infarction as the last label, of the logits as they are."""
+        folds = tuple(fold.with_any(ANY, INFARCTION_TYPES) for fold in self.folds)
+        return replace(self, folds=folds)
+
+    def with_persons(
+        self,
+        ages: Mapping[str, float],
+        sexes: Mapping[str, float],
+        left_out: Sequence[str] = (),
+    ) -> Predictions:
+        """Return the records of known age and sex with log odds that use both, learnt on the other
+        folds; of the labels that every fold has such a line for.
+
+        Parameters
+        ----------
+        ages, sexes
+            Years, and 1 for men and -1 for women, by record; NaN where not known.
+        left_out
+            Labels of which nothing was learnt.
+
+        Raises
+        ------
+        PredictionsError
+            If no label has.
+        """
+        parts = []
+        for place, fold in enumerate(self.folds):
+            others = Predictions.joined([f for at, f in enumerate(self.folds) if at != place])
+            lines = fit_person_lines(others, *_of(others, ages, sexes), SPECIFICITY, left_out)
+            years, signs = _of(fold, ages, sexes)
+            known = ~(np.isnan(years) | np.isnan(signs))
+            part = fold.rows(known).select([name for name in fold.labels if name in lines])
+            logits = part.logits.copy()
+            for column, label in enumerate(part.labels):
+                odds = lines[label].log_odds(logits[:, column], years[known], signs[known])
+                logits[:, column] = odds
+            parts.append(replace(part, logits=logits))
+        return Predictions.joined(parts)
+
     def calibrated(self, left_out: Sequence[str] = ()) -> Predictions:
         """Return all records with log odds that were learnt on the other folds."""
         parts = []
@@ -51,6 +99,13 @@ class OutOfFold:
                 recalibrated(fold, fit_recalibration(Predictions.joined(others), left_out))
             )
         return Predictions.joined(parts)
+
+
+def _of(
+    said: Predictions, ages: Mapping[str, float], sexes: Mapping[str, float]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    years = np.array([ages[name] for name in said.record_ids], dtype=np.float64)
+    return years, np.array([sexes[name] for name in said.record_ids], dtype=np.float64)
 
 
 def read_out_of_fold(files: Sequence[Path], labels: Sequence[str]) -> OutOfFold:

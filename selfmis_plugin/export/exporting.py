@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from selfmis_plugin._version import __version__
@@ -18,13 +19,14 @@ from selfmis_plugin.checkpoints.model_folder import (
     portable_classifier,
 )
 from selfmis_plugin.data.exported import WEIGHTS
-from selfmis_plugin.data.person import GROUPINGS
+from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.person import GROUPINGS, Person
 from selfmis_plugin.data.splits import open_split, open_splits
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.evaluation.calibrating import fitted_to, measured
 from selfmis_plugin.evaluation.evaluate import predict_split
 from selfmis_plugin.evaluation.out_of_fold import OutOfFold, read_out_of_fold
-from selfmis_plugin.metrics.any_infarction import ANY, with_any
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.defaults import DRAWS, SPECIFICITY
 from selfmis_plugin.metrics.operating_points import (
     OperatingPoint,
@@ -32,6 +34,7 @@ from selfmis_plugin.metrics.operating_points import (
     choose_operating_points,
 )
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
+from selfmis_plugin.metrics.recalibration import fit_person_lines
 from selfmis_plugin.metrics.statistics import judge
 
 VALID, TEST = "valid", "test"
@@ -123,20 +126,32 @@ def _by_recipe(
     provenance: Mapping[str, Any],
 ) -> SavedModel:
     """Return the model with what its recipe's predictions out of fold tell."""
+    types = [name for name in INFARCTION_TYPES if name in model.classifier.labels]
+    said = said.with_any() if types else said
     pooled, unlearned = said.pooled(), model.facts.unlearned
     store = next(iter(open_splits(data).values())).store
     persons = _persons(store, pooled)
+    years, signs = _ages_and_sexes(persons)
+    with_person = fit_person_lines(pooled, years, signs, specificity, unlearned)
     points = choose_operating_points(pooled, specificity)
     points = {label: point for label, point in points.items() if label not in unlearned}
     fitted = fitted_to(pooled, unlearned)
-    ranked = with_any(said.ranked())
+    ranked = said.ranked()
+    figures = _figures(ranked.select(model.classifier.labels), points, draws, pooled)
+    if types:
+        # A label of its own, in no mean over labels.
+        figures["labels"] |= _figures(ranked.select([ANY]), points, draws, pooled)["labels"]
     judged = {
         **_about(data, store),
-        **_figures(ranked, points, draws, pooled),
+        **figures,
         "calibrated": measured(fitted, pooled, said.calibrated(unlearned), OUT_OF_FOLD),
         "protocol": {"folds": len(said.folds), "seeds": said.seeds},
-        "groups": _groups(ranked, persons, draws),
+        "groups": _groups(ranked, persons, draws) if types else {},
     }
+    if with_person:
+        ages = dict(zip(pooled.record_ids, years.tolist(), strict=True))
+        sexes = dict(zip(pooled.record_ids, signs.tolist(), strict=True))
+        judged["with_age_and_sex"] = _by_persons(said, ages, sexes, unlearned, draws)
     return replace(
         model,
         input_rate=float(store.info.sample_rate),
@@ -148,7 +163,43 @@ def _by_recipe(
             "test": judged,
         },
         calibration=fitted.labels,
+        with_person=with_person,
     )
+
+
+def _ages_and_sexes(
+    persons: pd.DataFrame,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return years, and 1 for men and -1 for women, (records,); NaN where they are not known."""
+    people = [
+        Person(sex if isinstance(sex, str) else None)
+        for sex in persons["sex"].astype(object).tolist()
+    ]
+    years = persons["age"].to_numpy(dtype=float, na_value=np.nan)
+    return years, np.array([person.sign for person in people], dtype=np.float64)
+
+
+def _by_persons(
+    said: OutOfFold,
+    ages: Mapping[str, float],
+    sexes: Mapping[str, float],
+    unlearned: Sequence[str],
+    draws: int,
+) -> dict[str, Any]:
+    """Return AUCs with age and sex, learnt on the other folds, and without on the same records."""
+    with_both = said.with_persons(ages, sexes, unlearned)
+    known = set(with_both.record_ids)
+    pooled = said.ranked()
+    alone = pooled.rows(np.array([name in known for name in pooled.record_ids]))
+    return {
+        label: {
+            "records": len(with_both),
+            "positives": int(with_both.select([label]).targets.sum()),
+            "auc": judge(with_both.select([label]), draws).labels[label].auc.to_dict(),
+            "auc_without": judge(alone.select([label]), draws).labels[label].auc.to_dict(),
+        }
+        for label in with_both.labels
+    }
 
 
 def _persons(store: Store, predictions: Predictions) -> pd.DataFrame:

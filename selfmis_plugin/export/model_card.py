@@ -67,6 +67,7 @@ def model_card(model: SavedModel, name: str = "model", licence: str = "unknown")
         ),
         *([_onnx(model.provenance["onnx"])] if "onnx" in model.provenance else []),
         *([_groups(test["groups"])] if test and test.get("groups") else []),
+        *([_with_persons(test["with_age_and_sex"])] if test and "with_age_and_sex" in test else []),
         "## Limits\n\n"
         "- The figures hold for the population, the recorders and the labels of the data named "
         "above; nobody has looked at others.\n"
@@ -184,6 +185,28 @@ def _groups(groups: Mapping[str, Any]) -> str:
     ]
     header = ["by", "group", "records", "with an infarction", "AUC of any infarction"]
     return "## Sex and age\n\n" + table(header, rows)
+
+
+def _with_persons(labels: Mapping[str, Any]) -> str:
+    names = [label for label in (ANY, *INFARCTION_TYPES) if label in labels]
+    names += [label for label in labels if label not in names]
+    rows = [
+        [
+            text(name),
+            str(labels[name]["positives"]),
+            _interval(labels[name]["auc_without"]),
+            _interval(labels[name]["auc"]),
+        ]
+        for name in names
+    ]
+    header = ["label", "positives", "AUC of the ECG alone", "AUC with age and sex"]
+    return (
+        "## With age and sex\n\n"
+        "Where both are given (`selfmis predict --age 63 --sex female`), these labels' "
+        "probabilities use them: a logistic regression on the network's logit, age and sex. It was "
+        "learnt on the other folds for these figures, on all records for this model. What age and "
+        "sex tell by themselves, they tell of this population.\n\n" + table(header, rows)
+    )
 
 
 def _interval(row: Mapping[str, Any]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES
 from selfmis_plugin.metrics.predictions import Predictions
 
 __all__ = ["ANY", "with_any"]
 
 #: Name of the column.
-ANY = "any infarction"
+ANY = ANY_INFARCTION
 
 
 def with_any(predictions: Predictions) -> Predictions:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-__all__ = ["Calibration", "calibrate", "probabilities"]
+__all__ = ["Calibration", "calibrate", "logit_of_any", "probabilities"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,21 @@ class Calibration:
 def probabilities(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     """Return the sigmoid in float64, of any shape, without overflow."""
     return np.asarray(expit(logits.astype(np.float64)))
+
+
+def logit_of_any(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    """Return the logit of at least one of several statements, float32 (records,).
+
+    Its probability is what it is if each comes by itself, 1 - prod(1 - p).
+
+    Parameters
+    ----------
+    logits
+        Of the statements, (records, statements).
+    """
+    # -log(1 - p) of a logit is its softplus; the logit of 1 - exp(-s) is log(exp(s) - 1).
+    total = np.logaddexp(0, logits.astype(np.float64)).sum(axis=1)
+    return np.asarray(total + np.log(-np.expm1(-total)), dtype=np.float32)
 
 
 def calibrate(

@@ -16,6 +16,7 @@ __all__ = [
     "at_operating_points",
     "choose_operating_points",
     "points_from",
+    "threshold_keeping",
     "threshold_of",
 ]
 
@@ -39,12 +40,17 @@ def choose_operating_points(
     for column, label in enumerate(predictions.labels):
         target = predictions.targets[:, column]
         logits = predictions.logits[:, column].astype(np.float64)
-        negatives = np.sort(logits[~target])
-        if len(negatives):
-            # A share such as 0.9 of 30 must come out as 27 whatever its binary digits.
-            needed = int(np.ceil(specificity * len(negatives) - 1e-9))
-            points[label] = _at(float(negatives[max(needed, 1) - 1]), target, logits)
+        if not target.all():
+            points[label] = _at(threshold_keeping(logits[~target], specificity), target, logits)
     return points
+
+
+def threshold_keeping(negatives: npt.NDArray[np.float64], specificity: float) -> float:
+    """Return the smallest of negatives' scores, (negatives,), that so large a share of them does
+    not exceed."""
+    # A share such as 0.9 of 30 must come out as 27 whatever its binary digits.
+    needed = int(np.ceil(specificity * len(negatives) - 1e-9))
+    return float(np.sort(negatives)[max(needed, 1) - 1])
 
 
 def at_operating_points(

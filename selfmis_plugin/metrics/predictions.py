@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from scipy.special import logit
 from scipy.stats import rankdata
 
+from selfmis_plugin.metrics.calibration import logit_of_any
 from selfmis_plugin.utils.files import whole_file
 
 __all__ = ["Predictions", "PredictionsError"]
@@ -125,15 +126,13 @@ class Predictions:
         if not own:
             raise PredictionsError(f"no column is one of {', '.join(labels)}")
         chosen = self.select(own)
-        # -log(1 - p) of a logit is its softplus; the logit of 1 - exp(-s) is log(exp(s) - 1).
-        total = np.logaddexp(0, chosen.logits.astype(np.float64)).sum(axis=1)
-        logits = total + np.log(-np.expm1(-total))
+        logits = logit_of_any(chosen.logits)
         return Predictions(
             self.record_ids,
             self.patient_ids,
             (*self.labels, name),
             np.column_stack([self.targets, chosen.targets.any(axis=1)]),
-            np.column_stack([self.logits, logits.astype(np.float32)]),
+            np.column_stack([self.logits, logits]),
         )
 
     @classmethod

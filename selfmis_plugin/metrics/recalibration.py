@@ -17,15 +17,23 @@ import numpy.typing as npt
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from selfmis_plugin.metrics.calibrated import Recalibration, calibrated_probabilities
+from selfmis_plugin.metrics.calibrated import (
+    PersonLine,
+    Recalibration,
+    calibrated_probabilities,
+    person_features,
+)
 from selfmis_plugin.metrics.calibration import calibrate, probabilities
+from selfmis_plugin.metrics.operating_points import threshold_keeping
 from selfmis_plugin.metrics.predictions import Predictions
 
 __all__ = [
     "FEWEST",
+    "PersonLine",
     "Recalibration",
     "calibrated_probabilities",
     "calibration_errors",
+    "fit_person_lines",
     "fit_recalibration",
     "recalibrated",
 ]
@@ -34,6 +42,8 @@ __all__ = [
 #: of the line follow single records.
 FEWEST = 10
 PLATT, SHARED = "platt", "shared slope"
+#: Positives of a label that a line with age and sex is fitted to: it has six numbers.
+FEWEST_OF_PERSONS = 50
 
 
 def fit_recalibration(
@@ -65,6 +75,57 @@ def fit_recalibration(
         if chosen:
             fitted[label] = chosen
     return fitted
+
+
+def fit_person_lines(
+    predictions: Predictions,
+    ages: npt.NDArray[np.float64],
+    sexes: npt.NDArray[np.float64],
+    specificity: float,
+    left_out: Collection[str] = (),
+) -> dict[str, PersonLine]:
+    """Fit log odds on logit, age and sex, of labels with :data:`FEWEST_OF_PERSONS` positives.
+
+    Logistic regression with a ridge of one standard deviation a number.
+
+    Parameters
+    ----------
+    predictions
+        Of records that nothing was trained on.
+    ages, sexes
+        Years, and 1 for men and -1 for women, float64 (records,); NaN where they are not known,
+        and the record is left out.
+    specificity
+        What the thresholds keep of these records' negatives.
+    left_out
+        Labels of which nothing was learnt.
+
+    Returns
+    -------
+    dict
+        By label; none whose log odds do not rise with the logit.
+    """
+    known = ~(np.isnan(ages) | np.isnan(sexes))
+    chosen = predictions.rows(known)
+    of_person = np.column_stack(person_features(ages[known], sexes[known]))
+    found: dict[str, PersonLine] = {}
+    for column, label in enumerate(chosen.labels):
+        target = chosen.targets[:, column]
+        positives = int(target.sum())
+        if label in left_out or min(positives, len(target) - positives) < FEWEST_OF_PERSONS:
+            continue
+        table = np.column_stack([chosen.logits[:, column].astype(np.float64), of_person])
+        middle, scale = table.mean(0), table.std(0)
+        scale[scale == 0] = 1.0
+        model = LogisticRegression(max_iter=1000).fit((table - middle) / scale, target)
+        slope, *weights = (model.coef_[0] / scale).tolist()
+        intercept = float(model.intercept_[0] - (model.coef_[0] * middle / scale).sum())
+        if slope > 0:
+            age, age_squared, sex, age_by_sex = weights
+            line = PersonLine(slope, intercept, age, age_squared, sex, age_by_sex, 0.0, positives)
+            odds = line.log_odds(chosen.logits[:, column], ages[known], sexes[known])
+            found[label] = replace(line, threshold=threshold_keeping(odds[~target], specificity))
+    return found
 
 
 def recalibrated(predictions: Predictions, fitted: Mapping[str, Recalibration]) -> Predictions:

@@ -62,6 +62,7 @@ class Model(StripModel):
             saved.points,
             saved.specificity,
             saved.calibration,
+            saved.with_person,
         )
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.network = classifier.network(saved.input_rate).to(self._device).eval()

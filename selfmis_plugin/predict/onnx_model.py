@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.exported import CONFIG, ONNX_MODEL, ONNX_SUFFIX, read_description
+from selfmis_plugin.data.labels import ANY_INFARCTION
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn, provenance_from
-from selfmis_plugin.metrics.calibrated import Recalibration
+from selfmis_plugin.metrics.calibrated import Recalibration, person_lines_in
 from selfmis_plugin.metrics.operating_point import points_from
 from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OnnxClassifier
 from selfmis_plugin.predict.strip_model import StripModel
@@ -78,9 +79,11 @@ class OnnxModel(StripModel):
             training = said.part("training") if "training" in said else Fields({})
             provenance = provenance_from(training.get("provenance") or ())
             points = said.part("operating_points") if "operating_points" in said else None
-            specificity, chosen = points_from(points, found.labels) if points else (None, {})
+            asked = (*found.labels, ANY_INFARCTION)
+            specificity, chosen = points_from(points, asked) if points else (None, {})
             lines = said.part("calibration") if "calibration" in said else Fields({})
             calibration = {name: Recalibration.from_dict(lines.part(name)) for name in lines}
+            with_person = person_lines_in(said)
         except (OSError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{file.parent / CONFIG}: does not describe a classifier ({error}): export it again"
@@ -95,6 +98,7 @@ class OnnxModel(StripModel):
             chosen,
             specificity,
             calibration,
+            with_person,
         )
 
     def logits(

@@ -6,7 +6,7 @@ import math
 
 from matplotlib.figure import Figure
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES
 from selfmis_plugin.predict.model import DISCLAIMER, Prediction
 from selfmis_plugin.visualization.ecg import Panel, draw_panels
 
@@ -64,7 +64,8 @@ def draw_prediction(
             text = f"not scored: {window.problem}"
         else:
             said = dict(zip(prediction.labels, values.tolist(), strict=True))
-            named = [label for label in said if label in INFARCTION_TYPES] or list(said)
+            come_first = (ANY_INFARCTION, *INFARCTION_TYPES)
+            named = [label for label in said if label in come_first] or list(said)
             above = {label for label in named if said[label] > limits.get(label, math.inf)}
             largest = sorted(named, key=lambda label: (label in above, said[label]), reverse=True)
             text = "   ".join(

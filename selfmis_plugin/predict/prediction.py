@@ -10,7 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.metrics.calibrated import Recalibration, calibrated_probabilities
+from selfmis_plugin.data.person import UNKNOWN_PERSON, Person
+from selfmis_plugin.metrics.calibrated import (
+    PersonLine,
+    Recalibration,
+    calibrated_probabilities,
+)
+from selfmis_plugin.metrics.calibration import probabilities
 from selfmis_plugin.metrics.operating_point import OperatingPoint, threshold_of
 from selfmis_plugin.predict.strips import Strip
 
@@ -76,6 +82,10 @@ class Prediction:
         Operating points by label.
     calibration
         How logits become probabilities, by label; where one is missing it is the sigmoid's.
+    with_person
+        The same where age and sex are known, by label.
+    person
+        Whose it is.
     """
 
     strip: Strip
@@ -83,6 +93,8 @@ class Prediction:
     logits: npt.NDArray[np.float32]
     points: Mapping[str, OperatingPoint]
     calibration: Mapping[str, Recalibration] = field(default_factory=dict)
+    with_person: Mapping[str, PersonLine] = field(default_factory=dict)
+    person: Person = UNKNOWN_PERSON
 
     def __repr__(self) -> str:
         scored, results = self.scored, self.results
@@ -102,10 +114,30 @@ class Prediction:
     def probabilities(self) -> npt.NDArray[np.float64]:
         """float64, (windows, labels); NaN where a window was refused."""
         columns = [
-            calibrated_probabilities(label, values, self.calibration)
+            self._probabilities(label, values)
             for label, values in zip(self.labels, self.logits.T, strict=True)
         ]
         return np.stack(columns, axis=1)
+
+    @property
+    def by_person(self) -> tuple[str, ...]:
+        """Labels whose probability uses age and sex."""
+        if not self.person.is_known:
+            return ()
+        return tuple(label for label in self.labels if label in self.with_person)
+
+    def _probabilities(
+        self, label: str, logits: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float64]:
+        if label in self.by_person:
+            line, age = self.with_person[label], self.person.age or 0.0
+            return probabilities(line.log_odds(logits, age, self.person.sign))
+        return calibrated_probabilities(label, logits, self.calibration)
+
+    def _threshold(self, label: str) -> float | None:
+        if label in self.by_person:
+            return float(probabilities(np.array(self.with_person[label].threshold)))
+        return threshold_of(label, self.points, self.calibration)
 
     @property
     def results(self) -> dict[str, LabelResult]:
@@ -118,7 +150,7 @@ class Prediction:
                 float(values.mean()),
                 float(values.min()),
                 float(values.max()),
-                threshold_of(label, self.points, self.calibration),
+                self._threshold(label),
             )
             for label, values in zip(self.labels, scored.T, strict=True)
         }
@@ -129,6 +161,15 @@ class Prediction:
             "file": self.strip.name,
             "note": DISCLAIMER,
             "notes": list(self.strip.notes),
+            **(
+                {
+                    "age": self.person.age,
+                    "sex": self.person.sex,
+                    "labels_by_age_and_sex": list(self.by_person),
+                }
+                if self.person.is_known
+                else {}
+            ),
             "labels": {label: result.to_dict() for label, result in self.results.items()},
             "windows": [
                 {

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES, infarctions_first
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES, infarctions_first
+from selfmis_plugin.data.person import UNKNOWN_PERSON, Person
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import Provenance, headline
 from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.data.voltages import MICROVOLTS
-from selfmis_plugin.metrics.calibrated import Recalibration
+from selfmis_plugin.metrics.calibrated import PersonLine, Recalibration
+from selfmis_plugin.metrics.calibration import logit_of_any
 from selfmis_plugin.metrics.operating_point import OperatingPoint
 from selfmis_plugin.predict.prediction import Prediction
 from selfmis_plugin.predict.strips import Strip, cut_strip
@@ -53,6 +55,11 @@ class StripModel(ABC):
         Operating points by label, and the specificity that they kept on the validation split.
     calibration
         How logits become probabilities that come true, by label.
+    with_person
+        The same where age and sex are known.
+
+    Where *points* or *calibration* speak of any infarction, it is the first of ``labels``: the
+    logit of at least one of the types (:func:`~selfmis_plugin.metrics.calibration.logit_of_any`).
     """
 
     def __init__(
@@ -66,6 +73,7 @@ class StripModel(ABC):
         points: Mapping[str, OperatingPoint],
         specificity: float | None,
         calibration: Mapping[str, Recalibration],
+        with_person: Mapping[str, PersonLine] | None = None,
     ) -> None:
         self.path = path
         self.preprocessing = preprocessing
@@ -74,11 +82,14 @@ class StripModel(ABC):
         self.points = points
         self.specificity = specificity
         self.calibration = calibration
+        self.with_person = with_person or {}
         #: Labels of which nothing was learnt: they have no probability.
         self.unlearned = tuple(label for label in outputs if label in unlearned)
-        learned = [label for label in outputs if label not in self.unlearned]
-        self.labels = tuple(infarctions_first(learned))
-        self._columns = [list(outputs).index(label) for label in self.labels]
+        learned = infarctions_first(label for label in outputs if label not in self.unlearned)
+        self._columns = [list(outputs).index(label) for label in learned]
+        self._types = [list(outputs).index(label) for label in outputs if label in INFARCTION_TYPES]
+        says_any = bool(self._types) and (ANY_INFARCTION in points or ANY_INFARCTION in calibration)
+        self.labels = (*([ANY_INFARCTION] if says_any else []), *learned)
 
     def __repr__(self) -> str:
         steps = self.preprocessing
@@ -118,6 +129,7 @@ class StripModel(ABC):
         unit: str = "mV",
         lead: str | Sequence[str] = "I",
         quality: float = PUBLISHED_THRESHOLD,
+        person: Person = UNKNOWN_PERSON,
     ) -> Prediction:
         """Say what there is on a strip.
 
@@ -135,6 +147,8 @@ class StripModel(ABC):
         quality
             Lowest figure of quality of a window that is scored; 0 leaves only the plain signs,
             such as flat and clipped.
+        person
+            Whose it is: with age and sex, labels that the model has such a line of use both.
 
         Returns
         -------
@@ -161,7 +175,7 @@ class StripModel(ABC):
         if not math.isfinite(rate):
             raise ValueError(f"{rate!r} is not a number of samples a second")
         recording = ArrayRecording("signal", values * factor, names, float(rate))
-        return self.score([self.cut(recording, quality=quality)])[0]
+        return self.score([self.cut(recording, quality=quality)], person=person)[0]
 
     def cut(
         self,
@@ -173,17 +187,34 @@ class StripModel(ABC):
         """Cut a recording into windows; see :func:`~selfmis_plugin.predict.strips.cut_strip`."""
         return cut_strip(recording, self.preprocessing, self.input_rate, channels, rate, quality)
 
-    def score(self, strips: Sequence[Strip], batch_size: int = 32) -> list[Prediction]:
-        """Return a prediction for each of several strips, whose windows are computed together."""
+    def score(
+        self, strips: Sequence[Strip], batch_size: int = 32, person: Person = UNKNOWN_PERSON
+    ) -> list[Prediction]:
+        """Return a prediction for each of several strips, all of one person, whose windows are
+        computed together."""
         signals = [w.signal for strip in strips for w in strip.windows if not w.problem]
-        logits = iter(self.logits(signals, batch_size)[:, self._columns])
+        outputs = self.logits(signals, batch_size)
+        said = outputs[:, self._columns]
+        if self.labels[:1] == (ANY_INFARCTION,):
+            said = np.column_stack([logit_of_any(outputs[:, self._types]), said])
+        logits = iter(said)
         predictions = []
         for strip in strips:
             rows = np.full((len(strip.windows), len(self.labels)), np.nan, dtype=np.float32)
             for row, window in zip(rows, strip.windows, strict=True):
                 if not window.problem:
                     row[:] = next(logits)
-            predictions.append(Prediction(strip, self.labels, rows, self.points, self.calibration))
+            predictions.append(
+                Prediction(
+                    strip,
+                    self.labels,
+                    rows,
+                    self.points,
+                    self.calibration,
+                    self.with_person,
+                    person,
+                )
+            )
         return predictions
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_NAMES, INFARCTION_TYPES
 from selfmis_plugin.predict.prediction import DISCLAIMER, Prediction
 from selfmis_plugin.predict.strip_model import StripModel
 
@@ -29,6 +29,9 @@ def recording_lines(prediction: Prediction, all_labels: bool = False) -> list[st
     lines += [f"  from {w.start:g} s not scored: {w.problem}" for w in refused[:_NAMED]]
     if len(refused) > _NAMED:
         lines.append(f"  and {len(refused) - _NAMED} more windows (the JSON has all)")
+    if prediction.by_person:
+        person = prediction.person
+        lines.append(f"  of a {person.sex} person of {person.age:g} years")
     return lines + (_table(prediction, all_labels) if scored else [])
 
 
@@ -51,14 +54,15 @@ def threshold_line(model: StripModel) -> str:
 
 def _table(prediction: Prediction, all_labels: bool) -> list[str]:
     results = prediction.results
-    wanted = [label for label in results if label in INFARCTION_TYPES]
+    wanted = [label for label in results if label in (ANY_INFARCTION, *INFARCTION_TYPES)]
     wanted = list(results) if all_labels or not wanted else wanted
-    lines = [f"  {'label':9} {'probability':>11}  {'windows':15} {'threshold':>9}"]
+    width = max(9, *map(len, wanted))
+    lines = [f"  {'label':{width}} {'probability':>11}  {'windows':15} {'threshold':>9}"]
     for label in wanted:
         result = results[label]
         threshold = "-" if result.threshold is None else f"{result.threshold:.3f}"
         line = (
-            f"  {label:9} {result.probability:>10.3f}{'*' if result.above else ' '}  "
+            f"  {label:{width}} {result.probability:>10.3f}{'*' if result.above else ' '}  "
             f"{f'{result.low:.3f}-{result.high:.3f}':15} {threshold:>9}"
         )
         lines.append(f"{line}  {INFARCTION_NAMES.get(label, '')}".rstrip())

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_NAMES, INFARCTION_TYPES
 from selfmis_plugin.data.provenance import provenance_lines
 from selfmis_plugin.predict.asking import answer, read_strip
 from selfmis_plugin.predict.picture import MOST_WINDOWS
@@ -60,7 +60,7 @@ class Scorer:
                 {
                     "label": label,
                     "words": INFARCTION_NAMES.get(label, ""),
-                    "infarction": label in INFARCTION_TYPES,
+                    "infarction": label in (ANY_INFARCTION, *INFARCTION_TYPES),
                 }
                 for label in model.labels
             ],

@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 import selfmis_plugin
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.person import Person
 from selfmis_plugin.data.splits import open_splits
 from selfmis_plugin.evaluation.out_of_fold import read_out_of_fold
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
@@ -31,9 +35,9 @@ def of_sex(said: Predictions, store: Path, sex: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
-    """A store of 150 records with sex and age, and what two seeds' models say of five folds."""
+    """A store of 300 records with sex and age, and what two seeds' models say of five folds."""
     folder = tmp_path_factory.mktemp("judged")
-    store = write_store(folder / "store")
+    store = write_store(folder / "store", {"train": 200, "valid": 50, "test": 50})
     records = pd.read_parquet(store / "records.parquet")
     records["sex"] = ["female", "male"] * (len(records) // 2)
     records["age"] = np.linspace(20, 89, len(records))
@@ -81,7 +85,7 @@ def test_seeds_are_averaged_and_folds_ranked(judged: tuple[Path, list[Path]]) ->
         shares = rankdata(means) / len(of_fold)
         ranks |= dict(zip(of_fold, shares, strict=True))
     pooled, ranked = said.pooled(), said.ranked()
-    assert {len(given) for given in scores.values()} == {2} and len(pooled) == 150
+    assert {len(given) for given in scores.values()} == {2} and len(pooled) == 300
     for row, name in enumerate(pooled.record_ids):
         assert pooled.logits[row, column] == pytest.approx(np.mean(scores[name]), abs=1e-5)
     auc = roc_auc_score(ranked.targets[:, column], ranked.logits[:, column])
@@ -97,7 +101,7 @@ def test_what_is_no_cross_validation_is_refused(
     _, files = judged
     with pytest.raises(PredictionsError, match="two folds or more, as many seeds for each"):
         read_out_of_fold(files[:2], LABELS)
-    with pytest.raises(PredictionsError, match="2 of 30 records, 1 of 30 records"):
+    with pytest.raises(PredictionsError, match="2 of 60 records, 1 of 60 records"):
         read_out_of_fold(files[:3], LABELS)
     with pytest.raises(PredictionsError, match=r"fold0-seed1.parquet: says nothing of LVH"):
         read_out_of_fold(files, (*LABELS, "LVH"))
@@ -135,11 +139,15 @@ def test_a_final_model_has_the_figures_of_its_recipe(
         kept = np.mean(negatives <= config["operating_points"]["labels"][label]["logit"])
         assert 0.9 <= kept < 0.9 + 1.5 / len(negatives)
     figures = config["provenance"]["test"]
-    assert figures["protocol"] == {"folds": 5, "seeds": 2} and figures["records"] == 150
-    ranked = said.ranked()
+    assert figures["protocol"] == {"folds": 5, "seeds": 2} and figures["records"] == 300
     types = [LABELS.index(name) for name in INFARCTION_TYPES if name in LABELS]
-    chances = 1 / (1 + np.exp(-ranked.logits[:, types].astype(float)))
-    any_auc = roc_auc_score(ranked.targets[:, types].any(1), 1 - np.prod(1 - chances, axis=1))
+    shares, ill = [], []
+    for fold in said.folds:
+        chances = 1 / (1 + np.exp(-fold.logits[:, types].astype(float)))
+        none = np.log1p(-chances).sum(axis=1)
+        shares += (rankdata(-none) / len(fold)).tolist()
+        ill += fold.targets[:, types].any(1).tolist()
+    any_auc = roc_auc_score(ill, shares)
     found = figures["labels"]["any infarction"]["auc"]
     assert found["value"] == pytest.approx(any_auc, abs=1e-4)
 
@@ -148,17 +156,17 @@ def test_a_final_model_has_the_figures_of_its_recipe(
     assert calibrated["fitted_on"] == "predictions out of fold"
     assert calibrated["error"] < calibrated["raw_error"]
     card = (dest / "README.md").read_text()
-    assert "**of the recipe, cross-validated**, not of these weights: 150 records" in card
+    assert "**of the recipe, cross-validated**, not of these weights: 300 records" in card
     assert "mean logits of 2 seeds" in card and "any infarction" in card
     model = selfmis_plugin.load_model(dest)
-    assert set(model.predict(lead_one(10) / 1000, 500).results) == set(LABELS)
+    assert set(model.predict(lead_one(10) / 1000, 500).results) == {*LABELS, "any infarction"}
 
     # Women and men apart.
-    women = set(of_sex(ranked, store, "female"))
-    assert len(women) == 75
+    women = set(of_sex(pooled, store, "female"))
+    assert len(women) == 150
     row = figures["groups"]["sex"]["female"]
-    assert row["records"] == 75
-    assert f"| sex | female | 75 | {row['positives']} | {row['auc']['value']:.3f}" in card
+    assert row["records"] == 150
+    assert f"| sex | female | 150 | {row['positives']} | {row['auc']['value']:.3f}" in card
 
     # Of another store's records, or with no store, nothing is written.
     other = write_store(tmp_path / "other", record_name="x{:05d}")
@@ -169,3 +177,108 @@ def test_a_final_model_has_the_figures_of_its_recipe(
     with pytest.raises(SystemExit):
         main(refused)
     assert "--cross-validated needs --data" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def exported(
+    judged: tuple[Path, list[Path]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Predictions, pd.DataFrame]:
+    """A model with lines for age and sex, the predictions out of fold, and whose they are."""
+    store, files = judged
+    folder = tmp_path_factory.mktemp("exported")
+    dest = folder / "model"
+    command = ["export", "--checkpoint", str(write_classifier(folder / "c.pt")), "--data"]
+    command += [str(store), "--dest", str(dest), "--cross-validated", *map(str, files)]
+    assert main(command) == 0
+    pooled = read_out_of_fold(files, LABELS).with_any().pooled()
+    records = pd.read_parquet(store / "records.parquet").set_index("record_id")
+    return dest, pooled, records.loc[list(pooled.record_ids)]
+
+
+def plain_features(records: pd.DataFrame) -> np.ndarray:
+    years = (records["age"].to_numpy() - 60) / 10
+    man = np.where(records["sex"] == "male", 1.0, -1.0)
+    return np.stack([years, years**2, man, years * man], axis=1)
+
+
+def test_lines_with_age_and_sex_are_a_logistic_regression(
+    exported: tuple[Path, Predictions, pd.DataFrame],
+) -> None:
+    dest, pooled, records = exported
+    config = json.loads((dest / "config.json").read_text())
+    assert "any infarction" in config["with_age_and_sex"]
+    for label, line in config["with_age_and_sex"].items():
+        column = pooled.labels.index(label)
+        target = pooled.targets[:, column]
+        assert target.sum() == line["positives"] >= 50
+        table = np.column_stack([pooled.logits[:, column], plain_features(records)])
+        plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        expected = plain.fit(table, target).decision_function(table)
+        weights = ("slope", "age", "age_squared", "sex", "age_by_sex")
+        odds = table @ [line[name] for name in weights] + line["intercept"]
+        np.testing.assert_allclose(odds, expected, atol=2e-3)
+        kept = np.mean(odds[~target] <= line["threshold"] + 1e-9)
+        assert 0.9 <= kept < 0.9 + 1.5 / (~target).sum()
+    rare = {name for name in LABELS if pooled.targets[:, pooled.labels.index(name)].sum() < 50}
+    assert rare and not rare & set(config["with_age_and_sex"])
+    figures = config["provenance"]["test"]["with_age_and_sex"]["any infarction"]
+    assert figures["records"] == 300 and 0.5 < figures["auc"]["value"] < 1
+    assert "selfmis predict --age 63 --sex female" in (dest / "README.md").read_text()
+
+
+def test_a_person_is_asked_about(
+    exported: tuple[Path, Predictions, pd.DataFrame],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    dest, _, _ = exported
+    model = selfmis_plugin.load_model(dest)
+    signal = lead_one(30) / 1000
+    plain = model.predict(signal, 500)
+    asked = model.predict(signal, 500, person=Person("male", 75.0))
+    np.testing.assert_array_equal(plain.logits, asked.logits)
+
+    # Any infarction is at least one of the types.
+    types = [plain.labels.index(name) for name in INFARCTION_TYPES if name in plain.labels]
+    raw = 1 / (1 + np.exp(-plain.logits[:, types].astype(float)))
+    either = 1 - np.prod(1 - raw, axis=1)
+    np.testing.assert_allclose(plain.logits[:, 0], np.log(either / (1 - either)), rtol=1e-4)
+    assert plain.labels[0] == "any infarction" and plain.results["any infarction"].threshold
+
+    config = json.loads((dest / "config.json").read_text())
+    line = config["with_age_and_sex"]["any infarction"]
+    odds = line["slope"] * asked.logits[:, 0] + line["intercept"]
+    odds = odds + 1.5 * line["age"] + 1.5**2 * line["age_squared"]
+    odds = odds + line["sex"] + 1.5 * line["age_by_sex"]
+    expected = float(np.mean(1 / (1 + np.exp(-odds))))
+    result = asked.results["any infarction"]
+    assert result.probability == pytest.approx(expected, rel=1e-6)
+    assert result.threshold == pytest.approx(1 / (1 + np.exp(-line["threshold"])))
+    # A label without such a line says what it said.
+    others = set(LABELS) - set(config["with_age_and_sex"])
+    assert others
+    for name in others:
+        assert asked.results[name] == plain.results[name]
+
+    strip = tmp_path / "strip.csv"
+    strip.write_text("\n".join(["# rate: 500", "I (uV)", *map(str, lead_one(10))]) + "\n")
+    command = ["predict", "--model", str(dest), str(strip), "--rate", "500", "--unit", "uV"]
+    capsys.readouterr()
+    assert main([*command, "--age", "75", "--sex", "male", "--json", "-"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)["files"]
+    assert (said["age"], said["sex"]) == (75, "male")
+    assert set(said["labels_by_age_and_sex"]) == set(config["with_age_and_sex"])
+    assert main([*command, "--age", "75", "--sex", "male"]) == 0
+    assert "of a male person of 75 years" in capsys.readouterr().out
+    assert main(command) == 0
+    assert "person" not in capsys.readouterr().out
+
+    with pytest.raises(SystemExit):
+        main([*command, "--age", "75"])
+    assert "--age and --sex go together" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*command, "--age", "200", "--sex", "male"])
+    assert "'200' is no age" in capsys.readouterr().err
+    command[2] = str(write_classifier(tmp_path / "c.pt"))
+    assert main([*command, "--age", "75", "--sex", "male"]) == 1
+    assert "knows nothing of age and sex" in capsys.readouterr().err
