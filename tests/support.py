@@ -44,7 +44,8 @@ def write_store(
     rng = np.random.default_rng(seed)
     sizes = sizes or {"train": 100, "valid": 25, "test": 25}
     time = np.arange(5000) / 500
-    with StoreWriter(path, database="ptbxl", label_sets=sets, **settings) as writer:  # type: ignore[arg-type]
+    settings = {"database": "ptbxl", "label_sets": sets, **settings}
+    with StoreWriter(path, **settings) as writer:  # type: ignore[arg-type]
         for split, count in sizes.items():
             for _ in range(count):
                 number = len(writer)

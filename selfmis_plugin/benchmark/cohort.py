@@ -65,6 +65,21 @@ def make_cohort(
     return stores
 
 
+def make_archive(dest: Path, records: int, workers: int) -> Path:
+    """Write labelled records as WFDB files, and prepare a store; return its folder.
+
+    They are such as :func:`make_cohort` puts into its archive; a store that is done is kept.
+
+    Raises
+    ------
+    CommandError
+        If a step fails; the message names its log.
+    """
+    # Named by its size: another one is made beside it.
+    name = f"{ARCHIVE}-{records}"
+    return _make_store(dest, name, "ptbxl", "ptbxl", records, COHORT_SEED, (), workers)
+
+
 def make_identification_set(dest: Path, recordings: int, workers: int) -> Path:
     """Write recordings of persons who come again, and prepare a store; return its folder.
 

@@ -23,7 +23,7 @@ from selfmis_plugin.data.splits import Split, open_splits
 from selfmis_plugin.data.store import SPLITS, Store
 from selfmis_plugin.methods.method import LABELLED
 
-__all__ = ["Rotation", "fold_of_rows", "held_out", "rotations", "write_rotation"]
+__all__ = ["Rotation", "fold_of_rows", "held_out", "rotations", "rows_in", "write_rotation"]
 
 #: Seed by which patients are dealt where a store has no folds of its own.
 _DEAL_SEED = 0
@@ -67,12 +67,7 @@ def rotations(data: Path, folds: int, strat_folds: Sequence[int] | None = None) 
     StoreError
         If the data cannot be read.
     """
-    store, rows = _listed(data)
-    if strat_folds is not None:
-        rows = rows[np.isin(_strat_folds(store, rows), strat_folds)]
-        if not len(rows):
-            named = ", ".join(map(str, strat_folds))
-            raise InfarctionError(f"{data}: no record is in strat_fold {named}")
+    store, rows = rows_in(data, strat_folds)
     fold = fold_of_rows(store, rows, folds)
     made = []
     for number in range(folds):
@@ -84,6 +79,34 @@ def rotations(data: Path, folds: int, strat_folds: Sequence[int] | None = None) 
         }
         made.append(Rotation(number + 1, store, split))
     return made
+
+
+def rows_in(
+    data: Path, strat_folds: Sequence[int] | None = None
+) -> tuple[Store, npt.NDArray[np.int64]]:
+    """Return a store and its rows that a folder's manifests list, in order.
+
+    Parameters
+    ----------
+    data
+        Folder of the store, or of manifests of it.
+    strat_folds
+        Only records of these of the store's own folds; all by default.
+
+    Raises
+    ------
+    InfarctionError
+        If no record is in them.
+    StoreError
+        If the data cannot be read.
+    """
+    store, rows = _listed(data)
+    if strat_folds is not None:
+        rows = rows[np.isin(_strat_folds(store, rows), strat_folds)]
+        if not len(rows):
+            named = ", ".join(map(str, strat_folds))
+            raise InfarctionError(f"{data}: no record is in strat_fold {named}")
+    return store, rows
 
 
 def held_out(data: Path, folds: Sequence[int]) -> Rotation:

@@ -18,8 +18,11 @@ from selfmis_plugin.utils.fields import FieldError, Fields
 __all__ = [
     "COHORT_FILE",
     "COHORT_FORMAT",
+    "NOT_RECORDED",
     "Origin",
     "OriginError",
+    "STATED",
+    "SYNTHETIC",
     "found_origins",
     "origins_from",
     "origins_of",
@@ -30,7 +33,9 @@ __all__ = [
 COHORT_FILE = "cohort.json"
 COHORT_FORMAT = "selfmis-synthetic-cohort"
 
-_KINDS = SYNTHETIC, STATED, NOT_RECORDED = "synthetic", "stated", "not recorded"
+#: Kinds of origins.
+SYNTHETIC, STATED, NOT_RECORDED = "synthetic", "stated", "not recorded"
+_KINDS = (SYNTHETIC, STATED, NOT_RECORDED)
 
 
 class OriginError(ValueError):

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from selfmis_plugin.cli.training_options import (
+    MIN_POSITIVES,
+    add_training_options,
+    overrides_of,
+    refuse_failed,
+)
 from selfmis_plugin.methods import Rows, known_methods, known_rows
 from selfmis_plugin.methods.method import (
     ARCHIVE,
@@ -20,8 +26,8 @@ from selfmis_plugin.methods.method import (
     Method,
     Stage,
 )
-from selfmis_plugin.profiling.benchmark import SIZES, Benchmark, BenchmarkError
-from selfmis_plugin.utils.arguments import known_names, share, whole, whole_numbers, workers
+from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
+from selfmis_plugin.utils.arguments import known_names, share, whole, whole_numbers
 from selfmis_plugin.utils.parallel import usable_cores
 
 if TYPE_CHECKING:
@@ -29,8 +35,6 @@ if TYPE_CHECKING:
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
 SYNTHETIC = (3000, 6300, 300, 2400)
-#: Positive records that a type needs to be in the mean over folds, unless it is said.
-MIN_POSITIVES = 20
 #: How encoders are judged unless it is said: where a method has these.
 DEFAULT_MODES = (PROBE, FINETUNE, ZERO_SHOT, UNTRAINED, NO_ECG)
 
@@ -88,30 +92,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=(0.25, 0.5, 1.0),
         help="shares of the labelled training records (default: 0.25,0.5,1.0)",
     )
-    parser.add_argument("--seeds", type=_seeds, default=(1,), help="number of seeds (default: 1)")
-    parser.add_argument(
-        "--size", choices=SIZES, default="full", help="which configs (default: full)"
-    )
-    parser.add_argument(
-        "--set",
-        dest="overrides",
-        type=_override,
-        action="append",
-        default=[],
-        metavar="[WHERE:]KEY=VALUE",
-        help="a config key for every training, or for one stage or mode, such as "
-        "selfmis:optimization.max_epoch=5, probe:dataset.batch_size=32 or, for one method's, "
-        "selfmis/probe:...; repeatable",
-    )
-    parser.add_argument(
-        "--workers", type=workers, default=1, help="trainings at a time (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--budget",
-        type=whole(1),
-        metavar="ECGS",
-        help="records that each method's pre-training reads, as whole epochs (default: as its "
-        "config says)",
+    add_training_options(
+        parser,
+        "one stage or mode, such as selfmis:optimization.max_epoch=5, probe:dataset.batch_size=32 "
+        "or, for one method's, selfmis/probe:...",
+        "each method's pre-training",
     )
     _add_fold_arguments(parser)
     parser.add_argument("--dest", "--out", type=Path, default=Path("outputs/benchmark-mi"))
@@ -199,9 +184,6 @@ def run(options: argparse.Namespace) -> int:
     except RuntimeError as error:
         raise BenchmarkError(str(error)) from error
     dest = options.dest.resolve()
-    overrides: dict[str, dict[str, object]] = {}
-    for where, key, value in options.overrides:
-        overrides.setdefault(where, {})[key] = value
     settings = Settings(
         dest=dest,
         methods=methods,
@@ -211,7 +193,7 @@ def run(options: argparse.Namespace) -> int:
         modes=modes,
         size=options.size,
         given=_given(options),
-        overrides=overrides,
+        overrides=overrides_of(options),
         budget=options.budget,
         workers=options.workers,
         others=list(rows.methods.values()),
@@ -225,7 +207,8 @@ def run(options: argparse.Namespace) -> int:
     report["costs"] = costs_of_stages(dest, report["stages"], rows.methods.values())
     print(write_infarction_report(dest, report, methods, rows.claims))
     print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'cells.csv'}")
-    return _end(report)
+    refuse_failed(report)
+    return 0
 
 
 def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
@@ -247,15 +230,7 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
     report, dest = run_folds(settings, folds), settings.dest
     print(write_folds_report(dest, report, settings.methods))
     print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'rows.csv'}")
-    return _end(report)
-
-
-def _end(report: Mapping[str, Any]) -> int:
-    if report["failed"]:
-        raise BenchmarkError(
-            "\n\n".join(report["failed"].values())
-            + "\n\nWhat is done stays done: the same command goes on"
-        )
+    refuse_failed(report)
     return 0
 
 
@@ -345,20 +320,6 @@ def _replaceable(methods: Iterable[Method]) -> dict[str, Stage]:
 
 def _fractions(text: str) -> tuple[float, ...]:
     return tuple(sorted({share(part) for part in text.split(",")}))
-
-
-def _seeds(text: str) -> tuple[int, ...]:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seeds, at least 1")
-    return tuple(range(1, int(text) + 1))
-
-
-def _override(text: str) -> tuple[str, str, str]:
-    name, equals, value = text.partition("=")
-    where, _, key = name.rpartition(":")
-    if not equals or not key:
-        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE or WHERE:KEY=VALUE")
-    return where, key, value
 
 
 BENCHMARK = Benchmark(
