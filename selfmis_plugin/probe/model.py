@@ -189,6 +189,10 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             logits = logits + 0 * torch.stack(ends).sum().to(logits.dtype)
         return logits
 
+    def head_weight(self) -> torch.nn.Parameter:
+        """Return the head's weights, (labels, embedding), which a ridge is about."""
+        return self.network.head.weight
+
     def encoder_parameters(self) -> list[torch.nn.Parameter]:
         """Return the parameters that have the encoder's learning rate."""
         return list(self.network.encoder.parameters())

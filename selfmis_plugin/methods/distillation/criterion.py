@@ -98,7 +98,10 @@ class SoftTargets(MultiLabelBCE):
         # Chosen and not multiplied: labels that are not known have no loss, whatever it is.
         known = torch.where(weight > 0, hard, torch.zeros_like(hard))
         loss = weight * known + (1 - weight) * soft + self.embedding_weight * distance
-        return loss.sum(), {"logits": logits, "target": target}
+        total = loss.sum()
+        if self.ridge:
+            total = total + len(logits) * self.ridge_loss(model)
+        return total, {"logits": logits, "target": target}
 
 
 def _check(cfg: SoftTargetsConfig) -> None:

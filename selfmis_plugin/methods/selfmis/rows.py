@@ -9,6 +9,7 @@ from selfmis_plugin.methods.method import (
     FINETUNE,
     LEAD_I,
     PROBE,
+    RIDGE_PROBE,
     UNLABELLED,
     Claim,
     Classifier,
@@ -17,10 +18,10 @@ from selfmis_plugin.methods.method import (
     Stage,
 )
 from selfmis_plugin.methods.supervised.rows import CHEST_LEADS, MULTI_LEAD, SINGLE_LEAD
-from selfmis_plugin.methods.ways import RANDOM_ENCODER, finetune, probe, ways
+from selfmis_plugin.methods.ways import RANDOM_ENCODER, finetune, probe, ridge_probe, ways
 
 #: Table 5 is about probing.
-_ABLATED = {PROBE: probe(LEAD_I)}
+_ABLATED = {PROBE: probe(LEAD_I), RIDGE_PROBE: ridge_probe(LEAD_I)}
 
 
 _RATES = {"full": (2.5e-5, 1e-4, 4e-4, 1.6e-3), "small": (6.25e-4, 2.5e-3, 0.01, 0.04)}
@@ -51,7 +52,12 @@ SELFMIS_CROPS = _aligned("selfmis_crops", {**_SINGLE, **_MULTI}, **_CROPS)
 
 def _first_stage(title: str, stage: Stage) -> Method:
     """Return a row that differs from SelfMIS in its pre-training alone."""
-    modes = {PROBE: probe(LEAD_I), FINETUNE: finetune(LEAD_I), "finetune_crops": _LABELS_WITH_CROPS}
+    modes = {
+        PROBE: probe(LEAD_I),
+        RIDGE_PROBE: ridge_probe(LEAD_I),
+        FINETUNE: finetune(LEAD_I),
+        "finetune_crops": _LABELS_WITH_CROPS,
+    }
     return Method(stage.name, title, stage, modes, floor=RANDOM_ENCODER, by_name=True)
 
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
-from selfmis_plugin.methods.method import ARCHIVE, FINETUNE, LEAD_I, PROBE, Method, Stage
-from selfmis_plugin.methods.ways import AS_IT_IS, RANDOM_ENCODER, finetune, probe
+from selfmis_plugin.methods.method import (
+    ARCHIVE,
+    FINETUNE,
+    LEAD_I,
+    PROBE,
+    RIDGE_PROBE,
+    Method,
+    Stage,
+)
+from selfmis_plugin.methods.ways import AS_IT_IS, RANDOM_ENCODER, finetune, probe, ridge_probe
 
 ALL_LEADS = {"task.leads": STANDARD_LEADS}
 
@@ -42,7 +50,12 @@ METHODS = (
         "ecgfounder",
         "ECGFounder (or its stand-in)",
         SINGLE_LEAD,
-        {PROBE: probe(LEAD_I), FINETUNE: finetune(LEAD_I), **AS_IT_IS},
+        {
+            PROBE: probe(LEAD_I),
+            RIDGE_PROBE: ridge_probe(LEAD_I),
+            FINETUNE: finetune(LEAD_I),
+            **AS_IT_IS,
+        },
         paper="ECGFounder",
         reference=True,
         floor=RANDOM_ENCODER,
@@ -51,12 +64,17 @@ METHODS = (
         RANDOM_ENCODER.method,
         "random encoder",
         None,
-        {PROBE: probe(LEAD_I)},
+        {PROBE: probe(LEAD_I), RIDGE_PROBE: ridge_probe(LEAD_I)},
     ),
     Method(
         "twelve_lead",
         "12 leads (upper bound)",
         MULTI_LEAD,
-        {PROBE: probe(ALL_LEADS), FINETUNE: finetune(ALL_LEADS), **AS_IT_IS},
+        {
+            PROBE: probe(ALL_LEADS),
+            RIDGE_PROBE: ridge_probe(ALL_LEADS),
+            FINETUNE: finetune(ALL_LEADS),
+            **AS_IT_IS,
+        },
     ),
 )
