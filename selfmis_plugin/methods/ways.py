@@ -38,8 +38,8 @@ def ridge_probe(leads: Mapping[str, object]) -> Classifier:
     return Classifier(
         "selfmis_linear_probe",
         {**leads, **keys},
-        about=f"a linear head with a ridge of {_RIDGE:g}, the encoder frozen, the checkpoint of the "
-        "lowest validation loss",
+        about=f"a linear head with a ridge of {_RIDGE:g}, the encoder frozen; lowest "
+        "validation loss",
     )
 
 

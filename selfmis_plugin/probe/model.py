@@ -189,7 +189,7 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
             logits = logits + 0 * torch.stack(ends).sum().to(logits.dtype)
         return logits
 
-    def head_weight(self) -> torch.nn.Parameter:
+    def head_weight(self) -> torch.Tensor:
         """Return the head's weights, (labels, embedding), which a ridge is about."""
         return self.network.head.weight
 
