@@ -9,11 +9,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
 
+from selfmis_plugin import load_trained
+from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.training import kept_records
 from selfmis_plugin.training.embedding_cache import EmbeddingCache, EmbeddingCacheError
 from tests.host_in_process import Training, last_checkpoint, same_weights
-from tests.support import TINY, UNTRAINED, train, write_store
+from tests.support import LABELS, TINY, UNTRAINED, train, write_store
 from tests.training.test_training import train_two_processes
 
 PRETRAIN = ["--config-name", "selfmis_pretrain_small", *TINY, UNTRAINED, "dataset.batch_size=16"]
@@ -194,6 +198,44 @@ def test_where_embeddings_are_kept(runs: Runs, tmp_path: Path, caplog, monkeypat
     kept = {"task.embedding_cache_dir": str(tmp_path / "kept")}
     with pytest.raises(EmbeddingCacheError, match=r"dtype=float16.*embeddings=false"):
         Training(runs.probe, tmp_path / "full", **one_epoch, **kept)
+
+
+def test_a_ridge_ends_at_the_logistic_regression(runs: Runs, tmp_path: Path) -> None:
+    ridge, records = 0.3, 96
+    trained = Training(
+        runs.probe,
+        tmp_path / "ridge",
+        **{
+            "criterion.ridge": ridge,
+            "optimizer.weight_decay": 0.0,
+            "optimization.max_epoch": 80,
+            "optimization.lr": [0.05],
+            "checkpoint.patience": -1,
+        },
+    )
+    path = tmp_path / "ridge/checkpoints/checkpoint_last.pt"
+    network = load_trained(path).network(store_rate=500).eval()
+    split = open_split(runs.store, "train")
+    signal = torch.from_numpy(np.stack([split.store.read([row])[0] for row in split.rows]))[:, :1]
+    with torch.no_grad():
+        embedding = network.embed(signal)
+    inputs = (embedding - network.embedding_mean) / network.embedding_deviation
+    targets = split.store.targets(split.rows, LABELS)
+    for column, label in enumerate(LABELS):
+        if label == "PMI":  # nobody has it: no logistic regression, and a weight of nearly nothing
+            continue
+        # mean loss + ridge / 2 * w'w, times 1 / ridge of it over all records.
+        plain = LogisticRegression(C=1 / (ridge * records), max_iter=5000, tol=1e-8)
+        plain.fit(inputs.numpy(), targets[:, column])
+        found = network.head.weight[column].detach().numpy()
+        np.testing.assert_allclose(found, plain.coef_[0], atol=0.01)
+        bias = float(network.head.bias[column].detach())
+        assert bias == pytest.approx(float(plain.intercept_[0]), abs=0.03)
+    assert float(network.head.weight.abs().max()) > 0.05  # it learnt something
+    losses = [loss for _, loss in trained.losses]
+    assert np.mean(losses[-8:]) < np.mean(losses[:8])
+    with pytest.raises(ValueError, match=r"criterion\.ridge=-1.* must not be below 0"):
+        Training(runs.probe, tmp_path / "no", **{"criterion.ridge": -1.0})
 
 
 def test_a_trained_encoder_has_no_cache(runs: Runs, tmp_path: Path) -> None:
