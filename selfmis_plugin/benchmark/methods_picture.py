@@ -71,7 +71,9 @@ def draw_methods(measured: Measured, report: Mapping[str, Any]) -> Figure:
     axes.grid(axis="x", alpha=0.4)
     shown = ", ".join(f"{100 * fraction:g}" for fraction in measured.fractions)
     order = "light to dark: " if len(measured.fractions) > 1 else ""
-    axes.set_xlabel(f"AUC in %, mean of the nine infarction types ({order}{shown} % of the labels)")
+    # Types without a positive are in no mean.
+    over = "the nine" if most == len(INFARCTION_TYPES) else f"{most} of the nine"
+    axes.set_xlabel(f"AUC in %, mean of {over} infarction types ({order}{shown} % of the labels)")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower right", fontsize=8)
     figure.suptitle(f"{whose(report)}: infarction by method, {_seeds(measured)}", fontsize=11)
     positives = measured.cells[0]["positives"]

@@ -112,10 +112,14 @@ def test_the_paper_picture_has_chance_and_the_best_that_twelve_leads_reach() -> 
     assert "IPLMI inferoposterolateral infarction 57" in below and below.count(" 57") == 9
     left, right = figure.axes[0].get_xlim()
     assert left < 50 < 90 < right
+    assert "mean of the nine infarction types" in figure.axes[0].get_xlabel()
     # Who did not measure twelve leads has no bound, and chance all the same.
     report = paper_report(("selfmis",))
+    for cell in report["cells"]:
+        cell["per_label"]["PMI"] = None
     figure = draw_methods(Measured(report, list(known_methods().values())), report)
     assert lines_of(figure.axes[0]) == {CHANCE: 50.0} and legend_of(figure) == {CHANCE}
+    assert "mean of 8 of the nine infarction types" in figure.axes[0].get_xlabel()
 
 
 def test_every_panel_of_the_costs_has_both_lines() -> None:
