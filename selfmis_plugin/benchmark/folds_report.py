@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from selfmis_plugin.benchmark.cross_validation import MEAN
+from selfmis_plugin.benchmark.folds_pictures import (
+    draw_aucs,
+    draw_costs,
+    draw_differences,
+    draw_labels,
+)
+from selfmis_plugin.benchmark.folds_rows import judged, ordered, protocol
+from selfmis_plugin.benchmark.picture_parts import DPI
 from selfmis_plugin.benchmark.report import ending_sections, measured_on
-from selfmis_plugin.benchmark.row_colors import color_of
 from selfmis_plugin.data.labels import in_words
-from selfmis_plugin.methods.method import FINETUNE, PROBE, UNTRAINED, ZERO_SHOT, Method
+from selfmis_plugin.methods.method import Method
 from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_files, write_json
-from selfmis_plugin.visualization.figure import new_figure
 
 __all__ = ["write_folds_report"]
 
-#: The upper bound: a row whose classifier sees the whole record.
-_BOUND = "twelve_lead"
-_CHANCE = 0.5
 #: What ``rates.json`` says beside the trials: on what they were made.
 _CHOSEN = ("selfmis_plugin", "host", "size", "budget", "folds", "strat_folds", "tuned")
-#: Points of the picture of costs, by how a row was judged; a diamond otherwise.
-_MARKERS = {PROBE: "o", FINETUNE: "s", ZERO_SHOT: "^", UNTRAINED: "x"}
 _BELOW = "(!)"
 _FIRST = ("Method", "judged by", ANY)
 
@@ -60,13 +60,15 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
         "rows.csv": lambda path: _lines(report).to_csv(path, index=False),
     }
     if report["rows"]:
-        write["report.png"] = lambda path: _draw_aucs(report, titles, path)
+        write["report.png"] = lambda path: draw_aucs(report, titles).savefig(path, dpi=DPI)
     if any("difference" in row["figures"].get(ANY, {}) for row in report["rows"]):
-        write["differences.png"] = lambda path: _draw_differences(report, titles, path)
+        write["differences.png"] = lambda path: draw_differences(report, titles).savefig(
+            path, dpi=DPI
+        )
     if len({row["fraction"] for row in report["rows"]} - {0.0}) > 1:
-        write["labels.png"] = lambda path: _draw_labels(report, titles, path)
+        write["labels.png"] = lambda path: draw_labels(report, titles).savefig(path, dpi=DPI)
     if any(row["cpu_seconds"] for row in report["rows"]):
-        write["costs.png"] = lambda path: _draw_costs(report, titles, path)
+        write["costs.png"] = lambda path: draw_costs(report, titles).savefig(path, dpi=DPI)
     if report["tuned"]:
         write["rates.json"] = lambda path: write_json(path, {key: report[key] for key in _CHOSEN})
     write["report.json"] = lambda path: write_json(path, report)
@@ -77,7 +79,7 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
 
 
 def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
-    parts = [f"# Infarction benchmark, {_protocol(report)}\n\n{measured_on(report)}"]
+    parts = [f"# Infarction benchmark, {protocol(report)}\n\n{measured_on(report)}"]
     if report["rows"]:
         parts.append(f"{_how_to_read(report)}\n\n{_table(report, titles)}")
         if any("difference" in row["figures"].get(ANY, {}) for row in report["rows"]):
@@ -101,14 +103,6 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     return "\n\n".join([*parts, *ending_sections(report)]) + "\n"
 
 
-def _protocol(report: Mapping[str, Any]) -> str:
-    if report["held_out"]:
-        return f"folds {', '.join(map(str, report['held_out']))} held out"
-    chosen = report["strat_folds"]
-    of = f" of the folds {', '.join(map(str, chosen))}" if chosen else ""
-    return f"cross-validated over {report['folds']} folds{of}"
-
-
 def _how_to_read(report: Mapping[str, Any]) -> str:
     types = len(report["populated"])
     seeds = max(len(row["seeds"]) for row in report["rows"])
@@ -130,11 +124,11 @@ def _table(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     rows = [
         [
             titles[row["method"]] + (f" {_BELOW}" if row["below_floor"] else ""),
-            _judged(row),
+            judged(row),
             *(_shown(row["figures"].get(name), name in (ANY, MEAN)) for name in (ANY, MEAN)),
             *(_shown(row["figures"].get(name)) for name in types),
         ]
-        for row in _ordered(report, titles)
+        for row in ordered(report, titles)
     ]
     counts = [str(report["positives"].get(name, "")) for name in (ANY, MEAN, *types)]
     rows.append(["positive records", "", *counts])
@@ -148,10 +142,10 @@ def _differences(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     rows = [
         [
             titles[row["method"]],
-            _judged(row),
+            judged(row),
             *(_shown_difference(row["figures"].get(name, {})) for name in (ANY, MEAN)),
         ]
-        for row in _ordered(report, titles)
+        for row in ordered(report, titles)
         if "difference" in row["figures"].get(ANY, {})
     ]
     return markdown.table([*_FIRST, f"mean of {len(report['populated'])}"], rows)
@@ -174,16 +168,6 @@ def _trials(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
         "\n\nOne seed, the training and validation records of the first rotation; every training "
         "had as many trials."
     )
-
-
-def _ordered(report: Mapping[str, Any], titles: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    order = list(titles)
-    return sorted(report["rows"], key=lambda row: (order.index(row["method"]), row["mode"]))
-
-
-def _judged(row: Mapping[str, Any]) -> str:
-    part = row["fraction"]
-    return row["mode"] + (f", {100 * part:g} % of the labels" if part not in (0.0, 1.0) else "")
 
 
 def _shown(figure: Mapping[str, Any] | None, with_spread: bool = False) -> str:
@@ -234,138 +218,3 @@ def _lines(report: Mapping[str, Any]) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(lines)
-
-
-def _draw_aucs(report: Mapping[str, Any], titles: Mapping[str, str], path: Path) -> None:
-    """Draw any infarction and the mean by row, with intervals, every seed, chance and the bound."""
-    rows = _ordered(report, titles)
-    names = [name for name in (ANY, MEAN) if any(name in row["figures"] for row in rows)]
-    figure = new_figure(6 * len(names) + 2, 1.6 + 0.34 * len(rows), layout="constrained")
-    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)[0]
-    for axes, name in zip(panels, names, strict=True):
-        bound = max(
-            (
-                row["figures"][name]["value"]
-                for row in rows
-                if row["method"] == _BOUND and name in row["figures"]
-            ),
-            default=None,
-        )
-        axes.axvline(100 * _CHANCE, color="0.6", linestyle=":", label="chance")
-        if bound is not None:
-            axes.axvline(100 * bound, color="0.6", linestyle="--", label="12 leads")
-        for height, row in enumerate(rows):
-            _point(axes, height, row["figures"].get(name), color_of(row["method"]))
-        what = ANY if name == ANY else f"mean of {len(report['populated'])} types"
-        axes.set_xlabel(f"AUC in %, {what}")
-        axes.grid(axis="x", alpha=0.3)
-    _name_rows(panels[0], rows, titles)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower right", ncols=2)
-    figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
-    figure.savefig(path, dpi=130)
-
-
-def _draw_differences(report: Mapping[str, Any], titles: Mapping[str, str], path: Path) -> None:
-    """Draw differences of any infarction from the named row, with intervals."""
-    rows = [r for r in _ordered(report, titles) if "difference" in r["figures"].get(ANY, {})]
-    figure = new_figure(8, 1.6 + 0.34 * len(rows), layout="constrained")
-    axes = figure.add_subplot()
-    axes.axvline(0, color="0.4", linewidth=1)
-    for height, row in enumerate(rows):
-        _point(axes, height, row["figures"][ANY]["difference"], color_of(row["method"]))
-    _name_rows(axes, rows, titles)
-    axes.grid(axis="x", alpha=0.3)
-    axes.set_xlabel(
-        f"AUC of {ANY} minus that of\n{titles[report['against']]}, percent points, 95 % interval"
-    )
-    figure.suptitle(f"{_database(report)}: {_protocol(report)}", fontsize=11)
-    figure.savefig(path, dpi=130)
-
-
-def _draw_labels(report: Mapping[str, Any], titles: Mapping[str, str], path: Path) -> None:
-    """Draw any infarction by the share of the training labels that was used, a line a row."""
-    figure = new_figure(9, 5, layout="constrained")
-    axes = figure.add_subplot()
-    lines: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for row in _ordered(report, titles):
-        if row["fraction"] and ANY in row["figures"]:
-            lines.setdefault((row["method"], row["mode"]), []).append(row)
-    for (method, mode), rows in lines.items():
-        rows = sorted(rows, key=lambda row: row["fraction"])
-        found = [row["figures"][ANY] for row in rows]
-        shares = [100 * row["fraction"] for row in rows]
-        color, style = color_of(method), "-" if mode == PROBE else "--"
-        axes.plot(
-            shares,
-            [100 * figure["value"] for figure in found],
-            style,
-            marker="o",
-            color=color,
-            label=f"{titles[method]}, {mode}",
-        )
-        if all(figure["low"] is not None for figure in found):
-            low, high = ([100 * figure[end] for figure in found] for end in ("low", "high"))
-            axes.fill_between(shares, low, high, color=color, alpha=0.08, linewidth=0)
-    axes.axhline(100 * _CHANCE, color="0.6", linestyle=":", label="chance")
-    axes.set_xscale("log")
-    axes.set_xticks(shares_shown := sorted({100 * row["fraction"] for row in report["rows"]} - {0}))
-    axes.set_xticklabels([f"{share:g} %" for share in shares_shown])
-    axes.minorticks_off()
-    axes.set_xlabel("labelled training records used")
-    axes.set_ylabel(f"AUC in %, {ANY}")
-    axes.set_title(f"{_database(report)}: {_protocol(report)}", fontsize=11)
-    axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.savefig(path, dpi=130)
-
-
-def _draw_costs(report: Mapping[str, Any], titles: Mapping[str, str], path: Path) -> None:
-    """Draw any infarction against what all trainings of a row took."""
-    figure = new_figure(9, 5, layout="constrained")
-    axes = figure.add_subplot()
-    for row in _ordered(report, titles):
-        found = row["figures"].get(ANY)
-        if not row["cpu_seconds"] or found is None or found["value"] is None:
-            continue
-        color, marker = color_of(row["method"]), _MARKERS.get(row["mode"], "D")
-        if found["low"] is not None:
-            ends = [100 * found["low"], 100 * found["high"]]
-            axes.plot([row["cpu_seconds"]] * 2, ends, color=color, linewidth=1)
-        axes.plot(
-            row["cpu_seconds"],
-            100 * found["value"],
-            marker,
-            color=color,
-            label=f"{titles[row['method']]}, {_judged(row)}",
-        )
-    axes.axhline(100 * _CHANCE, color="0.6", linestyle=":", label="chance")
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_xlabel("processor time of all its trainings, seconds, mean over folds and seeds")
-    axes.set_ylabel(f"AUC in %, {ANY}")
-    axes.set_title(f"{_database(report)}: {_protocol(report)}", fontsize=11)
-    axes.grid(alpha=0.3)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    figure.savefig(path, dpi=130)
-
-
-def _point(axes: Any, height: float, figure: Mapping[str, Any] | None, color: Any) -> None:
-    if figure is None or figure["value"] is None:
-        return
-    if figure["low"] is not None:
-        axes.plot([100 * figure["low"], 100 * figure["high"]], [height] * 2, color=color)
-    axes.plot([100 * v for v in figure["seeds"]], [height] * len(figure["seeds"]), "|", color=color)
-    axes.plot(100 * figure["value"], height, "o", color=color)
-
-
-def _name_rows(axes: Any, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
-    axes.set_yticks(range(len(rows)), [f"{titles[r['method']]}, {_judged(r)}" for r in rows])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-
-
-def _database(report: Mapping[str, Any]) -> str:
-    labelled = report["data"]["labelled"]
-    kinds = {origin["kind"] for origin in labelled["origins"]}
-    return f"{labelled['database']}{' (synthetic)' if kinds == {'synthetic'} else ''}"

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from selfmis_plugin.benchmark.row_colors import color_of
+from selfmis_plugin.benchmark.methods_picture import draw_methods
+from selfmis_plugin.benchmark.picture_parts import DPI
 from selfmis_plugin.benchmark.side_by_side import cost_points, cost_table, draw_costs
 from selfmis_plugin.benchmark.tables import (
     Measured,
@@ -24,11 +24,10 @@ from selfmis_plugin.benchmark.tables import (
     verdicts,
     what_modes_are,
 )
-from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words
 from selfmis_plugin.data.origin import origins_from
 from selfmis_plugin.methods.method import PROBE, Claim, Method
 from selfmis_plugin.utils.files import whole_files, write_json
-from selfmis_plugin.visualization.figure import new_figure
 
 
 def write_infarction_report(
@@ -64,9 +63,11 @@ def write_infarction_report(
         "cells.csv": lambda path: _table(measured).to_csv(path, index=False),
     }
     if measured.cells:
-        write["report.png"] = lambda path: _draw(measured, path)
+        write["report.png"] = lambda path: draw_methods(measured, report).savefig(path, dpi=DPI)
     if points := cost_points(measured, report):
-        write["costs.png"] = lambda path: draw_costs(points, path)
+        write["costs.png"] = lambda path: draw_costs(points, measured, report).savefig(
+            path, dpi=DPI
+        )
     write["report.json"] = lambda path: write_json(path, report)
     with whole_files(*(dest / name for name in write)) as paths:
         for to, path in zip(write.values(), paths, strict=True):
@@ -79,7 +80,8 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
     parts = [
         f"# Infarction benchmark\n\n{measured_on(report)} {len(seeds)} seed"
         f"{'' if len(seeds) == 1 else 's'}; AUC in percent, mean ± standard deviation over seeds. "
-        "**Best**, _second_. Where few patients have a type, 95 % intervals stand in brackets."
+        "**Best**, _second_. Where few patients have a type, 95 % intervals stand in brackets.\n\n"
+        f"Types: {', '.join(map(in_words, INFARCTION_TYPES))}."
     ]
     probed = [
         method
@@ -157,36 +159,3 @@ def _table(measured: Measured) -> pd.DataFrame:
             for cell in measured.cells
         ]
     )
-
-
-def _draw(measured: Measured, path: Path) -> None:
-    """Mean AUC by method: a bar a fraction or, for one fraction, a way of training."""
-    rows = [(m, mode) for m in measured.methods for mode in measured.modes
-            if measured.best_trained(m.name, mode)]  # fmt: skip
-    figure = new_figure(9, 1 + 0.3 * len(rows))
-    axes = figure.add_subplot()
-    labels: list[str] = []
-    most = max(len(covered_types([cell])) for cell in measured.cells)
-    for method, mode in rows:
-        best = measured.best_trained(method.name, mode)
-        trained = best[0]["fraction"] == measured.fractions[-1]
-        fractions = measured.fractions if trained else [best[0]["fraction"]]
-        for index, fraction in enumerate(fractions):
-            values = [c["mi_auc"] for c in measured.chosen(method.name, mode, fraction)]
-            known = [value for value in values if value is not None]
-            height = len(labels) + 0.18 * (index - (len(fractions) - 1) / 2)
-            shade = 0.3 + 0.7 * (index + 1) / len(fractions)
-            axes.plot(known, [height] * len(known), ".", color="0.5", markersize=4)
-            if known:
-                axes.plot(np.mean(known), height, "o", color=(*color_of(method.name), shade))
-        types = len(covered_types(best))
-        labels.append(
-            f"{method.title}, {mode}" + (f" ({types} types only)" if types < most else "")
-        )
-    axes.set_yticks(range(len(labels)), labels)
-    axes.invert_yaxis()
-    axes.grid(axis="x", alpha=0.4)
-    shown = ", ".join(f"{100 * fraction:g}" for fraction in measured.fractions)
-    order = "light to dark: " if len(measured.fractions) > 1 else ""
-    axes.set_xlabel(f"AUC, mean of the nine infarction types ({order}{shown} % of the labels)")
-    figure.savefig(path, dpi=130, bbox_inches="tight")

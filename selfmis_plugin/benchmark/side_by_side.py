@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from selfmis_plugin.benchmark.picture_parts import BOUND, draw_bound, draw_chance, whose
 from selfmis_plugin.benchmark.row_colors import color_of
-from selfmis_plugin.benchmark.tables import Measured
+from selfmis_plugin.benchmark.tables import Measured, spread
 from selfmis_plugin.methods.method import PROBE, Method, owners_first
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.visualization.figure import new_figure
@@ -174,36 +175,40 @@ def cost_table(measured: Measured, report: Mapping[str, Any]) -> str:
     return markdown.table(header, rows) + "\n\n" + "\n".join(notes)
 
 
-def draw_costs(points: Sequence[CostPoint], path: Path) -> None:
+def draw_costs(
+    points: Sequence[CostPoint], measured: Measured, report: Mapping[str, Any]
+) -> Figure:
     """Draw AUC with its interval against time, memory and operations for each ECG."""
     panels = (
         ("milliseconds", "ms of pre-training per ECG"),
         ("kept_mib", "MiB kept per ECG of a batch"),
         ("gmac", "GMac per ECG, forward"),
     )
-    figure = new_figure(13, 4.5, layout="constrained")
+    bound = spread(cell["mi_auc"] for cell in measured.best_trained(BOUND, PROBE))
+    figure = new_figure(13, 4.8, layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True)
     for panel, (key, label) in zip(axes, panels, strict=True):
         for number, point in enumerate(points):
             x = getattr(point, key)
             if x is None or point.auc is None or point.low is None or point.high is None:
                 continue
-            spread = [[100 * (point.auc - point.low)], [100 * (point.high - point.auc)]]
+            error = [[100 * (point.auc - point.low)], [100 * (point.high - point.auc)]]
             panel.errorbar(
-                x, 100 * point.auc, spread, fmt="os^vDPX"[number % 7],
+                x, 100 * point.auc, error, fmt="os^vDPX"[number % 7],
                 color=color_of(point.method), capsize=3, label=point.title,
             )  # fmt: skip
+        draw_bound(panel, [bound and 100 * bound[0]])
+        draw_chance(panel)
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         panel.xaxis.set_major_formatter("{x:g}")
         panel.xaxis.set_minor_formatter(NullFormatter())
         panel.set_xlabel(label)
         panel.grid(alpha=0.4)
-    axes[0].set_ylabel("AUC of the linear probe, mean of the nine types, %")
-    handles, labels = axes[0].get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
-    figure.savefig(path, dpi=130, bbox_inches="tight")
+    axes[0].set_ylabel("AUC in % of the linear probe,\nmean of the nine infarction types")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.suptitle(f"{whose(report)}: AUC and what pre-training takes", fontsize=11)
+    return figure
 
 
 def _shown_auc(point: CostPoint) -> str:

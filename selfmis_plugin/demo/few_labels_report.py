@@ -10,18 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-import numpy as np
-
 from selfmis_plugin import toolkit
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.demo.few_labels_picture import draw_few_labels
 from selfmis_plugin.methods.demo_plan import FewLabels, FewLabelsSizes
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_files, write_json
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 
 
 def write_report(
@@ -74,7 +69,7 @@ def write_report(
     with whole_files(*files) as (figures, words, picture):
         write_json(figures, report)
         words.write_text(text, encoding="utf-8")
-        _draw(report, retrievals, plan.upper_bound, picture)
+        draw_few_labels(plan, report, retrievals).savefig(picture, dpi=130)
     print(text)
     print("\n".join(map(str, files)))
     return report
@@ -156,68 +151,3 @@ def _table_of_retrieval(retrievals: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _auc(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
-
-
-def _draw(
-    report: dict[str, Any], retrievals: Mapping[str, Any], upper_bound: str, path: Path
-) -> None:
-    figure, (bars, curve) = plt.subplots(
-        1, 2, figsize=(14, 4.8), width_ratios=(3, 1), layout="constrained"
-    )
-    groups = (*INFARCTION_TYPES, "mean")
-    positions = np.arange(len(groups))
-    compared = {name: row for name, row in report["rows"].items() if name != upper_bound}
-    width = 0.8 / len(compared)
-    colours = ("#c7c7c7", "#8c8c8c", "#9ecae1", "#fd8d3c", "#d94801", "#756bb1")
-    for index, (name, row) in enumerate(compared.items()):
-        heights = _heights(row)
-        offset = (index - (len(compared) - 1) / 2) * width
-        errors = [0.0] * len(INFARCTION_TYPES) + [row["mi_auc_sd"] or 0.0]
-        bars.bar(
-            positions + offset,
-            heights,
-            width,
-            label=name.replace("_", " "),
-            color=colours[index % len(colours)],
-            yerr=errors if row["mi_auc_sd"] else None,
-        )
-    bars.axhline(0.5, color="black", linewidth=0.8, linestyle=":", label="chance")
-    if upper_bound:
-        bars.hlines(
-            _heights(report["rows"][upper_bound]),
-            positions - 0.45,
-            positions + 0.45,
-            color="#31a354",
-            linestyle="--",
-            label=f"{upper_bound.replace('_', ' ')} (upper bound)",
-        )
-    bars.set_xticks(positions, groups)
-    lowest = min(
-        value
-        for row in report["rows"].values()
-        for value in (*row["per_label"].values(), row["mi_auc"])
-        if value is not None
-    )
-    bars.set_ylim(max(0.0, min(0.45, lowest - 0.03)), 1.0)
-    bars.set_ylabel("AUC")
-    bars.set_title("Infarction types, test split of the synthetic cohort")
-    bars.legend(ncols=3, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.08), frameon=False)
-    for name, figures in retrievals.items():
-        ranks = sorted(int(rank[1:]) for rank in figures if rank[1:].isdigit())
-        curve.plot(ranks, [100 * figures[f"r{rank}"] for rank in ranks], "o-", label=name)
-    records = next(iter(retrievals.values()))["records"]
-    curve.plot(ranks, [100 * rank / records for rank in ranks], ":", color="black", label="chance")
-    curve.set_xscale("log")
-    curve.set_xlabel("k")
-    curve.set_ylabel("R@k, %")
-    curve.set_ylim(0, 100)
-    curve.set_title(f"Lead I to 12 leads, among {records}")
-    curve.legend(fontsize=8)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
-
-
-def _heights(row: Mapping[str, Any]) -> list[float]:
-    """A row's AUC of each infarction type, and their mean; NaN where there is none."""
-    heights = [row["per_label"].get(kind) for kind in INFARCTION_TYPES] + [row["mi_auc"]]
-    return [float("nan") if height is None else height for height in heights]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_NAMES, INFARCTION_TYPES
 from selfmis_plugin.predict.model import DISCLAIMER, Prediction
 from selfmis_plugin.visualization.ecg import Panel, draw_panels
 
@@ -14,6 +15,8 @@ from selfmis_plugin.visualization.ecg import Panel, draw_panels
 MOST_WINDOWS = 12
 
 _LABELS = 6
+#: Labels above their thresholds that are called in words.
+_NAMED = 2
 #: What a probability above its label's threshold is followed by.
 _ABOVE = "\N{BLACK UP-POINTING TRIANGLE}"
 
@@ -45,7 +48,7 @@ def draw_prediction(
     -------
     matplotlib.figure.Figure
         25 mm/s and 10 mm/mV at its own size. A window's infarction types stand above it, those
-        above their thresholds first and marked.
+        above their thresholds first, marked, and in words.
     """
     windows = prediction.strip.windows
     shown = windows[first : first + most]
@@ -73,7 +76,7 @@ def draw_prediction(
                 for label in largest[:_LABELS]
             )
             if above:
-                title += f"   ({_ABOVE} above its threshold)"
+                title += f"   ({_ABOVE} {_in_words([one for one in largest if one in above])})"
         panels.append(
             Panel(
                 signal=window.signal[:, : round(window.seconds * rate)],
@@ -85,3 +88,15 @@ def draw_prediction(
             )
         )
     return draw_panels(panels, layout="12x1")
+
+
+def _in_words(above: Sequence[str]) -> str:
+    """Say which labels are above their thresholds; a line has no room for more than the first."""
+    kind = INFARCTION_NAMES.keys() >= set(above)
+    if len(above) == 1:
+        return f"above threshold: {INFARCTION_NAMES.get(above[0], above[0])}"
+    said = [INFARCTION_NAMES.get(label, label) for label in above[:_NAMED]]
+    if kind:
+        said = [name.removesuffix(" infarction") for name in said]
+    more = f" and {len(above) - _NAMED} more" if len(above) > _NAMED else ""
+    return f"{'infarctions ' if kind else ''}above threshold: {', '.join(said)}{more}"

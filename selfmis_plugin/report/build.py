@@ -46,6 +46,8 @@ from selfmis_plugin.report.figures import (
     draw_map,
     draw_retrieval,
     draw_roc,
+    places_of_pairs,
+    roc_bands,
 )
 from selfmis_plugin.report.page import PICTURE_DPI, Picture, Section, render
 from selfmis_plugin.training.run_log import learning_curves
@@ -66,6 +68,14 @@ _MAP = (
     "single-lead embedding with all-lead ones alone, among which such a difference hardly changes "
     "the order, so that the nearest is found all the same. Look at what lies together within a "
     "kind, such as infarctions on the right, and not at the distance between the kinds."
+)
+_LEARNING = (
+    "By epoch, one pass over the training records: the loss that training lowers, on these (train) "
+    "and on records that it does not learn from (valid), and the figures of these. Where the "
+    "training loss falls while that of validation rises, the model learns its records by heart; "
+    "where both still fall at the end, it was stopped early; where both rise, the learning rate is "
+    "too high. The checkpoint that is judged above "
+    "is, if it is called checkpoint_best, that of the best validation."
 )
 _VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "hydra-core", "omegaconf")
 
@@ -136,6 +146,7 @@ def write_report(request: Request) -> Path:
     undrawn = [in_words(label) for label in shown if label not in drawn]
     without = f"Without a positive or without a negative: {', '.join(undrawn)}." if undrawn else ""
     part = open_split(request.data, request.split)
+    bands = roc_bands(predictions, by_record, drawn)
     sections = [
         Section(
             "Figures by label",
@@ -149,6 +160,7 @@ def write_report(request: Request) -> Path:
                 Picture.of(
                     "auc", "AUC of each label with its interval and positives",
                     draw_intervals(by_record, predictions.labels),
+                    draw_intervals(by_record, predictions.labels, short=True),
                 ),
             ),
         ),
@@ -157,14 +169,16 @@ def write_report(request: Request) -> Path:
             (
                 "Receiver operating characteristic: the sensitivity (share of the records with the "
                 "label that are found) against the share of the others that are called too, at "
-                "every threshold; chance is the dotted line. The band is a 95 % interval of the "
-                "sensitivity at each specificity by itself, as wide as few positives demand.",
+                "every threshold; chance is the dotted line, a model that is never wrong the "
+                "dashed one. The band is a 95 % interval of the sensitivity at each specificity by "
+                "itself, as wide as few positives demand.",
                 *([without] if without else []),
             ),
             pictures=tuple(
                 Picture.of(
                     "roc", "ROC curves with 95 % bands, AUC with its interval, and positives",
-                    draw_roc(predictions, by_record, drawn),
+                    draw_roc(bands, by_record),
+                    draw_roc(bands, by_record, columns=1),
                 )
                 for _ in drawn[:1]
             ),
@@ -257,20 +271,29 @@ def _calibration(
         f"{line[0].upper()}{line[1:]}." for line in calibration_text(measured(fitted, predictions))
     ]
     pictures = [
-        Picture.of("calibration", "As the network gives it", draw_calibration(by_record, shown))
-        for _ in shown[:1]
+        _reliability("calibration", "As the network gives it", by_record, shown) for _ in shown[:1]
     ]
     if fitted.labels and shown:
         after = judge(recalibrated(predictions, fitted.labels), draws=0)
-        caption = "Calibrated on the validation split"
-        pictures.append(Picture.of("calibrated", caption, draw_calibration(after, shown)))
+        pictures.append(
+            _reliability("calibrated", "Calibrated on the validation split", after, shown)
+        )
     about = (
         "Whether probabilities come true: of records that are given 10 %, a tenth should have the "
         "label. Each point is a tenth of the records, at their mean probability and the share of "
-        "them that has the label; on the dotted line both are equal, below it the model says too "
-        "much."
+        "them that has the label, with a 95 % interval of that share by record; on the dotted line "
+        "both are equal, below it the model says too much. A share rests on its records alone: a "
+        "point whose interval reaches the line does not show that the model is wrong. An AUC asks "
+        "for the order alone and is the same before and after calibration; who reads a probability "
+        "as one needs calibration too."
     )
     return Section("Calibration", (about, *said), pictures=tuple(pictures))
+
+
+def _reliability(name: str, caption: str, report: Report, shown: Sequence[str]) -> Picture:
+    return Picture.of(
+        name, caption, draw_calibration(report, shown), draw_calibration(report, shown, columns=1)
+    )
 
 
 def _learning(request: Request) -> list[Section]:
@@ -282,10 +305,10 @@ def _learning(request: Request) -> list[Section]:
         # An exported folder lies anywhere, perhaps in another run's.
         known = checkpoint is not None and checkpoint.is_file()
         curves = learning_curves(checkpoint) if checkpoint is not None and known else {}
-        figure = draw_learning(curves, figures)
+        figure, narrow = draw_learning(curves, figures), draw_learning(curves, figures, columns=1)
         if figure is not None:
-            pictures.append(Picture.of(name, f"{title} by epoch", figure))
-    return [Section("Learning curves", pictures=tuple(pictures))] if pictures else []
+            pictures.append(Picture.of(name, f"{title} by epoch", figure, narrow))
+    return [Section("Learning curves", (_LEARNING,), pictures=tuple(pictures))] if pictures else []
 
 
 def _pretraining(
@@ -305,7 +328,8 @@ def _pretraining(
     pair = embed_pairs(trained, fitting_split(trained, request.data, request.split))
     kinds = [predictions.labels.index(k) for k in INFARCTION_TYPES if k in predictions.labels]
     marked = np.asarray(predictions.targets[:, kinds].any(axis=1))
-    single, multi = (embeddings.numpy() for embeddings in pair)
+    chosen, places = places_of_pairs(*(embeddings.numpy() for embeddings in pair))
+    records = int(shares["records"])
     return [
         Section(
             "Embeddings",
@@ -313,19 +337,21 @@ def _pretraining(
                 "Retrieval: of all records' all-lead embeddings, which is nearest to a record's "
                 "single-lead one. R@k is how often the record's own is among the k nearest: R@1 "
                 f"{100 * shares['r1']:.1f} %, R@5 {100 * shares['r5']:.1f} %, R@10 "
-                f"{100 * shares['r10']:.1f} %, median rank {shares['median_rank']:g}.",
+                f"{100 * shares['r10']:.1f} %, median rank {shares['median_rank']:g}; by chance "
+                f"{100 / records:.1f} %, {500 / records:.1f} % and {1000 / records:.1f} %.",
                 _MAP,
             ),
             pictures=(
                 Picture.of(
                     "retrieval",
                     "A record's all-lead embedding found by its single-lead one",
-                    draw_retrieval(shares, int(shares["records"])),
+                    draw_retrieval(shares, records),
                 ),
                 Picture.of(
                     "map",
                     "Both embeddings of the same records, in a plane",
-                    draw_map(single, multi, marked),
+                    draw_map(places, marked[chosen]),
+                    draw_map(places, marked[chosen], columns=1),
                 ),
             ),
         )
@@ -350,7 +376,7 @@ def _worst(
         record = part.store.records.iloc[int(part.rows[row])]
         state = f"{'present' if has else 'absent'}, probability {chance[row, column]:.2f}"
         caption = (
-            f"Record {predictions.record_ids[row]}: {label} {state}. Statements: "
+            f"Record {predictions.record_ids[row]}: {in_words(label)} {state}. Statements: "
             f"{', '.join(record['labels']) or 'none'}"
         )
         mask = int(record["lead_mask"])
@@ -363,10 +389,10 @@ def _worst(
             info.leads,
             absent=absent,
             title=f"Record {predictions.record_ids[row]}",
-            subtitle=f"{label}: {state}",
+            subtitle=f"{in_words(label)}: {state}",
             dpi=PICTURE_DPI,
         )
-        pictures.append(Picture.of(f"worst_{place}", caption, figure))
+        pictures.append(Picture.of(f"worst_{place}", caption, figure, paper=True))
     return (
         [
             Section(

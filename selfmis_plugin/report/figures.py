@@ -6,75 +6,95 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words
 from selfmis_plugin.metrics.bootstrap import Estimate
+from selfmis_plugin.metrics.identification import wilson_interval
 from selfmis_plugin.metrics.predictions import Predictions
-from selfmis_plugin.metrics.roc import roc_band
+from selfmis_plugin.metrics.roc import ROCBand, roc_band
 from selfmis_plugin.metrics.statistics import Report
 from selfmis_plugin.visualization.embedding_map import places_of
 from selfmis_plugin.visualization.figure import new_figure
 
-_ORANGE, _BLUE, _GREY = "#d94801", "#3182bd", "#8c8c8c"
+_ORANGE, _BLUE, _PURPLE, _GREY = "#d94801", "#3182bd", "#6a3d9a", "#8c8c8c"
+#: Panels beside each other; one on a narrow screen.
+COLUMNS = 3
+#: Inches: a panel, and what a narrow screen shows without making letters smaller.
+_PANEL = (3.4, 3.3)
+_NARROW = 3.4
+_TITLE = 10
 #: More points than this only cover each other, and t-SNE takes longer than all the rest.
 _MAP_RECORDS = 1000
 
 
-def draw_roc(predictions: Predictions, report: Report, labels: Sequence[str]) -> Figure:
-    """Draw the ROC curve of each label with its 95 % band, AUC and positives, a panel a label."""
+def roc_bands(
+    predictions: Predictions, report: Report, labels: Sequence[str]
+) -> dict[str, ROCBand]:
+    """Return the ROC curve with its 95 % band of each label, which some records have, not all."""
     patient, _ = predictions.patient_index()
-    columns = min(3, max(1, len(labels)))
-    rows = -(-len(labels) // columns)
-    figure = new_figure(3.4 * columns, 3.2 * max(1, rows), layout="constrained")
-    for position, label in enumerate(labels):
-        axes = figure.add_subplot(rows, columns, position + 1, aspect="equal")
-        column = predictions.labels.index(label)
-        target = predictions.targets[:, column]
-        axes.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1)
-        if target.any() and not target.all():
-            band = roc_band(target, predictions.logits[:, column], patient, report.draws)
-            axes.fill_between(band.grid, band.low, band.high, color=_ORANGE, alpha=0.25, lw=0)
-            axes.plot(band.false_positive_rate, band.sensitivity, color=_ORANGE)
-            axes.text(
-                0.97, 0.03, f"AUC {_interval(report.labels[label].auc)}", fontsize=8, ha="right"
-            )
-        else:
-            axes.text(0.5, 0.5, "undefined", ha="center", color=_GREY)
-        axes.set(xlim=(0, 1), ylim=(0, 1.005), title=f"{label} ({_positives(report, label)})")
-        if position % columns == 0:
-            axes.set_ylabel("sensitivity")
-        if position >= len(labels) - columns:
-            axes.set_xlabel("1 - specificity")
+    columns = {label: predictions.labels.index(label) for label in labels}
+    return {
+        label: roc_band(
+            predictions.targets[:, column], predictions.logits[:, column], patient, report.draws
+        )
+        for label, column in columns.items()
+    }
+
+
+def draw_roc(bands: Mapping[str, ROCBand], report: Report, columns: int = COLUMNS) -> Figure:
+    """Draw ROC curves with their bands, AUC and positives, a panel a label, beside chance and the
+    upper bound."""
+    figure, panels = _panels(list(bands), columns, _PANEL)
+    for axes, (label, band) in zip(panels, bands.items(), strict=True):
+        axes.plot([0, 1], [0, 1], ":", color=_GREY, linewidth=1.2, label="chance")
+        axes.plot([0, 0, 1], [0, 1, 1], "--", color=_GREY, linewidth=1.2, label="upper bound")
+        axes.fill_between(
+            band.grid, band.low, band.high, color=_ORANGE, alpha=0.25, lw=0, label="95 % interval"
+        )
+        axes.plot(band.false_positive_rate, band.sensitivity, color=_ORANGE, label="this model")
+        axes.text(
+            0.97, 0.04, f"AUC {_interval(report.labels[label].auc)}", fontsize=8, ha="right",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+        )  # fmt: skip
+        axes.set(xlim=(-0.02, 1.01), ylim=(-0.01, 1.03), aspect="equal")
+        axes.set_title(f"{in_words(label)}\n{_positives(report, label)}", fontsize=_TITLE)
+    _name_outer(panels, columns, "1 - specificity", "sensitivity")
+    _one_legend(figure, panels[:1], columns)
     return figure
 
 
-def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
+def draw_intervals(report: Report, labels: Sequence[str], short: bool = False) -> Figure:
     """Draw the AUC of each label with its interval: the infarction types, best first, their mean,
-    the other labels, and the mean of all."""
+    the other labels, and the mean of all; *short* for a narrow screen, without their words."""
     known = [label for label in labels if report.labels[label].auc.value is not None]
     known.sort(key=lambda label: -(report.labels[label].auc.value or 0.0))
     named: list[tuple[str, Estimate, str]] = []
     for chosen, text, mean in (
         (
             [label for label in known if label in INFARCTION_TYPES],
-            "mean of the infarction types",
+            "infarction types" if short else "mean of the infarction types",
             report.mi_auc,
         ),
         (
             [label for label in known if label not in INFARCTION_TYPES],
-            "macro AUC: mean of all",
+            "all" if short else "macro AUC: mean of all",
             report.macro_auc,
         ),
     ):
-        named += [
-            (f"{in_words(label)}  ({_positives(report, label)})", report.labels[label].auc, _ORANGE)
-            for label in chosen
-        ]
+        for label in chosen:
+            words = (
+                f"{label} ({report.labels[label].positives})"
+                if short
+                else f"{in_words(label)}  ({_positives(report, label)})"
+            )
+            named.append((words, report.labels[label].auc, _ORANGE))
         if mean.estimate.value is not None:
             named.append((f"{text}  [{len(mean.labels)} labels]", mean.estimate, _BLUE))
-    figure = new_figure(8.5, 0.8 + 0.24 * max(4, len(named)), layout="constrained")
+    width = _NARROW if short else 9.5
+    figure = new_figure(width, 1.2 + 0.24 * max(4, len(named)), layout="constrained")
     axes = figure.add_subplot()
     for height, (_, auc, colour) in enumerate(named):
         axes.barh(height, auc.value or 0.0, color=colour, alpha=0.35)
@@ -84,11 +104,13 @@ def draw_intervals(report: Report, labels: Sequence[str]) -> Figure:
     lowest = min([auc.low for _, auc, _ in named if auc.low is not None], default=0.5)
     axes.set_yticks(range(len(named)), [text for text, _, _ in named], fontsize=8)
     axes.set_ylim(max(4, len(named)) - 0.4, -0.6)
-    axes.axvline(0.5, color="black", linewidth=0.8, linestyle=":")
+    axes.axvline(0.5, color="black", linewidth=1, linestyle=":", label="chance")
+    axes.axvline(1.0, color="black", linewidth=1, linestyle="--", label="upper bound")
     axes.set(
-        xlim=(max(0.0, min(0.45, lowest - 0.02)), 1.0),
-        xlabel="AUC with 95 % interval; dotted: chance; right edge: every record ranked rightly",
+        xlim=(max(0.0, min(0.45, lowest - 0.02)), 1.01),
+        xlabel="AUC with 95 % interval" + (" (positives)" if short else ""),
     )
+    _one_legend(figure, [axes], COLUMNS)
     return figure
 
 
@@ -103,22 +125,40 @@ def _interval(auc: Estimate) -> str:
     return f"{auc.value:.2f} ({auc.low:.2f} to {auc.high:.2f})"
 
 
-def draw_calibration(report: Report, labels: Sequence[str]) -> Figure:
-    """Draw observed share against mean probability in each bin, a panel a label."""
-    columns = min(3, max(1, len(labels)))
-    rows = -(-len(labels) // columns)
-    figure = new_figure(3.4 * columns, 3.0 * max(1, rows), layout="constrained")
-    for position, label in enumerate(labels):
-        axes = figure.add_subplot(rows, columns, position + 1)
+def draw_calibration(report: Report, labels: Sequence[str], columns: int = COLUMNS) -> Figure:
+    """Draw the observed share against the mean probability of each bin, a panel a label, with 95 %
+    intervals of the shares (Wilson) beside probabilities that come true."""
+    figure, panels = _panels(labels, columns, _PANEL)
+    for axes, label in zip(panels, labels, strict=True):
         calibration = report.labels[label].calibration
-        top = max(*calibration.predicted, *calibration.observed, 0.02) * 1.05
-        axes.plot([0, top], [0, top], ":", color=_GREY, linewidth=1)
-        axes.plot(calibration.predicted, calibration.observed, "o-", color=_BLUE, markersize=4)
-        axes.set(xlim=(0, top), ylim=(0, top), title=f"{label} (error {calibration.error:.3f})")
-        if position % columns == 0:
-            axes.set_ylabel("observed share")
-        if position >= len(labels) - columns:
-            axes.set_xlabel("mean probability")
+        shares = list(zip(calibration.observed, calibration.records, strict=True))
+        low, high = zip(
+            *(wilson_interval(share, records) for share, records in shares), strict=True
+        )
+        right = max(*calibration.predicted, 0.02) * 1.05
+        top = max(*high, right)
+        axes.plot(
+            [0, top],
+            [0, top],
+            ":",
+            color=_GREY,
+            linewidth=1.2,
+            label="probabilities that come true",
+        )
+        axes.vlines(
+            calibration.predicted, low, high, color=_BLUE, alpha=0.35, label="95 % interval"
+        )
+        axes.plot(
+            calibration.predicted, calibration.observed, "o-", color=_BLUE, markersize=4,
+            label="this model",
+        )  # fmt: skip
+        axes.set(xlim=(0, right), ylim=(0, top))
+        axes.set_title(
+            f"{in_words(label)}\n{_positives(report, label)}, error {calibration.error:.3f}",
+            fontsize=_TITLE,
+        )
+    _name_outer(panels, columns, "mean probability", "share that has it")
+    _one_legend(figure, panels[:1], columns)
     return figure
 
 
@@ -139,38 +179,86 @@ def draw_retrieval(shares: Mapping[str, float], records: int) -> Figure:
     return figure
 
 
-def draw_map(
-    single: npt.NDArray[np.float32], multi: npt.NDArray[np.float32], marked: npt.NDArray[np.bool_]
-) -> Figure:
-    """Draw single-lead and multi-lead embeddings of the same records in one plane, by t-SNE.
+def places_of_pairs(
+    single: npt.NDArray[np.float32], multi: npt.NDArray[np.float32]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Return where single-lead and all-lead embeddings of the same records are in one plane.
 
     Parameters
     ----------
     single, multi
-        (records, embedding) each, of the same records.
-    marked
-        bool, (records,): the records to colour, such as those with an infarction.
+        (records, values) each, of the same records.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        The records shown, and the places of their single-lead, then their all-lead embeddings:
+        (2, shown, 2), by t-SNE.
     """
-    chosen = np.arange(len(single))
+    shown = np.arange(len(single))
     if len(single) > _MAP_RECORDS:
-        chosen = np.sort(np.random.default_rng(0).choice(len(single), _MAP_RECORDS, replace=False))
-    both = np.concatenate([single[chosen], multi[chosen]]).astype(np.float64)
+        shown = np.sort(np.random.default_rng(0).choice(len(single), _MAP_RECORDS, replace=False))
+    both = np.concatenate([single[shown], multi[shown]]).astype(np.float64)
     # The loss compares directions, so the map does too.
     both /= np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12)
-    places = places_of(both)
-    figure = new_figure(9.0, 4.4, layout="constrained")
-    halves = places[: len(chosen)], places[len(chosen) :]
-    axes = figure.add_subplot(1, 2, 1)
+    return shown, places_of(both).reshape(2, len(shown), 2)
+
+
+def draw_map(
+    places: npt.NDArray[np.float32], marked: npt.NDArray[np.bool_], columns: int = 2
+) -> Figure:
+    """Draw both embeddings of records in one plane: by encoder, and by what the records have.
+
+    Parameters
+    ----------
+    places
+        As :func:`places_of_pairs` gives them, (2, records, 2).
+    marked
+        bool, (records,): which of them have an infarction.
+    columns
+        Panels beside each other.
+    """
+    figure, (kinds, statements) = _panels(("", ""), columns, (4.5, 4.4) if columns > 1 else _PANEL)
     for half, colour, name in zip(
-        halves, (_ORANGE, _BLUE), ("single lead", "all leads"), strict=True
+        places, (_ORANGE, _BLUE), ("single lead", "all leads"), strict=True
     ):
-        axes.plot(*half.T, ".", color=colour, markersize=3, alpha=0.6, label=name)
-    axes.legend(fontsize=8, markerscale=3)
-    axes.set(xticks=[], yticks=[], title="by encoder")
-    axes = figure.add_subplot(1, 2, 2)
-    flags = np.concatenate([marked[chosen], marked[chosen]])
-    axes.plot(*places[~flags].T, ".", color=_GREY, markersize=3, alpha=0.4, label="other")
-    axes.plot(*places[flags].T, ".", color=_ORANGE, markersize=4, label="infarction")
-    axes.legend(fontsize=8, markerscale=3)
-    axes.set(xticks=[], yticks=[], title="by statement")
+        kinds.plot(*half.T, ".", color=colour, markersize=3, alpha=0.6, label=name)
+    flat = places.reshape(-1, 2)
+    flags = np.concatenate([marked, marked])
+    statements.plot(*flat[~flags].T, ".", color=_GREY, markersize=3, alpha=0.4, label="other")
+    statements.plot(*flat[flags].T, ".", color=_PURPLE, markersize=4, label="infarction")
+    for axes, title in ((kinds, "by encoder"), (statements, "by statement")):
+        axes.legend(fontsize=8, markerscale=3)
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(title, fontsize=_TITLE)
     return figure
+
+
+def _panels(
+    labels: Sequence[str], columns: int, size: tuple[float, float]
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure of a panel a label, *size* inches each, in rows of *columns*."""
+    across = min(columns, max(1, len(labels)))
+    down = -(-len(labels) // across)
+    width, height = size
+    figure = new_figure(width * across, height * down + 0.4, layout="constrained")
+    return figure, [figure.add_subplot(down, across, k + 1) for k in range(len(labels))]
+
+
+def _name_outer(panels: Sequence[Axes], columns: int, across: str, up: str) -> None:
+    """Name the axes of panels that have none below or left of them."""
+    across_panels = min(columns, len(panels))
+    for position, axes in enumerate(panels):
+        if position % across_panels == 0:
+            axes.set_ylabel(up)
+        if position >= len(panels) - across_panels:
+            axes.set_xlabel(across)
+
+
+def _one_legend(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
+    """One legend for all panels, whose lines are the same."""
+    for axes in panels:
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(
+            handles, names, loc="outside upper left", ncols=4 if columns > 1 else 2, fontsize=8
+        )

@@ -11,6 +11,9 @@ from matplotlib.figure import Figure
 
 #: Dots an inch of the pictures.
 PICTURE_DPI = 110
+#: Widths of a window up to which narrow pictures are shown, whose screens have finer dots.
+_NARROW = "45rem"
+_NARROW_DENSITY = 2
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -25,6 +28,8 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 74rem; margin: 2rem auto
 p { max-width: 62rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 img { max-width: 100%; height: auto; }
+/* An electrocardiogram keeps its millimetres: on a telephone it is scrolled. */
+@media (max-width: {{ narrow }}) { .paper img { max-width: none; } }
 figure { margin: 1rem 0; } figcaption { color: #555; font-size: .9rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
@@ -53,7 +58,11 @@ pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .8rem; }
 {% endfor %}</tbody>
 </table></div>{% endif %}
 {% for picture in section.pictures %}<figure>
-<img alt="{{ picture.caption }}" src="data:image/png;base64,{{ picture.base64 }}">
+<div class="scroll{{ ' paper' if picture.paper }}"><picture>
+{% if picture.narrow %}<source media="(max-width: {{ narrow }})" \
+srcset="data:image/png;base64,{{ picture.narrow | base64 }} {{ density }}x">
+{% endif %}<img alt="{{ picture.caption }}" src="data:image/png;base64,{{ picture.png | base64 }}">
+</picture></div>
 <figcaption>{{ picture.caption }}</figcaption>
 </figure>
 {% endfor %}
@@ -76,23 +85,46 @@ class Picture:
         What it shows; also the text for those who do not see it.
     png
         The file's content.
+    narrow
+        The same for a telephone: panels below each other, with letters of the same size.
+    paper
+        Whether it is an electrocardiogram, whose millimetres are not to be scaled down.
     """
 
     name: str
     caption: str
     png: bytes
-
-    @property
-    def base64(self) -> str:
-        """The content as text."""
-        return base64.b64encode(self.png).decode("ascii")
+    narrow: bytes = b""
+    paper: bool = False
 
     @classmethod
-    def of(cls, name: str, caption: str, figure: Figure) -> Picture:
-        """Draw a figure as PNG."""
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=PICTURE_DPI)
-        return cls(name, caption, buffer.getvalue())
+    def of(
+        cls,
+        name: str,
+        caption: str,
+        figure: Figure,
+        narrow: Figure | None = None,
+        paper: bool = False,
+    ) -> Picture:
+        """Draw a figure, and its form for a narrow screen if it has one, as PNG."""
+        fine = PICTURE_DPI * _NARROW_DENSITY
+        return cls(
+            name,
+            caption,
+            _png(figure, PICTURE_DPI),
+            b"" if narrow is None else _png(narrow, fine),
+            paper,
+        )
+
+
+def _png(figure: Figure, dpi: float) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 @dataclass(frozen=True)
@@ -108,5 +140,12 @@ class Section:
 
 def render(title: str, summary: tuple[str, ...], sections: tuple[Section, ...]) -> str:
     """Return the page. All texts are escaped: labels and paths come from other people's files."""
-    template = Environment(autoescape=True).from_string(_PAGE)
-    return template.render(title=title, summary=summary, sections=sections)
+    environment = Environment(autoescape=True)
+    environment.filters["base64"] = _base64
+    return environment.from_string(_PAGE).render(
+        title=title,
+        summary=summary,
+        sections=sections,
+        narrow=_NARROW,
+        density=_NARROW_DENSITY,
+    )

@@ -6,15 +6,19 @@ figure's own size, whatever its resolution.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patheffects import withStroke
+from matplotlib.textpath import TextPath
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.visualization.figure import new_figure
@@ -39,8 +43,8 @@ _FOOTER = 6.0
 #: Room left of a row for the calibration pulse.
 _PULSE_ROOM = 10.0
 _ROW_HEIGHT = {"3x4": 30.0, "12x1": 20.0}
-#: A lead's name, in millimetres: its height, a letter's width, and the room around it.
-_NAME_HEIGHT, _LETTER, _NAME_ROOM = 3.2, 2.2, 0.5
+#: A lead's name: its size in points, its height and the room around it in millimetres.
+_NAME_SIZE, _NAME_HEIGHT, _NAME_ROOM = 9, 3.2, 0.5
 #: Steps to the right in which a name looks for a place without a trace.
 _NAME_STEP = 4.0
 
@@ -49,6 +53,8 @@ _FINE, _COARSE = "#f7d9d5", "#e9aaa3"
 _INK = "#1a1a1a"
 _ABSENT = "#9a9a9a"
 _OVER = "#1769aa"
+#: Texts stay readable where a trace leaves its paper.
+_HALO = [withStroke(linewidth=2.5, foreground=_PAPER)]
 
 
 @dataclass(frozen=True)
@@ -197,14 +203,15 @@ def _draw_grid(axes: Axes, left: float, right: float, bottom: float, top: float)
 
 
 def _write_texts(axes: Axes, panel: Panel, width: float, top: float, bottom: float) -> None:
-    axes.text(_MARGIN, top - 3.0, panel.title, fontsize=11, weight="bold", va="top", color=_INK)
-    axes.text(_MARGIN, top - 9.0, panel.subtitle, fontsize=8.5, va="top", color=_INK)
+    style: dict[str, Any] = {"va": "top", "color": _INK, "path_effects": _HALO, "zorder": 10}
+    axes.text(_MARGIN, top - 3.0, panel.title, fontsize=11, weight="bold", **style)
+    axes.text(_MARGIN, top - 9.0, panel.subtitle, fontsize=8.5, **style)
     seconds = panel.signal.shape[-1] / panel.rate
     notes = [f"{MM_PER_SECOND:g} mm/s", f"{MM_PER_MILLIVOLT:g} mm/mV", f"{panel.rate:g} Hz"]
     notes.append("each lead about its median")
     if seconds > SECONDS:
         notes.append(f"the first {SECONDS:g} s of {seconds:g} s")
-    axes.text(_MARGIN, bottom - 1.5, "   ".join(notes), fontsize=7, va="top", color=_INK)
+    axes.text(_MARGIN, bottom - 1.5, "   ".join(notes), fontsize=7, **style)
 
 
 def _write_names(
@@ -219,22 +226,34 @@ def _write_names(
     length = SECONDS / len(names) * MM_PER_SECOND
     for column, lead in enumerate(names):
         left = _MARGIN + _PULSE_ROOM + column * length + 1.0
-        width = _LETTER * len(lead)
+        width = _width(lead)
         steps = np.arange(left, left + length - width - 1.0, _NAME_STEP)
-        # Below, where a name may be taken for that of the next row, only if there is none above.
-        heights = (middle + half - 4.5, middle - half + 4.5 - _NAME_HEIGHT)
-        places = [(x, y) for y in heights for x in steps] or [(left, heights[0])]
+        above, below = middle + half - 4.5, middle - half + 4.5 - _NAME_HEIGHT
+        places = [(x, above) for x in steps] or [(left, above)]
+        if not column:
+            # Below the calibration pulse, before all traces.
+            before = _MARGIN + _PULSE_ROOM - width - 2 * _NAME_ROOM
+            places.append((before, middle - _NAME_HEIGHT - 1.0))
+        # Below, where a name may be taken for that of the next row, only if there is none else.
+        places += [(x, below) for x in steps]
         x, y = _least_crossed(places, lines, width)
         axes.text(
             x,
             y,
             lead,
-            fontsize=9,
+            fontsize=_NAME_SIZE,
             weight="bold",
             color=_ABSENT if _is_absent(panel, lead) else _INK,
-            path_effects=[withStroke(linewidth=2.5, foreground=_PAPER)],
+            path_effects=_HALO,
             zorder=10,
         )
+
+
+@functools.cache
+def _width(name: str) -> float:
+    """How wide a lead's name is, in millimetres."""
+    written = TextPath((0, 0), name, size=_NAME_SIZE, prop=FontProperties(weight="bold"))
+    return float(written.get_extents().x1) * _MM_PER_INCH / 72
 
 
 def _least_crossed(

@@ -15,6 +15,7 @@ __all__ = ["Curve", "draw_learning"]
 Curve = list[tuple[int, float]]
 
 _GREY, _ORANGE = "#8c8c8c", "#d94801"
+_AUCS = ("macro_auc", "mi_auc")
 #: What figures are called, where it is not their name in the log.
 _CALLED = {
     "macro_auc": "macro AUC",
@@ -24,19 +25,37 @@ _CALLED = {
 }
 
 
-def draw_learning(curves: Mapping[str, Mapping[str, Curve]], names: Sequence[str]) -> Figure | None:
-    """Draw figures by epoch, a panel each; None where none of them was logged."""
+def draw_learning(
+    curves: Mapping[str, Mapping[str, Curve]], names: Sequence[str], columns: int | None = None
+) -> Figure | None:
+    """Draw figures by epoch, a panel each; None where none of them was logged.
+
+    Parameters
+    ----------
+    curves
+        Points by figure and by ``"train"`` or ``"valid"``.
+    names
+        Figures to draw; an AUC has chance and the upper bound beside it.
+    columns
+        Panels beside each other; None: all of them.
+    """
     chosen = [name for name in names if name in curves]
     if not chosen:
         return None
-    figure = new_figure(3.6 * len(chosen), 2.9, layout="constrained")
+    across = columns or len(chosen)
+    down = -(-len(chosen) // across)
+    figure = new_figure((3.6 if across > 1 else 3.4) * across, 2.9 * down, layout="constrained")
     for position, name in enumerate(chosen):
-        axes = figure.add_subplot(1, len(chosen), position + 1)
+        axes = figure.add_subplot(down, across, position + 1)
         for tag, colour in (("train", _GREY), ("valid", _ORANGE)):
             curve = curves[name].get(tag, [])
             if curve:
                 axes.plot(*zip(*curve, strict=True), ".-", color=colour, label=tag)
-        axes.set(xlabel="epoch", title=_CALLED.get(name, name))
+        if name in _AUCS:
+            axes.axhline(0.5, color="black", linewidth=1, linestyle=":", label="chance")
+            axes.axhline(1.0, color="black", linewidth=1, linestyle="--", label="upper bound")
+        axes.set_xlabel("epoch")
+        axes.set_title(_CALLED.get(name, name), fontsize=11)
         epochs = [epoch for curve in curves[name].values() for epoch, _ in curve]
         # Of a single epoch the axis would be a hundredth long.
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)

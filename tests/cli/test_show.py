@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -53,17 +54,11 @@ def data(line: Line2D) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
 
 
-@pytest.mark.parametrize("layout", ["3x4", "12x1"])
-def test_no_lead_is_named_over_a_trace(layout: str) -> None:
-    time = np.arange(5000) / RATE
-    # Tall beats in the corner where names stand, and up to the end of a lead's part.
-    beats = sum(np.exp(-(((time - at) / 0.02) ** 2)) for at in np.arange(0.08, 10, 0.8))
-    heights = np.where(np.arange(12) < 8, 1500.0, -1500.0)
-    figure = draw_ecg(heights[:, None] * beats, RATE, layout=layout)
+def assert_no_name_is_crossed(figure: Figure, names: Collection[str]) -> None:
     figure.canvas.draw()
     axes = figure.axes[0]
-    named = [text for text in axes.texts if text.get_text() in STANDARD_LEADS]
-    assert Counter(text.get_text() for text in named).keys() == set(STANDARD_LEADS)
+    named = [text for text in axes.texts if text.get_text() in names]
+    assert {text.get_text() for text in named} == set(names)
     for text in named:
         box = text.get_window_extent().transformed(axes.transData.inverted())
         for line in axes.lines:
@@ -71,6 +66,25 @@ def test_no_lead_is_named_over_a_trace(layout: str) -> None:
             inside = (np.maximum(x[:-1], x[1:]) >= box.x0) & (np.minimum(x[:-1], x[1:]) <= box.x1)
             inside &= (np.maximum(y[:-1], y[1:]) >= box.y0) & (np.minimum(y[:-1], y[1:]) <= box.y1)
             assert not inside.any(), (text.get_text(), line.get_label())
+
+
+@pytest.mark.parametrize("layout", ["3x4", "12x1"])
+def test_no_lead_is_named_over_a_trace(layout: str) -> None:
+    time = np.arange(5000) / RATE
+    # Tall beats in the corner where names stand, and up to the end of a lead's part.
+    beats = sum(np.exp(-(((time - at) / 0.02) ** 2)) for at in np.arange(0.08, 10, 0.8))
+    heights = np.where(np.arange(12) < 8, 1500.0, -1500.0)
+    figure = draw_ecg(heights[:, None] * beats, RATE, layout=layout)
+    assert_no_name_is_crossed(figure, STANDARD_LEADS)
+
+
+def test_a_strip_that_noise_fills_is_named_below_its_pulse() -> None:
+    noise = np.tile([3000.0, -3000.0], 2500)[None]
+    figure = draw_ecg(noise, RATE, ("lead I",), layout="12x1")
+    assert_no_name_is_crossed(figure, ["lead I"])
+    # What is said above and below stays readable where the trace leaves its paper.
+    said = [text for text in figure.axes[0].texts if text.get_text()]
+    assert all(text.get_path_effects() and text.get_zorder() > 8 for text in said)
 
 
 @pytest.mark.parametrize("layout", ["3x4", "12x1"])

@@ -126,12 +126,19 @@ def test_types_above_their_thresholds_are_marked_in_the_picture(checkpoint: Path
         return titles, [text for text in texts if "AMI 0." in text]
 
     titles, lines = said(dataclasses.replace(prediction, points=points))
-    assert len(lines) == 2 and all("(\u25b2 above its threshold)" in title for title in titles)
+    marked = "(\u25b2 above threshold: posterior infarction)"
+    assert len(lines) == 2 and all(title.endswith(marked) for title in titles)
     for text in lines:
         # First of the infarction types, which are the ones that stand there; IMI has no threshold.
         assert re.match(r"PMI 0\.\d+ \u25b2   ", text) and text.count("\u25b2") == 1
         assert "NORM" not in text
     assert not any("\u25b2" in text for part in said(prediction) for text in part)
+    # A line has no room for the words of all.
+    points |= {name: point(columns[name].min() - 1) for name in ("AMI", "IMI")}
+    titles, lines = said(dataclasses.replace(prediction, points=points))
+    assert all(text.count("\u25b2") == 3 for text in lines)
+    names = "(anterior|inferior|posterior)"
+    assert re.search(f"infarctions above threshold: {names}, {names} and 1 more\\)$", titles[0])
 
 
 def test_a_real_record_gets_what_evaluation_of_a_store_gives(

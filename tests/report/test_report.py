@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -12,11 +14,23 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.metrics.statistics import Report, judge
+from selfmis_plugin.report.figures import (
+    draw_calibration,
+    draw_intervals,
+    draw_map,
+    draw_roc,
+    places_of_pairs,
+    roc_bands,
+)
 from selfmis_plugin.report.page import Section, render
 from selfmis_plugin.training.run_log import learning_curves
+from selfmis_plugin.visualization.learning import draw_learning
 from tests.checkpoint_files import write_classifier, write_towers
 
 LOG = """\
@@ -39,7 +53,7 @@ class Parts(HTMLParser):
         values = dict(attrs)
         if tag == "img":
             self.images.append(values)
-        self.links += [values[key] or "" for key in ("src", "href") if key in values]
+        self.links += [values[key] or "" for key in ("src", "href", "srcset") if key in values]
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +80,7 @@ def test_page_is_whole_and_needs_no_network(report: Path) -> None:
     assert len(parts.images) == len(names)
     assert all(image["alt"] for image in parts.images)
     assert all(link.startswith("data:") for link in parts.links)
-    assert "http" not in re.sub(r'src="data:[^"]*"', "", page)
+    assert "http" not in re.sub(r'(src|srcset)="data:[^"]*"', "", page)
     assert "not for diagnosis" in page and "selfmis_classifier" in page and "torch" in page
     for name in names:
         picture = matplotlib.image.imread(report / f"{name}.png")
@@ -86,9 +100,135 @@ def test_its_first_lines_say_what_it_is_about_and_how_to_read_it(report: Path) -
     assert first[1].endswith("origin not recorded.")
     # Infarction types come first, in words, and abbreviations are spelt out.
     table = re.findall(r"<tr><td>(.*?)</td>", page)
-    assert table[0].startswith("AMI anterior infarction") and table[-1] == "NORM"
+    assert table[0].startswith("AMI anterior infarction") and table[-1] == "NORM normal ECG"
     for words in ("area under the ROC curve", "Receiver operating", "t-distributed", "R@k is how"):
         assert words in page
+
+
+def test_each_section_says_what_its_pictures_mean(report: Path) -> None:
+    page = (report / "report.html").read_text(encoding="utf-8")
+    chance = 100 / len(Predictions.read(report / "predictions.parquet"))
+    sections = dict(re.findall(r"<h2>(.*?)</h2>(.*?)(?=<h2>|</body>)", page, flags=re.DOTALL))
+    for title, words in (
+        ("ROC curves", ("as wide as few positives demand", "chance is the dotted line")),
+        ("Calibration", ("of records that are given 10 %, a tenth", "below it the model says too")),
+        ("Learning curves", ("By epoch", "learns its records by heart")),
+        (
+            "Embeddings",
+            (f"by chance {chance:.1f} %", "may lie far apart: the loss asks", "found all the same"),
+        ),
+    ):
+        assert not [text for text in words if text not in sections[title]]
+
+
+def test_pictures_have_a_form_for_a_telephone(report: Path) -> None:
+    page = (report / "report.html").read_text(encoding="utf-8")
+    found = re.findall(
+        r'<div class="scroll( paper)?"><picture>\s*(?:<source media="\(max-width: 45rem\)"\s*'
+        r'srcset="data:image/png;base64,(\S+) 2x">)?\s*<img alt="(.*?)"',
+        page,
+    )
+    assert len(found) == len(list(report.glob("*.png")))
+    for paper, narrow, caption in found:
+        if paper:
+            assert caption.startswith("Record ") and not narrow
+        elif "all-lead embedding found" not in caption:
+            # One panel wide, in letters of the size of the others.
+            shape = matplotlib.image.imread(io.BytesIO(base64.b64decode(narrow))).shape
+            assert 700 < shape[1] <= 2 * 380
+    assert sum(bool(paper) for paper, _, _ in found) == 2
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+def test_it_fits_a_laptop_and_a_telephone(report: Path, width: int) -> None:
+    driver = pytest.importorskip(
+        "playwright.sync_api", reason="no playwright: how wide the report is was not tested"
+    )
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    if program is None:
+        pytest.skip("no Chromium on the PATH: how wide the report is was not tested")
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=arguments)
+        page = browser.new_page(viewport={"width": width, "height": 800})
+        page.goto((report / "report.html").as_uri())
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        table = page.evaluate("document.querySelector('table').getBoundingClientRect().width")
+        assert width == 400 or table <= width
+        # A picture is hardly smaller than it was drawn, or its letters are too small to read.
+        scales = page.evaluate(
+            "[...document.images].map(i => i.getBoundingClientRect().width / i.naturalWidth)"
+        )
+        assert min(scales) > 0.7
+        browser.close()
+
+
+def judged(positives: int, records: int = 60) -> tuple[Predictions, Report]:
+    """A classifier of two labels that knows them well, and how it is judged."""
+    rng = np.random.default_rng(0)
+    targets = np.zeros((records, 2), dtype=bool)
+    targets[:positives, 0] = targets[: records // 2, 1] = True
+    logits = (rng.normal(size=targets.shape) + 3 * targets - 2).astype(np.float32)
+    names = tuple(f"r{k}" for k in range(records))
+    predictions = Predictions(names, names, ("PMI", "ours"), targets, logits)
+    return predictions, judge(predictions, draws=50)
+
+
+def labelled(axes: Axes) -> dict[str, Line2D]:
+    return {str(line.get_label()): line for line in axes.lines}
+
+
+def test_curves_are_drawn_beside_chance_and_the_upper_bound() -> None:
+    predictions, report = judged(positives=2)
+    bands = roc_bands(predictions, report, ["PMI", "ours"])
+    figure = draw_roc(bands, report)
+    few, many = figure.axes
+    assert few.get_title() == "PMI posterior infarction\n2 positives"
+    assert many.get_title() == "ours\n30 positives"
+    for axes in (few, many):
+        lines = labelled(axes)
+        assert lines["chance"].get_xydata().tolist() == [[0, 0], [1, 1]]
+        assert lines["upper bound"].get_xydata().tolist() == [[0, 0], [0, 1], [1, 1]]
+    named = {text.get_text() for text in figure.legends[0].get_texts()}
+    assert named == {"chance", "upper bound", "95 % interval", "this model"}
+    # Two positives show next to nothing, whatever the curve is.
+    width = {label: float((band.high - band.low)[10]) for label, band in bands.items()}
+    assert width["PMI"] > 0.6 > width["ours"]
+    lines = labelled(draw_intervals(report, ["PMI", "ours"]).axes[0])
+    assert lines["chance"].get_xdata()[0] == 0.5 and lines["upper bound"].get_xdata()[0] == 1
+    panels = draw_learning({"loss": {"train": [(1, 0.5)]}, "mi_auc": {"valid": [(1, 0.7)]}},
+                           ("loss", "mi_auc"), columns=1).axes  # fmt: skip
+    assert "chance" not in labelled(panels[0])
+    assert labelled(panels[1])["chance"].get_ydata()[0] == 0.5
+    # One column: below each other.
+    assert panels[0].get_position().y0 > panels[1].get_position().y1
+
+
+def test_calibration_shows_how_little_a_few_records_say() -> None:
+    _, report = judged(positives=2)
+    figure = draw_calibration(report, ["PMI"])
+    (axes,) = figure.axes
+    assert axes.get_title().startswith("PMI posterior infarction\n2 positives, error 0.")
+    assert "probabilities that come true" in {t.get_text() for t in figure.legends[0].get_texts()}
+    reach = [np.ptp(segment[:, 1]) for segment in axes.collections[0].get_segments()]
+    # Ten times six records: not one of six is anything between 0 and 39 % (Wilson).
+    assert min(reach) == pytest.approx(0.39, abs=0.005) and len(reach) == 10
+
+
+def test_the_map_tells_encoders_and_infarctions_apart() -> None:
+    rng = np.random.default_rng(0)
+    single = rng.normal(size=(40, 8)).astype(np.float32)
+    shown, places = places_of_pairs(single, single + 5)
+    assert shown.tolist() == list(range(40)) and places.shape == (2, 40, 2)
+    figure = draw_map(places, np.arange(40) < 7, columns=1)
+    lines = [labelled(axes) for axes in figure.axes]
+    assert [set(panel) for panel in lines] == [
+        {"single lead", "all leads"},
+        {"other", "infarction"},
+    ]
+    assert len(lines[1]["infarction"].get_xdata()) == 14
+    colours = [line.get_color() for panel in lines for line in panel.values()]
+    assert len(set(colours)) == 4
 
 
 def test_worst_records_are_the_worst(report: Path) -> None:
