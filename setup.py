@@ -48,6 +48,7 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
+    license_files=["LICENSE", "selfmis_plugin/predict/shipped/*/NOTICE"],
     python_requires=">=3.10",
     # Written out, because setuptools then installs a checkout by a plain .pth file. Its other way
     # hides the namespace package hydra_plugins from Hydra's scan.
@@ -60,6 +61,8 @@ setup(
         # Compiled where it is first needed.
         "selfmis_plugin.nn.net1d.native": ["*.cpp", "*.h"],
         "selfmis_plugin.serve": ["page/*"],
+        # The model for whom none is named, under a licence of its own.
+        "selfmis_plugin.predict": ["shipped/*/*"],
         # Type checkers read its annotations.
         "selfmis_plugin": ["py.typed"],
     },

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.support import write_store
+
+# A busy machine takes longer over an example, and that is no failure.
+settings.register_profile("without a deadline", deadline=None)
+settings.load_profile("without a deadline")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

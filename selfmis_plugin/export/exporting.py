@@ -151,7 +151,14 @@ def _by_recipe(
     if with_person:
         ages = dict(zip(pooled.record_ids, years.tolist(), strict=True))
         sexes = dict(zip(pooled.record_ids, signs.tolist(), strict=True))
-        judged["with_age_and_sex"] = _by_persons(said, ages, sexes, unlearned, draws)
+        added = _by_persons(said, ages, sexes, unlearned, draws)
+        # Where they do not help records of other folds, they would make it worse elsewhere too.
+        judged["with_age_and_sex"] = {
+            label: found
+            for label, found in added.items()
+            if found["auc"]["value"] > found["auc_without"]["value"]
+        }
+        with_person = {label: with_person[label] for label in judged["with_age_and_sex"]}
     return replace(
         model,
         input_rate=float(store.info.sample_rate),

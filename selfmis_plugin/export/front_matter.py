@@ -50,7 +50,7 @@ def _results(test: Mapping[str, Any] | None) -> list[EvalResult] | None:
             task_name="ECG statements",
             dataset_type=str(test["database"]),
             dataset_name=_data_name(test),
-            dataset_split="test",
+            dataset_split="cross-validated" if "protocol" in test else "test",
             metric_type="roc_auc",
             metric_name=metric,
             metric_value=value,

@@ -204,7 +204,8 @@ def _with_persons(labels: Mapping[str, Any]) -> str:
         "## With age and sex\n\n"
         "Where both are given (`selfmis predict --age 63 --sex female`), these labels' "
         "probabilities use them: a logistic regression on the network's logit, age and sex. It was "
-        "learnt on the other folds for these figures, on all records for this model. What age and "
+        "learnt on the other folds for these figures, on all records for this model; labels that "
+        "age and sex did not help there are left as they are. What age and "
         "sex tell by themselves, they tell of this population.\n\n" + table(header, rows)
     )
 

@@ -76,7 +76,9 @@ def draw_prediction(
                 for label in largest[:_LABELS]
             )
             if above:
-                title += f"   ({_ABOVE} {_in_words([one for one in largest if one in above])})"
+                # What any infarction adds to its types is nothing to name.
+                types = [one for one in largest if one in above - {ANY_INFARCTION}]
+                title += f"   ({_ABOVE} {_in_words(types or [ANY_INFARCTION])})"
         panels.append(
             Panel(
                 signal=window.signal[:, : round(window.seconds * rate)],

@@ -221,6 +221,10 @@ def test_wheel_brings_the_hook_the_configs_the_page_and_the_sources_to_compile(
     subprocess.run([*install, str(site), str(wheel)], check=True)
     assert {file.name for file in (site / native).iterdir() if file.is_file()} == sources
     assert {file.name for file in (site / page).iterdir()} == parts and "page.js" in parts
+    shipped = Path("selfmis_plugin", "predict", "shipped", "selfmis-lead-I")
+    assert {file.name for file in (site / shipped).iterdir()} >= {"NOTICE", "model.safetensors"}
+    licences = {file.name for file in site.glob("selfmis_plugin-*.dist-info/**/*")}
+    assert {"LICENSE", "NOTICE"} <= licences
     # An interpreter of its own: this one's site-packages points at the checkout by a .pth file,
     # which a folder on PYTHONPATH does not bring along.
     venv.create(tmp_path / "env", with_pip=False)
