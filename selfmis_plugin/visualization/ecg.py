@@ -17,7 +17,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.patheffects import withStroke
 from matplotlib.textpath import TextPath
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
@@ -53,8 +52,8 @@ _FINE, _COARSE = "#f7d9d5", "#e9aaa3"
 _INK = "#1a1a1a"
 _ABSENT = "#9a9a9a"
 _OVER = "#1769aa"
-#: Texts stay readable where a trace leaves its paper.
-_HALO = [withStroke(linewidth=2.5, foreground=_PAPER)]
+#: Texts stay readable where a trace leaves its paper, and texts in an SVG: an outline would not.
+_BEHIND = {"facecolor": _PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ def _draw_grid(axes: Axes, left: float, right: float, bottom: float, top: float)
 
 
 def _write_texts(axes: Axes, panel: Panel, width: float, top: float, bottom: float) -> None:
-    style: dict[str, Any] = {"va": "top", "color": _INK, "path_effects": _HALO, "zorder": 10}
+    style: dict[str, Any] = {"va": "top", "color": _INK, "bbox": _BEHIND, "zorder": 10}
     axes.text(_MARGIN, top - 3.0, panel.title, fontsize=11, weight="bold", **style)
     axes.text(_MARGIN, top - 9.0, panel.subtitle, fontsize=8.5, **style)
     seconds = panel.signal.shape[-1] / panel.rate
@@ -244,7 +243,7 @@ def _write_names(
             fontsize=_NAME_SIZE,
             weight="bold",
             color=_ABSENT if _is_absent(panel, lead) else _INK,
-            path_effects=_HALO,
+            bbox=_BEHIND,
             zorder=10,
         )
 

@@ -184,7 +184,7 @@ def test_a_second_stage_starts_from_its_probe(
     report = infarction.run_infarction(settings)
     assert [cell["mode"] for cell in report["cells"]] == list(methods[0].modes)
     # All but zero_shot are trained.
-    assert len(calls) == len(methods[0].modes) - 1 == 6
+    assert len(calls) == len(methods[0].modes) - 1 == 7
     text = write_infarction_report(tmp_path / "b", report, methods)
     assert "- finetune_warmup: finetune, only the head in the first 200 updates" in text
 
@@ -383,4 +383,5 @@ def test_modes_and_replaceable_stages_come_from_the_methods() -> None:
     of_lead = known_methods()["modally_reduced"].modes["probe-V6"]
     assert of_lead.overrides == {"task.leads": ("V6",)}
     # What nobody asked for is not trained.
-    assert mi.chosen_modes(None, []) == ("probe", "finetune", "zero_shot", "untrained")
+    usual = ("probe", "finetune", "zero_shot", "untrained", "no_ecg")
+    assert mi.chosen_modes(None, []) == usual

@@ -84,7 +84,7 @@ def test_a_strip_that_noise_fills_is_named_below_its_pulse() -> None:
     assert_no_name_is_crossed(figure, ["lead I"])
     # What is said above and below stays readable where the trace leaves its paper.
     said = [text for text in figure.axes[0].texts if text.get_text()]
-    assert all(text.get_path_effects() and text.get_zorder() > 8 for text in said)
+    assert all(text.get_bbox_patch() is not None and text.get_zorder() > 8 for text in said)
 
 
 @pytest.mark.parametrize("layout", ["3x4", "12x1"])

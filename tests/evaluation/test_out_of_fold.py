@@ -40,9 +40,10 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
     store = write_store(folder / "store", {"train": 200, "valid": 50, "test": 50})
     records = pd.read_parquet(store / "records.parquet")
     records["sex"] = ["female", "male"] * (len(records) // 2)
-    records["age"] = np.linspace(20, 89, len(records))
-    records.to_parquet(store / "records.parquet")
     rng = np.random.default_rng(0)
+    ill = np.array([not {"AMI", "IMI"}.isdisjoint(names) for names in records["labels"]])
+    records["age"] = np.clip(rng.normal(np.where(ill, 72, 48), 9), 20, 89)
+    records.to_parquet(store / "records.parquet")
     part = next(iter(open_splits(store).values()))
     records = part.store.records
     targets = part.store.targets(np.arange(len(records)), LABELS) > 0
