@@ -37,6 +37,9 @@ class StripModel(ABC):
     A label without a positive among the training records is none of its ``labels``, but of its
     ``unlearned`` ones: nothing can be said of it.
 
+    Where *points* or *calibration* speak of any infarction, it is the first of ``labels``: the
+    logit of at least one of the types (:func:`~selfmis_plugin.metrics.calibration.logit_of_any`).
+
     Parameters
     ----------
     path
@@ -57,9 +60,6 @@ class StripModel(ABC):
         How logits become probabilities that come true, by label.
     with_person
         The same where age and sex are known.
-
-    Where *points* or *calibration* speak of any infarction, it is the first of ``labels``: the
-    logit of at least one of the types (:func:`~selfmis_plugin.metrics.calibration.logit_of_any`).
     """
 
     def __init__(
