@@ -122,9 +122,14 @@ def read_out_of_fold(files: Sequence[Path], labels: Sequence[str]) -> OutOfFold:
     Raises
     ------
     PredictionsError
-        If a file is no such table or lacks a label, a record is in two folds, the folds were not
-        judged by as many models each, or there are fewer than two folds.
+        If a file is no such table, is named twice or lacks a label, a record is in two folds, the
+        folds were not judged by as many models each, or there are fewer than two folds.
     """
+    if len({file.resolve() for file in files}) < len(files):
+        twice = next(
+            file for file in files if [f.resolve() for f in files].count(file.resolve()) > 1
+        )
+        raise PredictionsError(f"{twice}: is named twice, and would count for two seeds")
     by_records: dict[frozenset[str], list[tuple[Path, Predictions]]] = {}
     for file in files:
         said = Predictions.read(file)

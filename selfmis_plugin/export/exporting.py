@@ -129,8 +129,15 @@ def _by_recipe(
     types = [name for name in INFARCTION_TYPES if name in model.classifier.labels]
     said = said.with_any() if types else said
     pooled, unlearned = said.pooled(), model.facts.unlearned
-    store = next(iter(open_splits(data).values())).store
+    parts = list(open_splits(data).values())
+    store = parts[0].store
     persons = _persons(store, pooled)
+    listed = {store.records["record_id"].to_numpy()[row] for part in parts for row in part.rows}
+    if missing := len(listed - set(pooled.record_ids)):
+        raise PredictionsError(
+            f"{data}: {missing:,} of its {len(listed):,} records have no prediction out of fold: "
+            "give the files of every fold, and the store that was cross-validated"
+        )
     years, signs = _ages_and_sexes(persons)
     with_person = fit_person_lines(pooled, years, signs, specificity, unlearned)
     points = choose_operating_points(pooled, specificity)

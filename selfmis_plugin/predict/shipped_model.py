@@ -17,7 +17,7 @@ def shipped_model() -> Path:
     """Return the folder of the model that comes with the plugin, as ``selfmis export`` wrote it.
 
     It reads lead I. What it is, on what it was trained, and how good its recipe was on records
-    that it did not know, says its card (``selfmis show``).
+    that it did not know, says its card, ``README.md`` in it.
 
     Raises
     ------

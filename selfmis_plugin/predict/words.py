@@ -31,7 +31,10 @@ def recording_lines(prediction: Prediction, all_labels: bool = False) -> list[st
         lines.append(f"  and {len(refused) - _NAMED} more windows (the JSON has all)")
     if prediction.by_person:
         person = prediction.person
-        lines.append(f"  of a {person.sex} person of {person.age:g} years")
+        lines.append(
+            f"  of a {person.sex} person of {person.age:g} years, by which "
+            f"{', '.join(prediction.by_person)} are judged, and no other"
+        )
     return lines + (_table(prediction, all_labels) if scored else [])
 
 

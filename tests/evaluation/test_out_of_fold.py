@@ -106,6 +106,8 @@ def test_what_is_no_cross_validation_is_refused(
         read_out_of_fold(files[:3], LABELS)
     with pytest.raises(PredictionsError, match=r"fold0-seed1.parquet: says nothing of LVH"):
         read_out_of_fold(files, (*LABELS, "LVH"))
+    with pytest.raises(PredictionsError, match=r"fold0-seed1.parquet: is named twice"):
+        read_out_of_fold([*files, *files], LABELS)
     whole = Predictions.read(files[0])
     some = whole.rows(np.arange(len(whole)) < 7)
     some.write(tmp_path / "some.parquet")
@@ -175,6 +177,10 @@ def test_a_final_model_has_the_figures_of_its_recipe(
     refused = [*command[:3], "--dest", str(again), "--cross-validated", *map(str, files)]
     assert main([*refused, "--data", str(other)]) == 1
     assert "has no record" in capsys.readouterr().err and not again.exists()
+    some = [*command[:3], "--dest", str(again), "--cross-validated", *map(str, files[:-2])]
+    assert main([*some, "--data", str(store)]) == 1
+    assert "60 of its 300 records have no prediction out of fold" in capsys.readouterr().err
+    assert not again.exists()
     with pytest.raises(SystemExit):
         main(refused)
     assert "--cross-validated needs --data" in capsys.readouterr().err
@@ -270,7 +276,7 @@ def test_a_person_is_asked_about(
     assert (said["age"], said["sex"]) == (75, "male")
     assert set(said["labels_by_age_and_sex"]) == set(config["with_age_and_sex"])
     assert main([*command, "--age", "75", "--sex", "male"]) == 0
-    assert "of a male person of 75 years" in capsys.readouterr().out
+    assert "of a male person of 75 years, by which any infarction" in capsys.readouterr().out
     assert main(command) == 0
     assert "person" not in capsys.readouterr().out
 
