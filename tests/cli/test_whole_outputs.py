@@ -27,7 +27,7 @@ def run_program(name: str, folder: Path, *arguments: str) -> None:
     path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
     process = subprocess.run(
         [sys.executable, "-m", f"tests.{name}", str(folder), *arguments],
-        env=environment(PYTHONPATH=path, TQDM_DISABLE="1"),
+        env=environment(PYTHONPATH=path, TQDM_DISABLE="1", SELFMIS_LOG=""),
         cwd=REPOSITORY, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr[-4000:]

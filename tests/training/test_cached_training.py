@@ -262,7 +262,7 @@ def test_two_processes_share_the_work(tmp_path: Path) -> None:
         for run, cached in (("cached", "true"), ("plain", "false"))
     ]
     # Four files of training records and two of validation, dealt out evenly.
-    assert re.findall(r"of (\d+) records of \S+ \(this process: (\d+)\)", outputs[0]) == [
+    assert re.findall(r"of (\d+) records \(this process: (\d+)\)", outputs[0]) == [
         ("16", "8"),
         ("32", "16"),
     ]
