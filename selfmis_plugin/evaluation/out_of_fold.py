@@ -60,9 +60,9 @@ class OutOfFold:
         ages: Mapping[str, float],
         sexes: Mapping[str, float],
         left_out: Sequence[str] = (),
-    ) -> Predictions:
+    ) -> Predictions | None:
         """Return the records of known age and sex with log odds that use both, learnt on the other
-        folds; of the labels that every fold has such a line for.
+        folds; of the labels that every fold has such a line for, None where there is none.
 
         Parameters
         ----------
@@ -70,11 +70,6 @@ class OutOfFold:
             Years, and 1 for men and -1 for women, by record; NaN where not known.
         left_out
             Labels of which nothing was learnt.
-
-        Raises
-        ------
-        PredictionsError
-            If no label has.
         """
         parts = []
         for place, fold in enumerate(self.folds):
@@ -88,7 +83,9 @@ class OutOfFold:
                 odds = lines[label].log_odds(logits[:, column], years[known], signs[known])
                 logits[:, column] = odds
             parts.append(replace(part, logits=logits))
-        return Predictions.joined(parts)
+        # The others of a fold may have too few positives for what all records have enough for.
+        shared = set.intersection(*(set(part.labels) for part in parts))
+        return Predictions.joined(parts) if shared else None
 
     def calibrated(self, left_out: Sequence[str] = ()) -> Predictions:
         """Return all records with log odds that were learnt on the other folds."""

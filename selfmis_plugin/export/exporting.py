@@ -160,12 +160,14 @@ def _by_recipe(
         sexes = dict(zip(pooled.record_ids, signs.tolist(), strict=True))
         added = _by_persons(said, ages, sexes, unlearned, draws)
         # Where they do not help records of other folds, they would make it worse elsewhere too.
-        judged["with_age_and_sex"] = {
+        helped = {
             label: found
             for label, found in added.items()
             if found["auc"]["value"] > found["auc_without"]["value"]
         }
-        with_person = {label: with_person[label] for label in judged["with_age_and_sex"]}
+        with_person = {label: with_person[label] for label in helped}
+        if helped:
+            judged["with_age_and_sex"] = helped
     return replace(
         model,
         input_rate=float(store.info.sample_rate),
@@ -202,6 +204,8 @@ def _by_persons(
 ) -> dict[str, Any]:
     """Return AUCs with age and sex, learnt on the other folds, and without on the same records."""
     with_both = said.with_persons(ages, sexes, unlearned)
+    if with_both is None:
+        return {}
     known = set(with_both.record_ids)
     pooled = said.ranked()
     alone = pooled.rows(np.array([name in known for name in pooled.record_ids]))

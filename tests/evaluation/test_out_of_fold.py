@@ -20,6 +20,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.person import Person
 from selfmis_plugin.data.splits import open_splits
 from selfmis_plugin.evaluation.out_of_fold import read_out_of_fold
+from selfmis_plugin.metrics import recalibration
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from tests.checkpoint_files import write_classifier
 from tests.strip_files import lead_one
@@ -289,3 +290,23 @@ def test_a_person_is_asked_about(
     command[2] = str(write_classifier(tmp_path / "c.pt"))
     assert main([*command, "--age", "75", "--sex", "male"]) == 1
     assert "knows nothing of age and sex" in capsys.readouterr().err
+
+
+def test_too_few_positives_in_the_other_folds_are_no_reason_to_fail(
+    judged: tuple[Path, list[Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store, files = judged
+    said = read_out_of_fold(files, LABELS).with_any().pooled()
+    least = np.minimum(said.targets.sum(0), (~said.targets).sum(0))
+    # All records have just enough of one label, and no four of five folds have.
+    monkeypatch.setattr(recalibration, "FEWEST_OF_PERSONS", int(least.max()))
+    dest = tmp_path / "model"
+    command = ["export", "--checkpoint", str(write_classifier(tmp_path / "c.pt")), "--data"]
+    command += [str(store), "--dest", str(dest), "--cross-validated", *map(str, files)]
+    assert main(command) == 0
+    config = json.loads((dest / "config.json").read_text())
+    assert (
+        "with_age_and_sex" not in config and "## With age" not in (dest / "README.md").read_text()
+    )
