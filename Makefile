@@ -176,17 +176,15 @@ model: setup
 	for store in ptbxl both; do test -f $(MODEL)/$$store-all/train.tsv || \
 		$(BIN)/selfmis prepare folds $(MODEL)/$$store --valid 10 --dest $(MODEL)/$$store-all || exit 1; done
 	OMP_NUM_THREADS=1 $(BIN)/selfmis benchmark mi --data $(MODEL)/ptbxl --unlabelled $(MODEL)/both --archive $(MODEL)/both \
-		--size small --fractions 1.0 --workers $(WORKERS) --budget 60000 --folds 5 --seeds 3 --methods selfmis --modes ridge_probe \
+		--size small --fractions 1.0 --workers $(WORKERS) --budget 60000 --folds 5 --seeds 3 --methods selfmis --modes probe \
 		$(JOINED) --dest $(MODEL)/folds
 	$(TRAIN) selfmis_supervised_small hydra.run.dir=$(RUNS)/single task.data=$(MODEL)/both-all 'task.leads=[I]' optimization.max_epoch=4 $(LR)
 	$(TRAIN) selfmis_supervised_small hydra.run.dir=$(RUNS)/multi task.data=$(MODEL)/both-all optimization.max_epoch=5 $(LR)
 	$(TRAIN) selfmis_pretrain_small hydra.run.dir=$(RUNS)/selfmis task.data=$(MODEL)/both-all optimization.max_epoch=9 $(LR) \
 		model.single_lead_checkpoint=$(RUNS)/single/$(BEST) model.multi_lead_checkpoint=$(RUNS)/multi/$(BEST)
-	$(TRAIN) selfmis_linear_probe_small hydra.run.dir=$(RUNS)/probe task.data=$(MODEL)/ptbxl-all model.encoder_checkpoint=$(RUNS)/selfmis/$(BEST) \
-		criterion.ridge=0.4 optimizer.weight_decay=0.0 checkpoint.best_checkpoint_metric=loss \
-		checkpoint.maximize_best_checkpoint_metric=false checkpoint.patience=-1
+	$(TRAIN) selfmis_linear_probe_small hydra.run.dir=$(RUNS)/probe task.data=$(MODEL)/ptbxl-all model.encoder_checkpoint=$(RUNS)/selfmis/$(BEST)
 	$(BIN)/selfmis export --checkpoint $(RUNS)/probe/$(BEST) --data $(MODEL)/ptbxl --licence cc-by-4.0 --dest $(MODEL)/selfmis-lead-I \
-		--cross-validated $(MODEL)/folds/fold*/seed*/selfmis/ridge_probe/*/predictions.parquet
+		--cross-validated $(MODEL)/folds/fold*/seed*/selfmis/probe/*/predictions.parquet
 
 clean:
 	rm -rf $(VENV) .venv-signals .venv-signals-toolkit .venv-python3.* outputs docs/generated build dist *.egg-info

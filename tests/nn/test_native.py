@@ -232,7 +232,7 @@ def test_network_equals_that_of_operators(dtype: torch.dtype, without: pytest.Mo
     assert_near(by_threads, with_code, TOLERANCE[dtype])
 
 
-@pytest.mark.skipif("avx512f" not in build._processor(), reason="needs AVX-512")
+@pytest.mark.skipif("avx2" not in build._processor(), reason="needs AVX2")
 def test_without_a_compiler_it_goes_on(
     without: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -276,7 +276,7 @@ def test_a_damaged_file_is_compiled_again(
     assert cut.stat().st_size > 0
 
 
-@pytest.mark.skipif("avx512f" not in build._processor(), reason="needs AVX-512")
+@pytest.mark.skipif("avx2" not in build._processor(), reason="needs AVX2")
 def test_without_a_home_it_goes_on(
     without: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 _SOURCES = sorted(Path(__file__).parent.glob("*.cpp"))
 _HEADERS = sorted(Path(__file__).parent.glob("*.h"))
+#: Every processor with AVX-512 has these too.
+_NEEDED = {"avx2", "fma"}
 _FLAGS = ("-O3", "-march=native", "-std=c++17", "-fPIC", "-shared", "-fopenmp", "-w")
 
 
@@ -37,8 +39,8 @@ def library() -> ctypes.CDLL | None:
     if os.environ.get("SELFMIS_NATIVE") == "0":
         return None
     processor = _processor()
-    if "avx512f" not in processor.split():
-        logger.info("this processor has no AVX-512: PyTorch's own operators are used")
+    if not {*processor.split()} >= _NEEDED:
+        logger.info("this processor has neither AVX-512 nor AVX2: PyTorch's own operators are used")
         return None
     try:
         compiled = _compiled(processor)

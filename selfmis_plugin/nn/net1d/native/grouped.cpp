@@ -1,5 +1,5 @@
 // Grouped convolution of a swish over (batch, time, channels), sixteen channels to a group, and its
-// gradients, for processors with AVX-512 and, in bfloat16, AMX.
+// gradients, for processors with AVX-512 or AVX2 and, in bfloat16, AMX.
 //
 // A piece of one group's signal is copied to where it stays in the first cache, the swish and the
 // zero padding on the way; all products with it are then made from there.
@@ -21,7 +21,8 @@ namespace {
 constexpr int PIECE = 128;  // outputs made from one copy
 constexpr int TOGETHER = 4;  // groups of one task of the backward pass
 constexpr int SLACK = 32;   // rows that tiles may read, and throw away, after the last
-constexpr int UNROLL = 14;  // outputs made at once in float32: their sums stay in registers
+// Outputs made at once in float32, whose sums stay in registers; so does a row of the weight.
+constexpr int UNROLL = REGISTERS == 32 ? 14 : 6;
 
 struct Shape {
   int64_t batch, samples, channels, kernel, stride, left, outputs;
@@ -50,7 +51,7 @@ struct Buffer {
 // A row of one group, and a hint that the cache line beside it, of the next group, comes next: no
 // processor guesses that from rows so far from each other.
 template <class T>
-inline __m512 load_row(const T* p) {
+inline vec load_row(const T* p) {
   _mm_prefetch(reinterpret_cast<const char*>(p) + 64, _MM_HINT_T0);
   return load(p);
 }
@@ -67,17 +68,17 @@ inline int64_t packed_size(const float*, int64_t taps) { return taps * WIDTH * W
 template <int ROWS, int STRIDE>
 void convolve_rows(const float* rows, int64_t any, const float* packed, int64_t taps, float* out) {
   const int64_t stride = STRIDE ? STRIDE : any;
-  __m512 sum[ROWS];
-  for (int r = 0; r < ROWS; ++r) sum[r] = _mm512_setzero_ps();
+  vec sum[ROWS];
+  for (int r = 0; r < ROWS; ++r) sum[r] = zero();
   for (int64_t tap = 0; tap < taps; ++tap)
     for (int in = 0; in < WIDTH; ++in) {
-      const __m512 w = _mm512_load_ps(packed + (tap * WIDTH + in) * WIDTH);
+      const vec w = load(packed + (tap * WIDTH + in) * WIDTH);
       const float* at = rows + tap * WIDTH + in;
 #pragma GCC unroll 14
       for (int r = 0; r < ROWS; ++r)
-        sum[r] = _mm512_fmadd_ps(_mm512_set1_ps(at[r * stride * WIDTH]), w, sum[r]);
+        sum[r] = fmadd(all(at[r * stride * WIDTH]), w, sum[r]);
     }
-  for (int r = 0; r < ROWS; ++r) _mm512_store_ps(out + r * WIDTH, sum[r]);
+  for (int r = 0; r < ROWS; ++r) store(out + r * WIDTH, sum[r]);
 }
 
 template <int STRIDE, int... ROWS>
@@ -108,19 +109,28 @@ struct WeightSums32 {
     return (tap * WIDTH + in) * WIDTH + out;
   }
   void add(const Shape& s, const float* rows, const float* grads, int64_t count, float* sums) {
-    for (int64_t tap = 0; tap < s.kernel; ++tap) {
-      __m512 sum[WIDTH];
-      float* at = sums + tap * WIDTH * WIDTH;
-      for (int in = 0; in < WIDTH; ++in) sum[in] = _mm512_load_ps(at + in * WIDTH);
-      for (int64_t o = 0; o < count; ++o) {
-        const __m512 grad = _mm512_load_ps(grads + o * WIDTH);
-        const float* row = rows + (o * s.stride + tap) * WIDTH;
-#pragma GCC unroll 16
-        for (int in = 0; in < WIDTH; ++in)
-          sum[in] = _mm512_fmadd_ps(_mm512_set1_ps(row[in]), grad, sum[in]);
+    // As many inputs at once as their sums have registers: 16, or 6, 6 and 4.
+    constexpr int MOST = REGISTERS == 32 ? WIDTH : UNROLL;
+    for (int64_t tap = 0; tap < s.kernel; ++tap)
+      for (int in = 0; in < WIDTH; in += MOST) {
+        const float* row = rows + tap * WIDTH + in;
+        float* at = sums + (tap * WIDTH + in) * WIDTH;
+        if (in + MOST <= WIDTH) products<MOST>(s, row, grads, count, at);
+        else products<WIDTH % MOST ? WIDTH % MOST : MOST>(s, row, grads, count, at);
       }
-      for (int in = 0; in < WIDTH; ++in) _mm512_store_ps(at + in * WIDTH, sum[in]);
+  }
+  template <int INPUTS>
+  static void products(const Shape& s, const float* rows, const float* grads, int64_t count,
+                       float* sums) {
+    vec sum[INPUTS];
+    for (int in = 0; in < INPUTS; ++in) sum[in] = load(sums + in * WIDTH);
+    for (int64_t o = 0; o < count; ++o) {
+      const vec grad = load(grads + o * WIDTH);
+      const float* row = rows + o * s.stride * WIDTH;
+#pragma GCC unroll 16
+      for (int in = 0; in < INPUTS; ++in) sum[in] = fmadd(all(row[in]), grad, sum[in]);
     }
+    for (int in = 0; in < INPUTS; ++in) store(sums + in * WIDTH, sum[in]);
   }
 };
 
@@ -286,7 +296,7 @@ template <class T>
 void forward(const Shape& s, const T* signal, const float* signal_bias, const T* weight,
              const float* bias, T* out, T* activated, int threads) {
   const int64_t size = packed_size(weight, s.kernel), groups = s.groups(), pieces = s.pieces();
-  Buffer<T> all(groups * size);
+  Buffer<T> packed(groups * size);
 #pragma omp parallel num_threads(threads)
   {
     typename Parts<T>::Tiles tiles;
@@ -297,7 +307,7 @@ void forward(const Shape& s, const T* signal, const float* signal_bias, const T*
       for (int64_t o = 0; o < WIDTH; ++o)
         for (int64_t i = 0; i < WIDTH; ++i)
           for (int64_t tap = 0; tap < s.kernel; ++tap)
-            place(all.get() + g * size, tap, i, o,
+            place(packed.get() + g * size, tap, i, o,
                   weight[((g * WIDTH + o) * WIDTH + i) * s.kernel + tap]);
 #pragma omp for
     for (int64_t task = 0; task < s.batch * pieces; ++task) {
@@ -306,26 +316,26 @@ void forward(const Shape& s, const T* signal, const float* signal_bias, const T*
       const int64_t first = begin * s.stride - s.left, needed = (count - 1) * s.stride + s.kernel;
       for (int64_t g = 0; g < groups; ++g) {
         const T* from = signal + b * s.samples * s.channels + g * WIDTH;
-        const __m512 before = signal_bias ? load(signal_bias + g * WIDTH) : _mm512_setzero_ps();
+        const vec before = signal_bias ? load(signal_bias + g * WIDTH) : zero();
         for (int64_t r = 0; r < needed; ++r) {
           const int64_t t = first + r;
-          __m512 x = _mm512_setzero_ps();
+          vec x = zero();
           if (t >= 0 && t < s.samples) {
-            x = _mm512_add_ps(load_row(from + t * s.channels), before);
-            x = _mm512_mul_ps(x, sigmoid<exact<T>>(x));
+            x = add(load_row(from + t * s.channels), before);
+            x = mul(x, sigmoid<exact<T>>(x));
           }
           store(rows.get() + r * WIDTH, x);
         }
         // Tiles take taps in pairs: the one beside an odd last tap has a weight of zero, and must not
         // meet what an earlier record left here, which may be NaN.
-        store(rows.get() + needed * WIDTH, _mm512_setzero_ps());
-        convolve(rows.get(), s.stride, all.get() + g * size, s.kernel, count, sums.get());
-        const __m512 add = _mm512_loadu_ps(bias + g * WIDTH);
+        store(rows.get() + needed * WIDTH, zero());
+        convolve(rows.get(), s.stride, packed.get() + g * size, s.kernel, count, sums.get());
+        const vec after = load(bias + g * WIDTH);
         for (int64_t r = 0; r < count; ++r) {
           const int64_t at = (b * s.outputs + begin + r) * s.channels + g * WIDTH;
-          const __m512 v = rounded<T>(_mm512_add_ps(_mm512_load_ps(sums.get() + r * WIDTH), add));
+          const vec v = rounded<T>(add(load(sums.get() + r * WIDTH), after));
           if (out) store(out + at, v);
-          store(activated + at, _mm512_mul_ps(v, sigmoid<exact<T>>(v)));
+          store(activated + at, mul(v, sigmoid<exact<T>>(v)));
         }
       }
     }
@@ -344,7 +354,7 @@ void backward(const Shape& s, const T* grad, const T* signal, const float* signa
   const int64_t blocks = (groups + TOGETHER - 1) / TOGETHER;
   const int64_t shares = std::min(s.batch, (31 + blocks) / blocks);
   const int64_t sums_size = WeightSums::size(s);
-  Buffer<T> all(groups * size);
+  Buffer<T> packed(groups * size);
   Buffer<float> sums(shares * groups * sums_size), biases(shares * groups * 2 * WIDTH);
 #pragma omp parallel num_threads(threads)
   {
@@ -359,7 +369,7 @@ void backward(const Shape& s, const T* grad, const T* signal, const float* signa
         for (int64_t i = 0; i < WIDTH; ++i)
           for (int64_t tap = 0; tap < s.kernel; ++tap) {
             const int64_t at = tap % s.stride;  // the later the tap, the earlier the gradient
-            place(all.get() + g * size + at * place_size, s.taps(at) - 1 - tap / s.stride, o, i,
+            place(packed.get() + g * size + at * place_size, s.taps(at) - 1 - tap / s.stride, o, i,
                   weight[((g * WIDTH + o) * WIDTH + i) * s.kernel + tap]);
           }
 #pragma omp for schedule(dynamic)
@@ -374,14 +384,14 @@ void backward(const Shape& s, const T* grad, const T* signal, const float* signa
             const int64_t first = input - s.left, needed = (count - 1) * s.stride + s.kernel;
             // The swish of the samples that the outputs see, the slope at those above them.
             const T* from = signal + b * s.samples * s.channels + g * WIDTH;
-            const __m512 before = signal_bias ? load(signal_bias + g * WIDTH) : _mm512_setzero_ps();
+            const vec before = signal_bias ? load(signal_bias + g * WIDTH) : zero();
             const int64_t stop = std::max(first + needed, end);
             for (int64_t t = first; t < stop; ++t) {
-              __m512 x = _mm512_setzero_ps(), swish = x;
+              vec x = zero(), swish = x;
               if (t >= 0 && t < s.samples) {
-                x = _mm512_add_ps(load_row(from + t * s.channels), before);
-                const __m512 sigma = sigmoid<exact<T>>(x);
-                swish = _mm512_mul_ps(x, sigma);
+                x = add(load_row(from + t * s.channels), before);
+                const vec sigma = sigmoid<exact<T>>(x);
+                swish = mul(x, sigma);
                 if (t >= input && t < end)
                   store(slopes.get() + (t - input) * WIDTH, swish_slope(x, sigma));
               }
@@ -389,14 +399,14 @@ void backward(const Shape& s, const T* grad, const T* signal, const float* signa
             }
             // The gradients that those samples get.
             float* bias = biases.get() + (share * groups + g) * 2 * WIDTH;
-            __m512 sum = _mm512_load_ps(bias), signal_sum = _mm512_load_ps(bias + WIDTH);
+            vec sum = load(bias), signal_sum = load(bias + WIDTH);
             const int64_t early = (input + s.left) / s.stride - (most - 1);
             const int64_t late = (end - 1 + s.left) / s.stride;
             const T* grad_from = grad + b * s.outputs * s.channels + g * WIDTH;
             for (int64_t o = early; o <= late; ++o) {
-              __m512 v = _mm512_setzero_ps();
+              vec v = zero();
               if (o >= 0 && o < s.outputs) v = load_row(grad_from + o * s.channels);
-              if (o >= begin && o < begin + count) sum = _mm512_add_ps(sum, v);
+              if (o >= begin && o < begin + count) sum = add(sum, v);
               store(grads.get() + (o - early) * WIDTH, v);
             }
             weight_sums.add(s, rows.get(), grads.get() + (begin - early) * WIDTH, count,
@@ -410,22 +420,30 @@ void backward(const Shape& s, const T* grad, const T* signal, const float* signa
               const int64_t here = t < limit ? (limit - t + s.stride - 1) / s.stride : 0;
               if (taps)
                 convolve(grads.get() + (o - (taps - 1) - early) * WIDTH, 1,
-                         all.get() + g * size + at * place_size, taps, here, out.get());
+                         packed.get() + g * size + at * place_size, taps, here, out.get());
               for (int64_t r = 0; r < here; ++r) {
                 const int64_t sample = t + r * s.stride;
-                const __m512 v = taps ? _mm512_load_ps(out.get() + r * WIDTH) : _mm512_setzero_ps();
-                const __m512 slope = _mm512_load_ps(slopes.get() + (sample - input) * WIDTH);
-                const __m512 product = _mm512_mul_ps(v, slope);
-                signal_sum = _mm512_add_ps(signal_sum, product);
+                const vec v = taps ? load(out.get() + r * WIDTH) : zero();
+                const vec slope = load(slopes.get() + (sample - input) * WIDTH);
+                const vec product = mul(v, slope);
+                signal_sum = add(signal_sum, product);
                 store(grad_signal + (b * s.samples + sample) * s.channels + g * WIDTH, product);
               }
             }
-            _mm512_store_ps(bias, sum);
-            _mm512_store_ps(bias + WIDTH, signal_sum);
+            store(bias, sum);
+            store(bias + WIDTH, signal_sum);
           }
     }
+    Buffer<float> total(sums_size);
 #pragma omp for
-    for (int64_t g = 0; g < groups; ++g)
+    for (int64_t g = 0; g < groups; ++g) {
+      // Share by share, as they lie in memory.
+      std::fill_n(total.get(), sums_size, 0.f);
+      for (int64_t share = 0; share < shares; ++share) {
+        const float* part = sums.get() + (share * groups + g) * sums_size;
+        for (int64_t i = 0; i < sums_size; i += WIDTH)
+          store(total.get() + i, add(load(total.get() + i), load(part + i)));
+      }
       for (int64_t o = 0; o < WIDTH; ++o) {
         const int64_t channel = g * WIDTH + o;
         grad_bias[channel] = grad_signal_sum[channel] = 0;
@@ -435,13 +453,11 @@ void backward(const Shape& s, const T* grad, const T* signal, const float* signa
           grad_signal_sum[channel] += bias[WIDTH + o];
         }
         for (int64_t i = 0; i < WIDTH; ++i)
-          for (int64_t tap = 0; tap < s.kernel; ++tap) {
-            float total = 0;
-            for (int64_t share = 0; share < shares; ++share)
-              total += sums.get()[(share * groups + g) * sums_size + WeightSums::index(tap, i, o)];
-            grad_weight[(channel * WIDTH + i) * s.kernel + tap] = total;
-          }
+          for (int64_t tap = 0; tap < s.kernel; ++tap)
+            grad_weight[(channel * WIDTH + i) * s.kernel + tap] =
+                total.get()[WeightSums::index(tap, i, o)];
       }
+    }
   }
 }
 

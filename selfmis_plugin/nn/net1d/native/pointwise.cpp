@@ -20,9 +20,9 @@ void swish(int64_t count, const T* signal, T* grad, T* activated, int threads) {
   const int64_t vectors = count / WIDTH;
 #pragma omp parallel for num_threads(threads)
   for (int64_t i = 0; i < vectors; ++i) {
-    const __m512 x = load(signal + i * WIDTH), sigma = sigmoid<exact<T>>(x);
-    store(activated + i * WIDTH, _mm512_mul_ps(x, sigma));
-    if (grad) store(grad + i * WIDTH, _mm512_mul_ps(load(grad + i * WIDTH), swish_slope(x, sigma)));
+    const vec x = load(signal + i * WIDTH), sigma = sigmoid<exact<T>>(x);
+    store(activated + i * WIDTH, mul(x, sigma));
+    if (grad) store(grad + i * WIDTH, mul(load(grad + i * WIDTH), swish_slope(x, sigma)));
   }
 }
 
@@ -30,22 +30,23 @@ void swish(int64_t count, const T* signal, T* grad, T* activated, int threads) {
 template <class T>
 void sums_over_time(int64_t batch, int64_t samples, int64_t channels, const T* one, const T* other,
                     float* products, float* sums, int threads) {
-  constexpr int64_t MOST = 8;  // vectors side by side, whose sums stay in registers
+  // Vectors side by side, whose sums stay in registers.
+  constexpr int64_t MOST = REGISTERS / (4 * REGISTERS_OF_VECTOR);
   const int64_t parts = (channels + MOST * WIDTH - 1) / (MOST * WIDTH);
 #pragma omp parallel for num_threads(threads)
   for (int64_t task = 0; task < batch * parts; ++task) {
     const int64_t b = task / parts, first = task % parts * MOST * WIDTH;
     const int64_t vectors = std::min(MOST, (channels - first) / WIDTH);
-    __m512 product[MOST], sum[MOST];
-    for (int v = 0; v < MOST; ++v) product[v] = sum[v] = _mm512_setzero_ps();
+    vec product[MOST], sum[MOST];
+    for (int v = 0; v < MOST; ++v) product[v] = sum[v] = zero();
     for (int64_t t = 0; t < samples; ++t) {
       const int64_t at = (b * samples + t) * channels + first;
 #pragma GCC unroll 8
       for (int64_t v = 0; v < MOST; ++v) {
         if (v >= vectors) break;
-        const __m512 x = load(one + at + v * WIDTH);
-        product[v] = _mm512_fmadd_ps(x, load(other + at + v * WIDTH), product[v]);
-        sum[v] = _mm512_add_ps(sum[v], x);
+        const vec x = load(one + at + v * WIDTH);
+        product[v] = fmadd(x, load(other + at + v * WIDTH), product[v]);
+        sum[v] = add(sum[v], x);
       }
     }
     for (int64_t v = 0; v < vectors; ++v) {
@@ -66,27 +67,27 @@ void add_shortcut(const Pool& s, int64_t first, const T* signal, const T* branch
     const T* from = signal + b * s.samples * s.channels;
     T* to = out + task * s.row;
     const auto scaled = [&](int64_t c) {
-      __m512 v = load(branch + task * s.row + c);
-      if (bias) v = _mm512_add_ps(v, load(bias + c));
-      return _mm512_mul_ps(v, load(scale + b * s.row + c));
+      vec v = load(branch + task * s.row + c);
+      if (bias) v = add(v, load(bias + c));
+      return mul(v, load(scale + b * s.row + c));
     };
     const auto pooled = [&](int64_t c) {
-      __m512 largest = _mm512_setzero_ps();
+      vec largest = zero();
       for (int64_t p = 0; p < s.stride; ++p) {
         const int64_t t = start + p;
-        const __m512 x =
-            t >= 0 && t < s.samples ? load(from + t * s.channels + c) : _mm512_setzero_ps();
-        largest = p ? _mm512_max_ps(largest, x) : x;
+        const vec x =
+            t >= 0 && t < s.samples ? load(from + t * s.channels + c) : zero();
+        largest = p ? max(largest, x) : x;
       }
       return largest;
     };
     if (s.channels == s.row) {
-      for (int64_t c = 0; c < s.row; c += WIDTH) store(to + c, _mm512_add_ps(scaled(c), pooled(c)));
+      for (int64_t c = 0; c < s.row; c += WIDTH) store(to + c, add(scaled(c), pooled(c)));
       continue;
     }
     for (int64_t c = 0; c < s.row; c += WIDTH) store(to + c, scaled(c));
     for (int64_t c = 0; c < s.channels; c += WIDTH)
-      store(to + first + c, _mm512_add_ps(load(to + first + c), pooled(c)));
+      store(to + first + c, add(load(to + first + c), pooled(c)));
   }
 }
 
@@ -100,23 +101,23 @@ void pool_backward(const Pool& s, const T* grad, const T* signal, T* total, int 
     const T* from = signal + b * s.samples * s.channels;
     T* to = total + b * s.samples * s.channels;
     for (int64_t c = 0; c < s.channels; c += WIDTH) {
-      __m512 largest = _mm512_setzero_ps();
-      __m512i place = _mm512_setzero_si512();
+      vec largest = zero();
+      vec place = zero();  // of the largest, within the window
       for (int64_t p = 0; p < s.stride; ++p) {
         const int64_t t = first + p;
-        const __m512 x =
-            t >= 0 && t < s.samples ? load(from + t * s.channels + c) : _mm512_setzero_ps();
-        const __mmask16 larger = p ? _mm512_cmp_ps_mask(x, largest, _CMP_GT_OQ) : 0xffff;
-        largest = _mm512_mask_mov_ps(largest, larger, x);
-        place = _mm512_mask_mov_epi32(place, larger, _mm512_set1_epi32(p));
+        const vec x =
+            t >= 0 && t < s.samples ? load(from + t * s.channels + c) : zero();
+        const mask here = p ? larger(x, largest) : everywhere();
+        largest = where(here, x, largest);
+        place = where(here, all(p), place);
       }
-      const __m512 g = load(grad + task * s.row + c);
+      const vec g = load(grad + task * s.row + c);
       for (int64_t p = 0; p < s.stride; ++p) {
         const int64_t t = first + p;
         if (t < 0 || t >= s.samples) continue;
-        const __mmask16 here = _mm512_cmpeq_epi32_mask(place, _mm512_set1_epi32(p));
-        const __m512 x = load(to + t * s.channels + c);
-        store(to + t * s.channels + c, _mm512_mask_add_ps(x, here, x, g));
+        const mask here = equal(place, all(p));
+        const vec x = load(to + t * s.channels + c);
+        store(to + t * s.channels + c, where(here, add(x, g), x));
       }
     }
   }
