@@ -19,16 +19,16 @@ from selfmis_plugin.benchmark.picture_parts import (
     whose,
 )
 from selfmis_plugin.benchmark.row_colors import color_of
-from selfmis_plugin.methods.method import FINETUNE, PROBE, RIDGE_PROBE, UNTRAINED, ZERO_SHOT
+from selfmis_plugin.methods.method import FINETUNE, PROBE, UNTRAINED, ZERO_SHOT
 from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.visualization.figure import new_figure
 
 __all__ = ["draw_aucs", "draw_costs", "draw_differences", "draw_labels"]
 
 #: Points of the picture of costs, by how a row was judged; a diamond otherwise.
-_MARKERS = {PROBE: "o", RIDGE_PROBE: "P", FINETUNE: "s", ZERO_SHOT: "^", UNTRAINED: "x"}
+_MARKERS = {PROBE: "o", FINETUNE: "s", ZERO_SHOT: "^", UNTRAINED: "x"}
 #: Lines of the picture of labels, by the same; dashes otherwise.
-_STYLES = {PROBE: "-", RIDGE_PROBE: "-."}
+_STYLES = {PROBE: "-"}
 #: Letters of a line below a panel.
 _LINE = 70
 

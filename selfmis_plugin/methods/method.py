@@ -180,8 +180,6 @@ class Classifier:
 
 
 PROBE, FINETUNE, ZERO_SHOT, UNTRAINED = "probe", "finetune", "zero_shot", "untrained"
-#: A probe with a ridge: a logistic regression on embeddings, brought to its optimum.
-RIDGE_PROBE = "ridge_probe"
 #: No signal is read at all.
 NO_ECG = "no_ecg"
 LEAD_I = {"task.leads": ("I",)}

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from selfmis_plugin.methods.method import (
     FINETUNE,
     PROBE,
-    RIDGE_PROBE,
     UNTRAINED,
     ZERO_SHOT,
     Classifier,
@@ -20,27 +19,6 @@ from selfmis_plugin.methods.method import (
 def probe(leads: Mapping[str, object]) -> Classifier:
     """Return linear probing on *leads*, which are a config key."""
     return Classifier("selfmis_linear_probe", leads, about="a linear head, the encoder frozen")
-
-
-#: Of a statement's mean loss; chosen on folds 1 to 8 of PTB-XL's records (docs/results.md).
-_RIDGE = 0.4
-
-
-def ridge_probe(leads: Mapping[str, object]) -> Classifier:
-    """Return linear probing on *leads* with a ridge, brought to its optimum."""
-    keys = {
-        "criterion.ridge": _RIDGE,
-        "optimizer.weight_decay": 0.0,
-        "checkpoint.best_checkpoint_metric": "loss",
-        "checkpoint.maximize_best_checkpoint_metric": False,
-        "checkpoint.patience": -1,
-    }
-    return Classifier(
-        "selfmis_linear_probe",
-        {**leads, **keys},
-        about=f"a linear head with a ridge of {_RIDGE:g}, the encoder frozen; lowest "
-        "validation loss",
-    )
 
 
 def untrained(probe: Classifier) -> Classifier:
@@ -94,7 +72,6 @@ def ways(leads: Mapping[str, object]) -> dict[str, Classifier]:
 
     return {
         PROBE: probe(leads),
-        RIDGE_PROBE: ridge_probe(leads),
         FINETUNE: finetune(leads),
         "finetune_warmup": changed(
             "model.freeze_encoder_updates", 200, "only the head in the first 200 updates"

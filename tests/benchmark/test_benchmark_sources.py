@@ -137,7 +137,7 @@ def test_an_encoder_of_its_own_stands_beside_what_is_named(
         (Mode("nobody", PROBE), r"the method 'nobody', and there is none .* twelve_lead"),
         (
             Mode("twelve_lead", "guess"),
-            "'guess' of twelve_lead, which has probe, ridge_probe, finetune",
+            "'guess' of twelve_lead, which has probe, finetune",
         ),
         ({"model.judge": "guess"}, "'guess' of row, which has late"),
         (Mode("twelve_lead", ZERO_SHOT), "for which nothing is trained: name the stage"),

@@ -172,6 +172,6 @@ def test_first_stages_are_rows_by_name() -> None:
     assert keys["selfmis_chest_leads"] == {"model.multi_leads": tuple(f"V{k}" for k in range(1, 7))}
     assert keys["selfmis_crops"] == {"task.crop_seconds": 7.0}
     assert keys["selfmis_windows"]["task.windows"] == 4
-    ways = {"probe", "ridge_probe", "finetune", "finetune_crops"}
+    ways = {"probe", "finetune", "finetune_crops"}
     assert all(set(methods[name].modes) == ways for name in keys)
     assert {len(methods[name].encoder.rates["small"]) for name in keys} == {4}  # type: ignore[union-attr]

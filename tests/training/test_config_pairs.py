@@ -18,7 +18,9 @@ from selfmis_plugin.training.known_configs import known_configs
 
 #: What a small training may do in its own way, whatever it trains.
 TRAINING = {
-    "common.fp16", "common.log_interval", "checkpoint.patience", "dataset.batch_size",
+    "common.fp16", "common.log_interval", "checkpoint.best_checkpoint_metric",
+    "checkpoint.maximize_best_checkpoint_metric", "checkpoint.patience", "criterion.ridge",
+    "dataset.batch_size",
     "dataset.num_workers", "task.sample_rate", "optimizer.weight_decay", "lr_scheduler._name",
     "lr_scheduler.min_lr", "lr_scheduler.warmup_updates", "optimization.clip_norm",
     "optimization.lr", "optimization.max_epoch", "optimization.update_freq",

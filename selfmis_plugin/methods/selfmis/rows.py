@@ -9,7 +9,6 @@ from selfmis_plugin.methods.method import (
     FINETUNE,
     LEAD_I,
     PROBE,
-    RIDGE_PROBE,
     UNLABELLED,
     Claim,
     Classifier,
@@ -18,10 +17,10 @@ from selfmis_plugin.methods.method import (
     Stage,
 )
 from selfmis_plugin.methods.supervised.rows import CHEST_LEADS, MULTI_LEAD, SINGLE_LEAD
-from selfmis_plugin.methods.ways import RANDOM_ENCODER, finetune, probe, ridge_probe, ways
+from selfmis_plugin.methods.ways import RANDOM_ENCODER, finetune, probe, ways
 
 #: Table 5 is about probing.
-_ABLATED = {PROBE: probe(LEAD_I), RIDGE_PROBE: ridge_probe(LEAD_I)}
+_ABLATED = {PROBE: probe(LEAD_I)}
 
 
 _RATES = {"full": (2.5e-5, 1e-4, 4e-4, 1.6e-3), "small": (6.25e-4, 2.5e-3, 0.01, 0.04)}
@@ -54,7 +53,6 @@ def _first_stage(title: str, stage: Stage) -> Method:
     """Return a row that differs from SelfMIS in its pre-training alone."""
     modes = {
         PROBE: probe(LEAD_I),
-        RIDGE_PROBE: ridge_probe(LEAD_I),
         FINETUNE: finetune(LEAD_I),
         "finetune_crops": _LABELS_WITH_CROPS,
     }

@@ -8,11 +8,10 @@ from selfmis_plugin.methods.method import (
     FINETUNE,
     LEAD_I,
     PROBE,
-    RIDGE_PROBE,
     Method,
     Stage,
 )
-from selfmis_plugin.methods.ways import AS_IT_IS, RANDOM_ENCODER, finetune, probe, ridge_probe
+from selfmis_plugin.methods.ways import AS_IT_IS, RANDOM_ENCODER, finetune, probe
 
 ALL_LEADS = {"task.leads": STANDARD_LEADS}
 
@@ -52,7 +51,6 @@ METHODS = (
         SINGLE_LEAD,
         {
             PROBE: probe(LEAD_I),
-            RIDGE_PROBE: ridge_probe(LEAD_I),
             FINETUNE: finetune(LEAD_I),
             **AS_IT_IS,
         },
@@ -64,7 +62,7 @@ METHODS = (
         RANDOM_ENCODER.method,
         "random encoder",
         None,
-        {PROBE: probe(LEAD_I), RIDGE_PROBE: ridge_probe(LEAD_I)},
+        {PROBE: probe(LEAD_I)},
     ),
     Method(
         "twelve_lead",
@@ -72,7 +70,6 @@ METHODS = (
         MULTI_LEAD,
         {
             PROBE: probe(ALL_LEADS),
-            RIDGE_PROBE: ridge_probe(ALL_LEADS),
             FINETUNE: finetune(ALL_LEADS),
             **AS_IT_IS,
         },
