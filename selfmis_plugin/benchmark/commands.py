@@ -16,6 +16,7 @@ from typing import NamedTuple
 from selfmis_plugin import toolkit
 from selfmis_plugin.benchmark.warm import ForkedTraining, can_fork
 from selfmis_plugin.methods.method import BEST, LAST
+from selfmis_plugin.training.run_folder import CURVES
 from selfmis_plugin.utils.threads import environment_of
 
 _POLL_SECONDS = 0.2
@@ -130,7 +131,7 @@ def run_logged(
                 command,
                 stdout=output,
                 stderr=output,
-                env=environment_of(threads),
+                env={CURVES: "0", **environment_of(threads)},
             )
             status, peak, cpu = _wait(process)
     seconds = time.monotonic() - began

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.training.run_folder import CURVES
 from selfmis_plugin.utils.threads import environment_of
 
 __all__ = ["ForkedTraining", "can_fork"]
@@ -99,6 +100,7 @@ def _train(arguments: list[str], log: str, folder: str) -> None:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
     os.chdir(folder)
+    os.environ.setdefault(CURVES, "0")
     try:
         toolkit.run_command_line(["selfmis train", *arguments])
     except SystemExit:

@@ -26,6 +26,7 @@ keys worth knowing:
 
 environment:
   SELFMIS_LOG=full       the host's whole log on the terminal (the run's folder always has it)
+  SELFMIS_CURVES=0       no picture of the curves
   SELFMIS_TRACEBACK=1    where a refusal was raised
 """
 _KEYS = {

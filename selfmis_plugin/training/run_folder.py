@@ -30,9 +30,11 @@ from selfmis_plugin.utils.markdown import table
 from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
 from selfmis_plugin.visualization.learning import Curve, draw_learning
 
-__all__ = ["config_name_of", "end_of_run", "remove_if_new", "write_run"]
+__all__ = ["CURVES", "config_name_of", "end_of_run", "remove_if_new", "write_run"]
 
 TEXT_FILE, PICTURE_FILE = "run.md", "curves.png"
+#: Environment variable; ``0``: no picture, which takes longer than a short training does.
+CURVES = "SELFMIS_CURVES"
 BEST = "checkpoint_best.pt"
 
 #: What Hydra and its log leave of a start in a folder.
@@ -59,7 +61,8 @@ def end_of_run(cfg: Any, config_name: str | None) -> list[str]:
 
 
 def write_run(cfg: Any, config_name: str | None, interrupted: bool = False) -> None:
-    """Write ``run.json``, ``run.md`` and the curves' picture into the run's folder, each whole.
+    """Write ``run.json``, ``run.md`` and, unless ``SELFMIS_CURVES=0``, the curves' picture into the
+    run's folder, each whole.
 
     Parameters
     ----------
@@ -92,7 +95,9 @@ def write_run(cfg: Any, config_name: str | None, interrupted: bool = False) -> N
         "config": OmegaConf.to_container(cfg, resolve=True),
     }
     write_json(folder / JSON_FILE, about)
-    figure = draw_learning(curves, [name for name in _DRAWN if name in curves])
+    figure = None
+    if os.environ.get(CURVES) != "0":
+        figure = draw_learning(curves, [name for name in _DRAWN if name in curves])
     if figure is not None:
         with whole_file(folder / PICTURE_FILE) as temporary:
             figure.savefig(temporary)

@@ -41,6 +41,9 @@ def check_same_as_fresh(store: Path, tmp_path: Path, command: list[str]) -> None
         warm, fresh = (read_checkpoint(place(tmp_path / name)) for name in ("warm", "fresh"))
         assert same_weights(warm, fresh)
         assert warm["extra_state"]["best"] == fresh["extra_state"]["best"]
+    # Nobody looks at each of a benchmark's trainings: no picture, which takes longer than a probe.
+    assert (tmp_path / "fresh/curves.png").is_file()
+    assert (tmp_path / "warm/run.md").is_file() and not (tmp_path / "warm/curves.png").exists()
     predicted = [
         predict_split(best_checkpoint(tmp_path / name), store, "test") for name in ("warm", "fresh")
     ]
