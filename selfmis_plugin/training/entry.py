@@ -29,6 +29,7 @@ from selfmis_plugin.training.run_folder import (
 )
 from selfmis_plugin.training.short_log import shown_shortly
 from selfmis_plugin.training.store_task import StoreTask
+from selfmis_plugin.utils.allocation import keep_freed_memory
 from selfmis_plugin.utils.disk import WriteError
 
 __all__ = ["ResumeError", "is_refusal", "train_main"]
@@ -154,6 +155,7 @@ def _is_of_the_disk(error: BaseException | None) -> bool:
 
 def _train(cfg: Any, **kwargs: Any) -> None:
     register_all()
+    keep_freed_memory()
     # fairseq composes its own defaults, which name no task, where it finds no config of that name.
     if cfg.task is None:
         raise ValueError(no_task(config_name_of(Path.cwd()), sys.argv[1:]))
