@@ -184,7 +184,7 @@ def test_a_second_stage_starts_from_its_probe(
     report = infarction.run_infarction(settings)
     assert [cell["mode"] for cell in report["cells"]] == list(methods[0].modes)
     # All but zero_shot are trained.
-    assert len(calls) == len(methods[0].modes) - 1 == 7
+    assert len(calls) == len(methods[0].modes) - 1 == 6
     text = write_infarction_report(tmp_path / "b", report, methods)
     assert "- finetune_warmup: finetune, only the head in the first 200 updates" in text
 
