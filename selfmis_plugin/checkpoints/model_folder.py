@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,11 @@ class SavedModel:
 
 
 def write_model(
-    model: SavedModel, dest: Path, card: str, files: Mapping[str, Path] | None = None
+    model: SavedModel,
+    dest: Path,
+    card: str,
+    files: Mapping[str, Path] | None = None,
+    notices: Iterable[Path] = (),
 ) -> None:
     """Write a folder that :func:`read_folder` reads back, whole or not at all.
 
@@ -115,6 +119,8 @@ def write_model(
         Text of the model card.
     files
         Further files of the folder by their name in it; they are moved there.
+    notices
+        Files that go with the weights; they are copied, under their names.
 
     Raises
     ------
@@ -136,6 +142,8 @@ def write_model(
         (folder / CARD).write_text(card, encoding="utf-8")
         for name, source in (files or {}).items():
             shutil.move(source, folder / name)
+        for notice in notices:
+            shutil.copyfile(notice, folder / notice.name)
         for file in folder.iterdir():
             file.chmod(0o644)
         folder.chmod(0o755)

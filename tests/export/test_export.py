@@ -148,6 +148,34 @@ def test_a_damaged_folder_is_named(
         selfmis_plugin.load_model(copy)
 
 
+def test_rights_in_weights_go_where_the_weights_go(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def export(source: Path, name: str, *options: str) -> Path:
+        dest = tmp_path / name
+        assert main(["export", "--checkpoint", str(source), "--dest", str(dest), *options]) == 0
+        return dest
+
+    given = export(folder, "given", "--licence", "cc-by-4.0")
+    (given / "NOTICE").write_text("Made from the archive of a ward.\n")
+    (given / "LICENSE.md").write_text("Its terms.\n")
+    again = export(given, "again")
+    assert (again / "NOTICE").read_text() == "Made from the archive of a ward.\n"
+    assert (again / "LICENSE.md").read_text() == "Its terms.\n"
+    card = (again / "README.md").read_text()
+    assert "license: cc-by-4.0" in card and "Licence of the weights: cc-by-4.0." in card
+    assert "license: mit" in (export(given, "told", "--licence", "mit") / "README.md").read_text()
+    assert "license: unknown" in (export(folder, "none") / "README.md").read_text()
+    # A card of which the licence cannot be told is no reason to forget it.
+    for head in ("license: [mit, gpl]", "license: [mit"):
+        (given / "README.md").write_text(f"---\n{head}\n---\n# Card\n")
+        arguments = ["--checkpoint", str(given), "--dest", str(tmp_path / "broken")]
+        assert main(["export", *arguments]) == 1
+        assert "say it with --licence ID" in capsys.readouterr().err
+        assert not (tmp_path / "broken").exists()
+    assert "license: mit" in (export(given, "said", "--licence", "mit") / "README.md").read_text()
+
+
 def test_weights_of_another_shape_are_refused(tmp_path: Path, folder: Path) -> None:
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     config = json.loads((copy / "config.json").read_text())
