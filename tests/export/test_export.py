@@ -25,6 +25,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate, predict_split
 from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.metrics.calibrated import PersonLine
 from selfmis_plugin.metrics.operating_points import choose_operating_points
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.ranking import LabelScores
@@ -146,6 +147,25 @@ def test_a_damaged_folder_is_named(
         (copy / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=said):
         selfmis_plugin.load_model(copy)
+
+
+@pytest.mark.parametrize("entry", ["calibration", "with_age_and_sex"])
+@pytest.mark.parametrize("name", ["config.json", "model.onnx"])
+def test_lines_of_labels_that_there_are_not_are_refused(
+    tmp_path: Path, onnx_folder: Path, entry: str, name: str
+) -> None:
+    copy = Path(shutil.copytree(onnx_folder, tmp_path / "copy"))
+    config = json.loads((copy / "config.json").read_text())
+    lines = {
+        "calibration": {"method": "platt", "slope": 1.0, "intercept": 0.0, "positives": 5},
+        "with_age_and_sex": PersonLine(1.0, 0.0, 0.1, 0.0, 0.1, 0.0, 0.0, 5).to_dict(),
+    }
+    config.setdefault(entry, {})["AMl"] = lines[entry]
+    (copy / "config.json").write_text(json.dumps(config))
+    # A whole folder is read by PyTorch, a file of it by ONNX alone.
+    path = copy if name == "config.json" else copy / name
+    with pytest.raises(ValueError, match=rf"config\.json: .*{entry}\.AMl is none of the labels"):
+        selfmis_plugin.load_model(path)
 
 
 def test_rights_in_weights_go_where_the_weights_go(
