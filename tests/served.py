@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.metrics.calibrated import PersonLine
 from tests.support import environment
 
 FILES = "application/octet-stream"
@@ -54,6 +56,16 @@ class Served:
         status, content = self.upload(files, **said)
         assert status == 200, content
         return dict(json.loads(content))
+
+
+def with_age_and_sex(model: Path, dest: Path) -> Path:
+    """A copy of an exported folder that has a line of age and sex for AMI."""
+    shutil.copytree(model, dest)
+    config = json.loads((dest / "config.json").read_text())
+    line = PersonLine(1.0, -0.5, 0.3, -0.1, 0.4, -0.1, -0.6, 9)
+    config["with_age_and_sex"] = {"AMI": line.to_dict()}
+    (dest / "config.json").write_text(json.dumps(config))
+    return dest
 
 
 def packed(files: Sequence[tuple[str, bytes]], **said: str) -> bytes:

@@ -34,6 +34,7 @@ def write_store(
     diagnoses: tuple[str, ...] = LABELS,
     drawn: tuple[str, ...] = LABELS[:3],
     record_name: str = "{:05d}",
+    patient_name: str = "{}",
     **settings: object,
 ) -> Path:
     """Write a store of random records whose first lead differs by label.
@@ -57,7 +58,7 @@ def write_store(
                     signal.astype(np.int16),
                     {
                         "record_id": record_name.format(number),
-                        "patient_id": str(number),
+                        "patient_id": patient_name.format(number),
                         "source": f"r{number}",
                         "split": split,
                         "repaired": "",

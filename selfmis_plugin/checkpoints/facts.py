@@ -147,8 +147,8 @@ def _label_counts(fields: Fields) -> LabelCounts:
 
 
 def facts_values(provenance: Provenance) -> list[dict[str, Any]]:
-    """Return a provenance as JSON can hold it."""
-    return [step.to_dict() for step in provenance]
+    """Return a provenance as a file of weights keeps it, in JSON."""
+    return [step.to_state() for step in provenance]
 
 
 def facts_state(facts: TrainingFacts) -> dict[str, Any]:

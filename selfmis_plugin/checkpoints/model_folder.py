@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,13 @@ from selfmis_plugin.data.exported import CONFIG, FORMAT, VERSION, WEIGHTS, read_
 from selfmis_plugin.data.filter_names import FILTER_NAMES
 from selfmis_plugin.data.labels import ANY_INFARCTION
 from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE, Preprocessing
-from selfmis_plugin.metrics.calibrated import PERSON, PersonLine, Recalibration, person_lines_in
+from selfmis_plugin.metrics.calibrated import (
+    PERSON,
+    PersonLine,
+    Recalibration,
+    person_lines_in,
+    recalibrations_in,
+)
 from selfmis_plugin.metrics.operating_point import OperatingPoint, points_from
 from selfmis_plugin.nn.encoder import describe_shape, is_portable, shape_from
 from selfmis_plugin.nn.inputs import Preparation
@@ -101,7 +107,11 @@ class SavedModel:
 
 
 def write_model(
-    model: SavedModel, dest: Path, card: str, files: Mapping[str, Path] | None = None
+    model: SavedModel,
+    dest: Path,
+    card: str,
+    files: Mapping[str, Path] | None = None,
+    notices: Iterable[Path] = (),
 ) -> None:
     """Write a folder that :func:`read_folder` reads back, whole or not at all.
 
@@ -115,6 +125,8 @@ def write_model(
         Text of the model card.
     files
         Further files of the folder by their name in it; they are moved there.
+    notices
+        Files that go with the weights; they are copied, under their names.
 
     Raises
     ------
@@ -136,6 +148,8 @@ def write_model(
         (folder / CARD).write_text(card, encoding="utf-8")
         for name, source in (files or {}).items():
             shutil.move(source, folder / name)
+        for notice in notices:
+            shutil.copyfile(notice, folder / notice.name)
         for file in folder.iterdir():
             file.chmod(0o644)
         folder.chmod(0o755)
@@ -241,7 +255,9 @@ def _model(folder: Path, values: Fields) -> SavedModel:
     leads = len(preprocessing.leads)
     if getattr(shape, "in_leads", leads) != leads:
         raise FieldError(f"encoder.in_leads is {shape.in_leads}, and preprocessing names {leads}")
-    specificity, points = points_from(values.part("operating_points"), (*labels, ANY_INFARCTION))
+    known = (*labels, ANY_INFARCTION)
+    specificity, points = points_from(values.part("operating_points"), known)
+    calibration, with_person = recalibrations_in(values, known), person_lines_in(values, known)
     classifier = LoadedClassifier(
         folder,
         shape,
@@ -251,9 +267,8 @@ def _model(folder: Path, values: Fields) -> SavedModel:
         _read_weights(folder / WEIGHTS),
         _classes(values, len(labels)),
     )
-    # Version 0.1 wrote neither.
+    # Version 0.1 did not write it.
     training = values.part("training") if "training" in values else {}
-    calibration = values.part("calibration") if "calibration" in values else Fields({})
     return SavedModel(
         classifier,
         rate,
@@ -261,8 +276,8 @@ def _model(folder: Path, values: Fields) -> SavedModel:
         points,
         dict(values.part("provenance")),
         facts_of(training, folder / CONFIG, folder.name),
-        {name: Recalibration.from_dict(calibration.part(name)) for name in calibration},
-        person_lines_in(values),
+        calibration,
+        with_person,
     )
 
 

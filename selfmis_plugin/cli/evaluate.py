@@ -26,6 +26,7 @@ from selfmis_plugin.utils.files import printing_beside, write_json
 from selfmis_plugin.utils.hub import on_this_machine
 
 if TYPE_CHECKING:
+    from selfmis_plugin.data.splits import Split
     from selfmis_plugin.metrics.predictions import Predictions
 
 #: Of the normal distribution, on either side of a 95 % interval.
@@ -137,13 +138,15 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
                 "predicts no label",
                 "--against, --predictions, --by and --prevalence need a classifier's checkpoint",
             )
-        figures = {**evaluate(options.checkpoint, *place), **_facts(options.checkpoint)}
+        part = open_split(options.data, options.split)
+        figures = {**evaluate(options.checkpoint, *place), **_facts(options.checkpoint, part)}
         figures["checkpoint"] = typed
         return figures, [*_title(figures), *_retrieval_lines(figures)]
     predictions = predict_split(options.checkpoint, *place, options.labels)
     if options.predictions:
         predictions.write(options.predictions)
     shares = _shares(options.prevalence, predictions.labels)
+    part = open_split(options.data, options.split)
     figures = {
         "kind": "classifier",
         "checkpoint": typed,
@@ -152,7 +155,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         "records": len(predictions),
         **figures_of(predictions, options.draws, shares),
         **coverage(trained, options.data, options.split),
-        **_facts(options.checkpoint),
+        **_facts(options.checkpoint, part),
         "calibrated": calibration_figures(
             options.checkpoint,
             options.data,
@@ -167,7 +170,6 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     if shares:
         lines += ["", *_predictive_lines(figures[options.level])]
     if options.by:
-        part = open_split(options.data, options.split)
         figures["by"] = figures_by(predictions, part, options.by, options.draws, shares)
         lines += _group_lines(figures["by"], options.level)
     if options.against:
@@ -175,15 +177,23 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         other = predict_split(against, *place, options.against_labels)
         figures["against"] = str(options.against)
         figures["difference"] = difference_of(predictions, other)
-        lines += ["", f"AUC minus that of {options.against}"]
+        facts = _facts(against, part)
+        figures["against_seen_in_training"] = facts["seen_in_training"]
+        lines += ["", f"AUC minus that of {options.against}", *_seen_lines(facts)]
         lines += _difference_lines(figures["difference"][options.level], predictions)
     return figures, lines
 
 
-def _facts(checkpoint: Path) -> dict[str, Any]:
-    from selfmis_plugin.checkpoints.facts import facts_values, read_facts
+def _facts(checkpoint: Path, part: Split) -> dict[str, Any]:
+    from selfmis_plugin.checkpoints.facts import read_facts
+    from selfmis_plugin.data.trained_people import seen_in_training
 
-    return {"trained_on": facts_values(read_facts(checkpoint).provenance)}
+    provenance = read_facts(checkpoint).provenance
+    seen = seen_in_training(provenance, part)
+    return {
+        "trained_on": [step.to_dict() for step in provenance],
+        "seen_in_training": None if seen is None else seen.to_dict(),
+    }
 
 
 def _title(figures: Mapping[str, Any]) -> list[str]:
@@ -192,7 +202,15 @@ def _title(figures: Mapping[str, Any]) -> list[str]:
     return [
         f"{figures['checkpoint']} on {figures['records']} records of {figures['split']}",
         headline(provenance_from(figures["trained_on"])),
+        *_seen_lines(figures),
     ]
+
+
+def _seen_lines(facts: Mapping[str, Any]) -> list[str]:
+    from selfmis_plugin.data.trained_people import SeenInTraining
+
+    seen = facts["seen_in_training"]
+    return [] if seen is None else [str(SeenInTraining(**seen))]
 
 
 def _retrieval_lines(figures: Mapping[str, Any]) -> list[str]:

@@ -113,20 +113,25 @@ def parser() -> argparse.ArgumentParser:
         "--license",
         type=said,
         metavar="ID",
-        default="unknown",
         help="of the weights, as the hub names licences, such as cc-by-4.0; it depends on the "
-        "records that they were trained on (default: %(default)s)",
+        "records that they were trained on (default: of a folder, what its card says; of others "
+        "unknown)",
     )
     return parser
 
 
 def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]:
     from selfmis_plugin.checkpoints.model_folder import refuse_existing, write_model
+    from selfmis_plugin.export.kept_papers import licence_of, notices_of
 
     refuse_existing(options.dest)
+    # Rights in the weights stay what they were, wherever the weights go.
+    notices = notices_of(options.checkpoint)
+    if options.licence is None:
+        options.licence = licence_of(options.checkpoint) or "unknown"
     if options.format != "onnx":
         model = _prepared(options)
-        write_model(model, options.dest, _card(model, options))
+        write_model(model, options.dest, _card(model, options), notices=notices)
         return model, {}
     # Before the figures, which take longer: a package may be missing.
     from selfmis_plugin.export.onnx_files import make_onnx
@@ -135,7 +140,7 @@ def _export(options: argparse.Namespace) -> tuple[SavedModel, Mapping[str, Any]]
     with folder_beside(options.dest.absolute(), "onnx") as folder:
         made = make_onnx(model, folder, options.data, options.int8)
         model = replace(model, provenance={**model.provenance, "onnx": made.facts})
-        write_model(model, options.dest, _card(model, options), made.paths)
+        write_model(model, options.dest, _card(model, options), made.paths, notices)
     return model, made.facts
 
 

@@ -119,14 +119,12 @@ def _age(text: str) -> float:
 
 
 def _predict(options: argparse.Namespace) -> int:
+    from selfmis_plugin.predict.asking import refuse_person
+
     path = named_model(options)
     model = strip_model(path, options)
     person = Person(options.sex, options.age)
-    if person.is_known and not model.with_person:
-        raise ValueError(
-            f"{path.name}: knows nothing of age and sex: leave out --age and --sex (selfmis export "
-            "--cross-validated makes models that do)"
-        )
+    refuse_person(model, path.name, person)
     strips, problems = _read(model, options)
     predictions = model.score(strips, person=person)
     if options.json:

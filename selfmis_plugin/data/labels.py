@@ -12,6 +12,23 @@ INFARCTION_TYPES: tuple[str, ...] = (
 #: What a record with one of them or more has.
 ANY_INFARCTION = "any infarction"
 
+
+def refuse_derived(labels: Iterable[str]) -> None:
+    """Refuse a label that has the name of the one that is derived of the types.
+
+    Raises
+    ------
+    ValueError
+        If there is one; the message says what to do.
+    """
+    for label in labels:
+        if label.strip().casefold() == ANY_INFARCTION:
+            raise ValueError(
+                f"a label is called {label!r}, which is the name of what is derived of the "
+                f"infarction types ({', '.join(INFARCTION_TYPES)}): call it otherwise, such as MI"
+            )
+
+
 #: What they are called in words.
 INFARCTION_NAMES: dict[str, str] = {
     "ALMI": "anterolateral infarction",

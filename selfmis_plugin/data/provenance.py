@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from selfmis_plugin.data.digests import DigestsError, unpacked
 from selfmis_plugin.data.origin import NOT_RECORDED, STATED, SYNTHETIC, Origin, origins_from
 from selfmis_plugin.data.store_parts import Part, parts_from
-from selfmis_plugin.utils.fields import Fields
+from selfmis_plugin.utils.fields import FieldError, Fields
 
 __all__ = ["Provenance", "TrainedOn", "headline", "provenance_from", "provenance_lines"]
 
@@ -29,6 +30,9 @@ class TrainedOn:
         Where they come from; none where it is not recorded.
     parts
         Of a store that was joined of several, which records were read of each; none of others.
+    people
+        Digests of whose records they are, see :mod:`selfmis_plugin.data.trained_people`; empty
+        where a training of an older version kept none.
     """
 
     step: str
@@ -36,6 +40,7 @@ class TrainedOn:
     records: int = 0
     origins: tuple[Origin, ...] = ()
     parts: tuple[Part, ...] = ()
+    people: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         records = f"{self.records:,} records of {self.database}, " if self.records else ""
@@ -52,7 +57,7 @@ class TrainedOn:
         return self.parts or (Part(self.database, self.records, self.origins),)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON can hold it."""
+        """As JSON can hold it, for who reads a report: without the digests of its people."""
         values: dict[str, Any] = {
             "step": self.step,
             "database": self.database,
@@ -63,13 +68,17 @@ class TrainedOn:
             values["parts"] = [part.to_dict() for part in self.parts]
         return values
 
+    def to_state(self) -> dict[str, Any]:
+        """As a file of weights keeps it."""
+        return {**self.to_dict(), **({"people": self.people} if self.people else {})}
+
 
 #: Every training that went into a model, the first first.
 Provenance = tuple[TrainedOn, ...]
 
 
 def provenance_from(values: Iterable[Any]) -> Provenance:
-    """Read dictionaries of :meth:`TrainedOn.to_dict`.
+    """Read dictionaries of :meth:`TrainedOn.to_state`, or of :meth:`TrainedOn.to_dict`.
 
     Raises
     ------
@@ -88,7 +97,17 @@ def _trained_on(fields: Fields) -> TrainedOn:
         fields.whole("records"),
         origins_from(fields.items_of("origins")),
         parts_from(fields.items_of("parts")) if "parts" in fields else (),
+        _people(fields) if "people" in fields else "",
     )
+
+
+def _people(fields: Fields) -> str:
+    text = fields.text("people")
+    try:
+        unpacked(text)
+    except DigestsError as error:
+        raise FieldError(f"{fields.named('people')} {error}") from error
+    return text
 
 
 def headline(provenance: Provenance, short: bool = False) -> str:

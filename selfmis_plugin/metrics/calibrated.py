@@ -6,7 +6,7 @@ this alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.metrics.calibration import probabilities
-from selfmis_plugin.utils.fields import Fields
+from selfmis_plugin.utils.fields import FieldError, Fields
 
 __all__ = [
     "PERSON",
@@ -23,11 +23,12 @@ __all__ = [
     "calibrated_probabilities",
     "person_features",
     "person_lines_in",
+    "recalibrations_in",
 ]
 
 
-#: Where an exported model's description keeps lines with age and sex.
-PERSON = "with_age_and_sex"
+#: Where an exported model's description keeps lines, and where those with age and sex.
+CALIBRATION, PERSON = "calibration", "with_age_and_sex"
 
 
 @dataclass(frozen=True)
@@ -136,18 +137,36 @@ class PersonLine:
         )
 
 
-def person_lines_in(values: Fields) -> dict[str, PersonLine]:
+def recalibrations_in(values: Fields, labels: Sequence[str]) -> dict[str, Recalibration]:
+    """Return what an exported model's description says under ``calibration``, by label.
+
+    Raises
+    ------
+    FieldError
+        If it says it wrongly, or of a label that is none of *labels*.
+    """
+    lines = _lines_of_labels(values, CALIBRATION, labels)
+    return {name: Recalibration.from_dict(lines.part(name)) for name in lines}
+
+
+def person_lines_in(values: Fields, labels: Sequence[str]) -> dict[str, PersonLine]:
     """Return what an exported model's description says under :data:`PERSON`, by label.
 
     Raises
     ------
     FieldError
-        If it says it wrongly.
+        If it says it wrongly, or of a label that is none of *labels*.
     """
-    if PERSON not in values:
-        return {}
-    lines = values.part(PERSON)
+    lines = _lines_of_labels(values, PERSON, labels)
     return {name: PersonLine.from_dict(lines.part(name)) for name in lines}
+
+
+def _lines_of_labels(values: Fields, entry: str, labels: Sequence[str]) -> Fields:
+    # Older versions wrote neither entry.
+    lines = values.part(entry) if entry in values else Fields({})
+    if unknown := [name for name in lines if name not in labels]:
+        raise FieldError(f"{lines.named(unknown[0])} is none of the labels")
+    return lines
 
 
 def person_features(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from selfmis_plugin.data.person import Person
 from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
 from selfmis_plugin.predict.opening import open_strip_file
 from selfmis_plugin.predict.prediction import DISCLAIMER, Prediction
@@ -14,7 +15,7 @@ from selfmis_plugin.predict.strip_model import StripModel
 from selfmis_plugin.predict.strips import Strip
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 
-__all__ = ["Asked", "answer", "read_strip"]
+__all__ = ["Asked", "answer", "read_strip", "refuse_person"]
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,21 @@ def read_strip(model: StripModel, path: Path, name: str, asked: Asked) -> Strip:
     reading = ReadingOptions(asked.rate, asked.microvolts_per_unit, asked.channels)
     strip = model.cut(open_strip_file(path, reading), asked.channels, asked.rate, asked.quality)
     return replace(strip, name=name)
+
+
+def refuse_person(model: StripModel, name: str, person: Person) -> None:
+    """Refuse age and sex where a model has no use for them.
+
+    Raises
+    ------
+    ValueError
+        If both are given and the model, which is called *name*, knows nothing of them.
+    """
+    if person.is_known and not model.with_person:
+        raise ValueError(
+            f"{name}: knows nothing of age and sex: leave out --age and --sex (selfmis export "
+            "--cross-validated makes models that do)"
+        )
 
 
 def answer(

@@ -14,7 +14,7 @@ from selfmis_plugin.data.exported import CONFIG, ONNX_MODEL, ONNX_SUFFIX, read_d
 from selfmis_plugin.data.labels import ANY_INFARCTION
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn, provenance_from
-from selfmis_plugin.metrics.calibrated import Recalibration, person_lines_in
+from selfmis_plugin.metrics.calibrated import person_lines_in, recalibrations_in
 from selfmis_plugin.metrics.operating_point import points_from
 from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OnnxClassifier
 from selfmis_plugin.predict.strip_model import StripModel
@@ -81,9 +81,8 @@ class OnnxModel(StripModel):
             points = said.part("operating_points") if "operating_points" in said else None
             asked = (*found.labels, ANY_INFARCTION)
             specificity, chosen = points_from(points, asked) if points else (None, {})
-            lines = said.part("calibration") if "calibration" in said else Fields({})
-            calibration = {name: Recalibration.from_dict(lines.part(name)) for name in lines}
-            with_person = person_lines_in(said)
+            calibration = recalibrations_in(said, asked)
+            with_person = person_lines_in(said, asked)
         except (OSError, RecursionError, TypeError, ValueError) as error:
             raise ValueError(
                 f"{file.parent / CONFIG}: does not describe a classifier ({error}): export it again"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES
 from selfmis_plugin.data.person import UNKNOWN_PERSON, Person
 from selfmis_plugin.metrics.calibrated import (
     PersonLine,
@@ -155,12 +155,36 @@ class Prediction:
             for label, values in zip(self.labels, scored.T, strict=True)
         }
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed or left aside, and where probabilities contradict each other."""
+        results = self.results
+        types = [label for label in results if label in INFARCTION_TYPES]
+        likeliest = max(types, key=lambda label: results[label].probability, default=None)
+        if ANY_INFARCTION not in results or likeliest is None:
+            return self.strip.notes
+        whole, part = results[ANY_INFARCTION].probability, results[likeliest].probability
+        if whole >= part:
+            return self.strip.notes
+        both = (ANY_INFARCTION, likeliest)
+        by = [label for label in both if label in self.by_person]
+        ways = {
+            0: "each label is calibrated by itself",
+            1: f"age and sex judge {by[0] if by else ''} alone of the two",
+            2: "age and sex judge each label by itself",
+        }[len(by)]
+        return (
+            *self.strip.notes,
+            f"{ANY_INFARCTION} ({whole:.3f}) is below {likeliest} ({part:.3f}), which is one: "
+            f"{ways}; any infarction is at least as likely as the larger of the two",
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {
             "file": self.strip.name,
             "note": DISCLAIMER,
-            "notes": list(self.strip.notes),
+            "notes": list(self.notes),
             **(
                 {
                     "age": self.person.age,

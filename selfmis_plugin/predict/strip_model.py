@@ -88,8 +88,10 @@ class StripModel(ABC):
         learned = infarctions_first(label for label in outputs if label not in self.unlearned)
         self._columns = [list(outputs).index(label) for label in learned]
         self._types = [list(outputs).index(label) for label in outputs if label in INFARCTION_TYPES]
-        says_any = bool(self._types) and (ANY_INFARCTION in points or ANY_INFARCTION in calibration)
-        self.labels = (*([ANY_INFARCTION] if says_any else []), *learned)
+        told = ANY_INFARCTION in points or ANY_INFARCTION in calibration
+        # An output of that name, in stores of an older version, is a label as any other.
+        self._says_any = bool(self._types) and told and ANY_INFARCTION not in outputs
+        self.labels = (*([ANY_INFARCTION] if self._says_any else []), *learned)
 
     def __repr__(self) -> str:
         steps = self.preprocessing
@@ -195,7 +197,7 @@ class StripModel(ABC):
         signals = [w.signal for strip in strips for w in strip.windows if not w.problem]
         outputs = self.logits(signals, batch_size)
         said = outputs[:, self._columns]
-        if self.labels[:1] == (ANY_INFARCTION,):
+        if self._says_any:
             said = np.column_stack([logit_of_any(outputs[:, self._types]), said])
         logits = iter(said)
         predictions = []

@@ -24,7 +24,7 @@ def recording_lines(prediction: Prediction, all_labels: bool = False) -> list[st
     """
     windows, scored = prediction.strip.windows, int(prediction.scored.sum())
     lines = [f"{prediction.strip.name}: {scored} of {len(windows)} windows scored"]
-    lines += [f"  {note}" for note in prediction.strip.notes]
+    lines += [f"  {note}" for note in prediction.notes]
     refused = [window for window in windows if window.problem]
     lines += [f"  from {w.start:g} s not scored: {w.problem}" for w in refused[:_NAMED]]
     if len(refused) > _NAMED:

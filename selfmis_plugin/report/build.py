@@ -15,12 +15,14 @@ import numpy as np
 from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
-from selfmis_plugin.checkpoints.facts import facts_values, read_facts
+from selfmis_plugin.checkpoints.facts import PROVENANCE, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
 from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words, infarctions_first
 from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.data.trained_people import SeenInTraining, seen_in_training
 from selfmis_plugin.evaluation.calibrating import (
     Fitted,
     calibration_text,
@@ -129,13 +131,17 @@ def write_report(request: Request) -> Path:
     predictions = predict_split(request.checkpoint, request.data, request.split)
     by_record = judge(predictions, request.draws)
     by_patient = judge(predictions.by_patient(), request.draws)
+    part = open_split(request.data, request.split)
+    provenance = read_facts(request.checkpoint).provenance
+    seen = seen_in_training(provenance, part)
     fitted = fit_on_validation(request.checkpoint, request.data, request.split)
     figures = {
         "checkpoint": typed,
         "data": str(request.data),
         "split": request.split,
         **figures_of(predictions, draws=0),
-        "trained_on": facts_values(read_facts(request.checkpoint).provenance),
+        "trained_on": [step.to_dict() for step in provenance],
+        "seen_in_training": None if seen is None else seen.to_dict(),
         "calibrated": measured(fitted, predictions),
         "record": by_record.to_dict(),
         "patient": by_patient.to_dict(),
@@ -145,7 +151,6 @@ def write_report(request: Request) -> Path:
     drawn = [label for label in shown if by_record.labels[label].auc.value is not None]
     undrawn = [in_words(label) for label in shown if label not in drawn]
     without = f"Without a positive or without a negative: {', '.join(undrawn)}." if undrawn else ""
-    part = open_split(request.data, request.split)
     bands = roc_bands(predictions, by_record, drawn)
     sections = [
         Section(
@@ -190,7 +195,9 @@ def write_report(request: Request) -> Path:
         _about(request, part),
     ]  # fmt: skip
     text = render(
-        "SelfMIS report", _summary(request, typed, part, by_record, by_patient), tuple(sections)
+        "SelfMIS report",
+        _summary(request, typed, part, seen, by_record, by_patient),
+        tuple(sections),
     )
     pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
     names = ("predictions.parquet", "figures.json", *pictures, "report.html")
@@ -206,7 +213,12 @@ def write_report(request: Request) -> Path:
 
 
 def _summary(
-    request: Request, typed: str, part: Split, record: Report, patient: Report
+    request: Request,
+    typed: str,
+    part: Split,
+    seen: SeenInTraining | None,
+    record: Report,
+    patient: Report,
 ) -> tuple[str, ...]:
     """The first lines: model, data, protocol, the main figures, and how to read them."""
     reads = load_trained(request.checkpoint).preprocessing
@@ -217,8 +229,10 @@ def _summary(
         f"{headline(read_facts(request.checkpoint).provenance)}",
         f"Data: {record.units:,} records of {record.patients:,} patients, split {request.split} of "
         f"{request.data}; {origins}.",
-        "Protocol: the model is as it was saved, and nothing is fitted to these records; whether "
-        "it has seen them is a matter of its training. Calibration is fitted to the validation "
+        *([] if seen is None else [f"{seen}."]),
+        "Protocol: the model is as it was saved, and nothing is fitted to these records"
+        + ("; whether it has seen them is a matter of its training" if seen is None else "")
+        + ". Calibration is fitted to the validation "
         "split. Intervals are of 95 %, by patient.",
         f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
         f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC over "
@@ -427,7 +441,10 @@ def _config(checkpoint: Path) -> Any:
     folder = checkpoint if checkpoint.is_dir() else checkpoint.parent
     if checkpoint.is_dir() or checkpoint.suffix == ONNX_SUFFIX:
         file = folder / CONFIG
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        said = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        for step in mapping(mapping(said).get("training")).get(PROVENANCE, []):
+            step.pop("people", None)  # thousands of digests, for no reader
+        return said
     return read_checkpoint(checkpoint).get("cfg", {})
 
 

@@ -10,14 +10,14 @@ from typing import Any
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_NAMES, INFARCTION_TYPES
 from selfmis_plugin.data.provenance import provenance_lines
-from selfmis_plugin.predict.asking import answer, read_strip
+from selfmis_plugin.predict.asking import answer, read_strip, refuse_person
 from selfmis_plugin.predict.picture import MOST_WINDOWS
 from selfmis_plugin.predict.prediction import DISCLAIMER, Prediction
 from selfmis_plugin.predict.strip_model import StripModel
 from selfmis_plugin.predict.words import threshold_line
 from selfmis_plugin.serve.document import document
 from selfmis_plugin.serve.folder import laid_out
-from selfmis_plugin.serve.upload import MOST_BYTES, MOST_FILES, Upload
+from selfmis_plugin.serve.upload import MOST_BYTES, MOST_FILES, Upload, UploadError
 
 __all__ = ["Scorer"]
 
@@ -65,6 +65,7 @@ class Scorer:
                 for label in model.labels
             ],
             "remarks": model.remarks(),
+            "age_and_sex": bool(model.with_person),
             "trained_on": provenance_lines(model.provenance),
             "threshold": threshold_line(model),
             "quality": self.quality,
@@ -88,6 +89,10 @@ class Scorer:
             return document(self.model, self.name, predictions, problems)
 
     def _predict(self, upload: Upload) -> tuple[list[Prediction], list[str]]:
+        try:
+            refuse_person(self.model, self.name, upload.person)
+        except ValueError as error:
+            raise UploadError(str(error)) from error
         strips, problems = [], []
         with laid_out(upload.files) as paths:
             for path in paths:
@@ -96,7 +101,7 @@ class Scorer:
                 except Exception as error:  # whatever a file makes of a library
                     problems.append(_problem(path, error))
         try:
-            return self.model.score(strips), problems
+            return self.model.score(strips, person=upload.person), problems
         except ValueError as error:
             return [], [*problems, str(error)]
 

@@ -12,8 +12,8 @@ import argparse
 import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
+from selfmis_plugin.data.person import SEXES, UNKNOWN_PERSON, Person, age_of
 from selfmis_plugin.predict.asking import Asked
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils.arguments import positive
@@ -66,10 +66,13 @@ class Upload:
         In their order.
     asked
         What the user says of them.
+    person
+        Whose they all are.
     """
 
     files: tuple[UploadedFile, ...]
     asked: Asked
+    person: Person = UNKNOWN_PERSON
 
 
 def too_large() -> str:
@@ -122,7 +125,7 @@ def read_upload(body: bytes | bytearray, quality: float) -> Upload:
         raise UploadError(f"the upload does not say what is in it ({error})") from error
     if len(rest):
         raise UploadError("the upload has more bytes than its files")
-    return Upload(tuple(files), _asked(said, quality))
+    return Upload(tuple(files), _asked(said, quality), _person(said))
 
 
 def _plain_name(name: str) -> str:
@@ -137,12 +140,29 @@ def _plain_name(name: str) -> str:
     return last
 
 
-def _asked(said: Any, quality: float) -> Asked:
-    def told(name: str) -> str | None:
-        return said.text(name).strip() or None if said.get(name) else None
-
+def _person(said: Fields) -> Person:
     try:
-        lead, unit, rate = told("lead"), told("unit"), told("rate")
+        age, sex = _told(said, "age"), _told(said, "sex")
+    except ValueError as error:
+        raise UploadError(str(error)) from error
+    if age is None and sex is None:
+        return UNKNOWN_PERSON
+    if age is None or sex is None:
+        raise UploadError("age and sex go together: a model uses both or none")
+    if (years := age_of(age)) is None:
+        raise UploadError(f"{age!r} is no age: years, 0 to 130")
+    if sex not in SEXES:
+        raise UploadError(f"{sex!r} is none of {' and '.join(SEXES)}")
+    return Person(sex, years)
+
+
+def _told(said: Fields, name: str) -> str | None:
+    return said.text(name).strip() or None if said.get(name) else None
+
+
+def _asked(said: Fields, quality: float) -> Asked:
+    try:
+        lead, unit, rate = (_told(said, name) for name in ("lead", "unit", "rate"))
         return Asked(
             tuple(part.strip() for part in lead.split(",")) if lead else None,
             positive(rate) if rate else None,

@@ -20,6 +20,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import Store, StoreError
+from selfmis_plugin.data.trained_people import people_of
 from selfmis_plugin.training import beginning
 from selfmis_plugin.training import plan as training_plan
 from selfmis_plugin.training.contract import EmbedsForLoss, FollowsEpochs, frozen_encoder_of
@@ -247,7 +248,14 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         info = self.store.info
         before = [step for file in files for step in read_facts(file).provenance]
         rows = self.training_split.rows
-        now = TrainedOn(model, info.database, len(rows), info.origins, self.store.parts_among(rows))
+        now = TrainedOn(
+            model,
+            info.database,
+            len(rows),
+            info.origins,
+            self.store.parts_among(rows),
+            people_of(self.store, rows),
+        )
         # A run that goes on has its own training before it already.
         trainings = dict.fromkeys([*before, *earlier_trainings(), now])
         return TrainingFacts(tuple(trainings), self.label_counts())

@@ -266,6 +266,28 @@ def test_evaluate_and_report_begin_with_it(runs: Runs, tmp_path: Path, capsys: A
     assert page.index("Trained on a mixture") < page.index("Mean AUC")
 
 
+def test_evaluate_and_report_say_that_a_model_was_trained_on_these_people(
+    runs: Runs, exported: Path, tmp_path: Path, capsys: Any
+) -> None:
+    said = "WARNING: 100 of the 100 patients of these records were in the model's training"
+    place = ["--data", str(runs.after), "--json", str(tmp_path / "f.json"), "--draws", "0"]
+    for model, split in ((runs.second, "train"), (exported, "train"), (exported, "test")):
+        capsys.readouterr()
+        assert main(["evaluate", "--checkpoint", str(model), *place, "--split", split]) == 0
+        out, seen = capsys.readouterr().out, json.loads((tmp_path / "f.json").read_text())
+        if split == "train":
+            assert out.splitlines()[2].startswith(said)
+            assert seen["seen_in_training"]["records"] == 100
+        else:
+            assert "WARNING" not in out and seen["seen_in_training"] is None
+    report = ["--checkpoint", str(exported), "--data", str(runs.after), "--draws", "5"]
+    assert main(["report", *report, "--split", "train", "--dest", str(tmp_path / "r")]) == 0
+    page = (tmp_path / "r/report.html").read_text()
+    # An apostrophe is another sign there; digests are for no reader.
+    assert said.partition("'")[0].removesuffix("model") in page and '"people"' not in page
+    assert json.loads((tmp_path / "r/figures.json").read_text())["seen_in_training"]["seen"] == 100
+
+
 @pytest.mark.parametrize(
     "wrong", [5, [5], [{"step": 1}], [{"step": "s", "database": "", "records": "x", "origins": []}]]
 )

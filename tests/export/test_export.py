@@ -25,6 +25,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate, predict_split
 from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.metrics.calibrated import PersonLine
 from selfmis_plugin.metrics.operating_points import choose_operating_points
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.ranking import LabelScores
@@ -146,6 +147,53 @@ def test_a_damaged_folder_is_named(
         (copy / name).write_bytes(content)
     with pytest.raises(CheckpointError, match=said):
         selfmis_plugin.load_model(copy)
+
+
+@pytest.mark.parametrize("entry", ["calibration", "with_age_and_sex"])
+@pytest.mark.parametrize("name", ["config.json", "model.onnx"])
+def test_lines_of_labels_that_there_are_not_are_refused(
+    tmp_path: Path, onnx_folder: Path, entry: str, name: str
+) -> None:
+    copy = Path(shutil.copytree(onnx_folder, tmp_path / "copy"))
+    config = json.loads((copy / "config.json").read_text())
+    lines = {
+        "calibration": {"method": "platt", "slope": 1.0, "intercept": 0.0, "positives": 5},
+        "with_age_and_sex": PersonLine(1.0, 0.0, 0.1, 0.0, 0.1, 0.0, 0.0, 5).to_dict(),
+    }
+    config.setdefault(entry, {})["AMl"] = lines[entry]
+    (copy / "config.json").write_text(json.dumps(config))
+    # A whole folder is read by PyTorch, a file of it by ONNX alone.
+    path = copy if name == "config.json" else copy / name
+    with pytest.raises(ValueError, match=rf"config\.json: .*{entry}\.AMl is none of the labels"):
+        selfmis_plugin.load_model(path)
+
+
+def test_rights_in_weights_go_where_the_weights_go(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def export(source: Path, name: str, *options: str) -> Path:
+        dest = tmp_path / name
+        assert main(["export", "--checkpoint", str(source), "--dest", str(dest), *options]) == 0
+        return dest
+
+    given = export(folder, "given", "--licence", "cc-by-4.0")
+    (given / "NOTICE").write_text("Made from the archive of a ward.\n")
+    (given / "LICENSE.md").write_text("Its terms.\n")
+    again = export(given, "again")
+    assert (again / "NOTICE").read_text() == "Made from the archive of a ward.\n"
+    assert (again / "LICENSE.md").read_text() == "Its terms.\n"
+    card = (again / "README.md").read_text()
+    assert "license: cc-by-4.0" in card and "Licence of the weights: cc-by-4.0." in card
+    assert "license: mit" in (export(given, "told", "--licence", "mit") / "README.md").read_text()
+    assert "license: unknown" in (export(folder, "none") / "README.md").read_text()
+    # A card of which the licence cannot be told is no reason to forget it.
+    for head in ("license: [mit, gpl]", "license: [mit"):
+        (given / "README.md").write_text(f"---\n{head}\n---\n# Card\n")
+        arguments = ["--checkpoint", str(given), "--dest", str(tmp_path / "broken")]
+        assert main(["export", *arguments]) == 1
+        assert "say it with --licence ID" in capsys.readouterr().err
+        assert not (tmp_path / "broken").exists()
+    assert "license: mit" in (export(given, "said", "--licence", "mit") / "README.md").read_text()
 
 
 def test_weights_of_another_shape_are_refused(tmp_path: Path, folder: Path) -> None:

@@ -16,11 +16,15 @@ from scipy.special import expit
 import selfmis_plugin
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.person import Person
 from selfmis_plugin.data.recording import RecordError
+from selfmis_plugin.metrics.calibrated import PersonLine
 from selfmis_plugin.metrics.operating_point import OperatingPoint
 from selfmis_plugin.predict.opening import open_strip_file
 from selfmis_plugin.predict.picture import draw_prediction
 from selfmis_plugin.predict.prediction import Prediction
+from selfmis_plugin.predict.strips import Strip, StripWindow
+from selfmis_plugin.predict.words import recording_lines
 from selfmis_plugin.preparation.record import prepare_recording
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from selfmis_plugin.preparation.wfdb.reader import read_recording
@@ -302,3 +306,41 @@ def test_errors(tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[
     assert main(["predict", "--model", str(checkpoint), str(tmp_path)]) == 1
     shown = capsys.readouterr()
     assert "no recording of a known format in it" in shown.err and not shown.out
+
+
+@pytest.mark.parametrize(
+    ("judged", "said"),
+    [
+        (("any infarction", "IMI"), "age and sex judge each label by itself"),
+        (("IMI",), "age and sex judge IMI alone of the two"),
+        ((), None),
+    ],
+)
+def test_an_infarction_that_is_less_likely_than_one_type_is_explained(
+    judged: tuple[str, ...], said: str | None
+) -> None:
+    window = StripWindow(0.0, 10.0, np.zeros((1, 5000), dtype=np.int16), 1.0, "")
+    lines = {
+        # At 60 years the line is the intercept and the sex's: log odds of 1 for IMI, -1 for any.
+        label: PersonLine(1.0, odds, 0.0, 0.0, 0.0, 0.0, 0.0, 9)
+        for label, odds in (("any infarction", -1.0), ("IMI", 1.0))
+        if label in judged
+    }
+    prediction = Prediction(
+        Strip("ecg", (window,), ("a note",)),
+        ("any infarction", "AMI", "IMI"),
+        np.array([[0.1, -3.0, 0.0]], dtype=np.float32),
+        {},
+        with_person=lines,
+        person=Person("male", 60.0),
+    )
+    notes = prediction.to_dict()["notes"]
+    lines_of_text = "\n".join(recording_lines(prediction))
+    assert notes[0] == "a note"
+    if said is None:
+        assert notes == ["a note"] and "is below" not in lines_of_text
+        return
+    (note,) = notes[1:]
+    chance = prediction.results["any infarction"].probability
+    assert note.startswith(f"any infarction ({chance:.3f}) is below IMI (0.731), which is one: ")
+    assert said in note and note in lines_of_text

@@ -14,6 +14,7 @@ from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES
 from selfmis_plugin.data.person import Person
 from selfmis_plugin.predict import shipped_model as shipped
 from tests.strip_files import lead_one, write_watch
+from tests.support import write_store
 
 FIRST = "Model: selfmis-lead-I, which comes with the plugin. For research, not for diagnosis."
 
@@ -68,6 +69,17 @@ def test_predictions_without_a_model_are_its_own(
         assert results[label].probability == pytest.approx(row["probability"], abs=2e-3)
     assert list(results)[0] == ANY_INFARCTION
     assert set(INFARCTION_TYPES) - set(results) == {"PMI"}
+
+
+def test_evaluate_says_that_it_was_trained_on_people_of_ptbxl(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # PTB-XL's patients 15700 to 15709, of whom 15709 alone was in the training.
+    store = write_store(tmp_path / "store", {"test": 10}, patient_name="1570{}")
+    place = ["--checkpoint", str(shipped.shipped_model()), "--data", str(store), "--draws", "0"]
+    assert main(["evaluate", *place]) == 0
+    said = "WARNING: 1 of the 10 patients of these records was in the model's training"
+    assert said in capsys.readouterr().out
 
 
 def test_the_old_have_had_an_infarction_more_often(strip: Path) -> None:

@@ -159,6 +159,18 @@ def test_labels_patients_and_splits_of_a_table(
     assert (splits == 1).all() and set(records["split"]) == {"train", "valid", "test"}
 
 
+@pytest.mark.parametrize("head", ["file,labels", "file,any infarction"])
+def test_a_label_of_a_derived_ones_name_is_refused(
+    tmp_path: Path, folder: Path, paths: list[str], head: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "AMI; Any infarction" if head == "file,labels" else "1"
+    table = write_labels(tmp_path / "labels.csv", [[path, said] for path in paths], head)
+    assert prepare(folder, tmp_path / "store", "--leads", "I", "--labels", str(table)) == 1
+    error = capsys.readouterr().err
+    assert f"{table}: a label is called" in error and "call it otherwise" in error
+    assert not (tmp_path / "store").exists()
+
+
 def test_ids_of_the_users_own(
     tmp_path: Path, folder: Path, paths: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

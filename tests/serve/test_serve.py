@@ -28,7 +28,7 @@ from selfmis_plugin.serve.folder import laid_out
 from selfmis_plugin.serve.scorer import Scorer
 from selfmis_plugin.serve.upload import MOST_BYTES, UploadedFile, UploadError, read_upload
 from tests.checkpoint_files import write_classifier
-from tests.served import FILES, Served, packed, serving
+from tests.served import FILES, Served, packed, serving, with_age_and_sex
 from tests.strip_files import ENGLISH, lead_one, write_watch
 from tests.support import write_store
 from tests.wfdb_files import write_record
@@ -133,6 +133,48 @@ def test_several_files_and_bad_ones(served: Served, strips: list[Path], tmp_path
     assert told["files"] and not told["not_read"]
     status, content = served.upload([("bare.csv", bare)], rate="fast")
     assert status == 400 and "'fast' is not a number above zero" in content.decode()
+
+
+@pytest.fixture(scope="module")
+def asks_persons(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of a model with lines of age and sex."""
+    folder = tmp_path_factory.mktemp("persons")
+    with serving(with_age_and_sex(model, folder / "model"), folder) as found:
+        yield found
+
+
+def test_age_and_sex_are_used_as_in_predict(
+    served: Served, asks_persons: Served, strips: list[Path], tmp_path: Path
+) -> None:
+    file = (strips[0].name, strips[0].read_bytes())
+    told = {"age": "75", "sex": "male"}
+    known = asks_persons.log.parent / "model"
+    call = ["predict", "--model", str(known), "--json", str(tmp_path / "p.json"), str(strips[0])]
+    assert main([*call, "--age", "75", "--sex", "male"]) == 0
+    answer = asks_persons.predict(file, **told)["answer"]
+    assert answer == {**json.loads((tmp_path / "p.json").read_text()), "model": "model"}
+    (asked,), (plain,) = answer["files"], asks_persons.predict(file)["answer"]["files"]
+    assert (asked["age"], asked["sex"]) == (75, "male") and "age" not in plain
+    assert asked["labels_by_age_and_sex"] == ["AMI"]
+    assert asked["labels"]["AMI"] != plain["labels"]["AMI"]
+    assert asked["labels"]["IMI"] == plain["labels"]["IMI"]
+    assert asks_persons.upload([file], "/pdf", **told)[0] == 200
+    for wrong, said in (
+        ({"age": "75"}, "go together"),
+        ({"sex": "male"}, "go together"),
+        ({"age": "old", "sex": "male"}, "'old' is no age"),
+        ({"age": "200", "sex": "male"}, "'200' is no age"),
+        ({"age": "75", "sex": "M"}, "'M' is none of female and male"),
+    ):
+        status, content = asks_persons.upload([file], **wrong)
+        assert status == 400 and said in json.loads(content)["error"]
+    # Of a model that has no use for them they are refused, and its page does not ask.
+    for path in ("/predict", "/pdf"):
+        status, content = served.upload([file], path, **told)
+        assert status == 400
+        assert "knows nothing of age and sex" in json.loads(content)["error"]
+    for server, asks in ((served, False), (asks_persons, True)):
+        assert json.loads(server.ask("GET", "/model")[2])["age_and_sex"] is asks
 
 
 def test_ten_uploads_at_once_lose_none(served: Served, model: Path, strips: list[Path]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from selfmis_plugin.cli.main import main
 from tests.checkpoint_files import write_classifier
-from tests.served import Served, serving
+from tests.served import Served, serving, with_age_and_sex
 from tests.strip_files import ENGLISH, lead_one, write_watch
 from tests.support import write_store
 
@@ -125,6 +125,31 @@ def test_files_are_dropped_and_figures_read(page: Any, model: Path, tmp_path: Pa
     with page.expect_download() as download:
         page.click("text=Download PDF")
     assert Path(download.value.path()).read_bytes().startswith(b"%PDF")
+
+
+def test_age_and_sex_are_asked_for_where_a_model_uses_them(
+    page: Any, model: Path, tmp_path: Path
+) -> None:
+    assert not page.is_visible("#person")
+    with serving(with_age_and_sex(model, tmp_path / "with"), tmp_path) as found:
+        home = f"http://127.0.0.1:{found.port}/"
+        context = page.context.browser.new_context(viewport=page.viewport_size)
+        opened = context.new_page()
+        opened.goto(home)
+        opened.wait_for_selector("#person", state="visible")
+        opened.fill("#age", "75")
+        files = [watch(tmp_path / "one.csv", 10)]
+        opened.evaluate(DROP, files)
+        opened.get_by_text("Not read: age and sex go together").wait_for()
+        opened.select_option("#sex", "male")
+        opened.evaluate(DROP, files)
+        opened.wait_for_selector("#recording-1 svg")
+        said = opened.inner_text("#recording-1")
+        assert "Of a male person of 75 years: age and sex judge anterior infarction, and" in said
+        width = page.viewport_size["width"]
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width
+        opened.screenshot(path=str(tmp_path / f"person-{width}.png"))
+        context.close()
 
 
 def test_the_page_goes_on_after_a_bad_file_and_takes_what_files_do_not_say(

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.filter_names import FILTER_NAMES
+from selfmis_plugin.data.labels import refuse_derived
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.origin import Origin
 from selfmis_plugin.data.person import OLDEST, SEXES
@@ -71,7 +72,8 @@ class StoreLayout:
     Raises
     ------
     StoreError
-        If a lead is named twice, the filter is unknown, or there is no lead or no sample.
+        If a lead is named twice, the filter is unknown, there is no lead or no sample, or a label
+        has the name of one that is derived.
     """
 
     database: str
@@ -86,6 +88,10 @@ class StoreLayout:
     def __post_init__(self) -> None:
         if len({lead.casefold() for lead in self.leads}) != len(self.leads) or not self.leads:
             raise StoreError(f"leads must be distinct, at least one: {', '.join(self.leads)}")
+        try:
+            refuse_derived(name for names in self.label_sets.values() for name in names)
+        except ValueError as error:
+            raise StoreError(str(error)) from error
         if self.samples < 1:
             raise StoreError(f"{self.seconds} s at {self.sample_rate} Hz is not one sample")
         if self.filter not in FILTER_NAMES:

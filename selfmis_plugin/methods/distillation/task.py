@@ -17,6 +17,7 @@ from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.same_people import rows_alike
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.data.trained_people import people_of
 from selfmis_plugin.methods.distillation.dataset import TaughtDataset, TaughtPart
 from selfmis_plugin.methods.distillation.kept_targets import teacher_outputs
 from selfmis_plugin.methods.distillation.teachers import Teachers, read_teachers
@@ -139,8 +140,9 @@ class DistillationTask(ECGMIClassificationTask):
             info = self._unlabelled.store.info
             count = len(self._unlabelled.rows)
             parts = self._unlabelled.store.parts_among(self._unlabelled.rows)
+            people = people_of(self._unlabelled.store, self._unlabelled.rows)
             name = f"{model}, unlabelled"
-            steps.append(TrainedOn(name, info.database, count, info.origins, parts))
+            steps.append(TrainedOn(name, info.database, count, info.origins, parts, people))
         return replace(facts, provenance=tuple(dict.fromkeys([*steps, *facts.provenance])))
 
     def _open_unlabelled(self) -> Split | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.labels import INFARCTION_TYPES, refuse_derived
 from selfmis_plugin.data.origin import origins_of
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
 from selfmis_plugin.data.split_names import SPLITS
@@ -319,6 +319,10 @@ def _read_table(
         patient = str(values[_PATIENT]).strip() if _PATIENT in known else ""
         found[path] = Labelled(labels, patient, split)
     order = tuple(sorted(listed)) if _LABELS in known else tuple(listed)
+    try:
+        refuse_derived(order)
+    except ValueError as error:
+        raise DatabaseError(f"{table}: {error}") from error
     absent = len(frame) - len(rows)
     notes = [f"{absent:,} rows of {table.name} name no file in the folder"] if absent else []
     return found, order, notes

@@ -35,6 +35,7 @@ function bodyOf(files) {
   const said = {
     files: files.map((file) => ({ name: file.name, size: file.size })),
     lead: $("lead").value, unit: $("unit").value, rate: $("rate").value.replace(",", "."),
+    age: $("age").value.replace(",", "."), sex: $("sex").value,
   };
   return new Blob([JSON.stringify(said), "\n", ...files]);
 }
@@ -59,6 +60,7 @@ function keep(blob, name) {
 
 function showModel() {
   const section = $("model");
+  $("person").hidden = !model.age_and_sex;
   element("p", section, `${model.model}: reads lead ${model.leads.join(", ")} in windows of ${model.seconds} s at ${model.rate} Hz.`);
   element("h3", section, "Trained on");
   const list = element("ul", section);
@@ -147,6 +149,10 @@ function showRecording(parent, recording, strip, number) {
   element("h2", section, recording.file);
   const scored = recording.windows.filter((window) => window.refused === null).length;
   element("p", section, `${scored} of ${recording.windows.length} windows scored.`);
+  if (recording.sex) {
+    const labels = recording.labels_by_age_and_sex.map(inWords).join(", ");
+    element("p", section, `Of a ${recording.sex} person of ${recording.age} years: age and sex judge ${labels}, and nothing else.`, "remark");
+  }
   for (const note of recording.notes) element("p", section, note, "remark");
   if (scored) {
     const table = element("table", element("div", section, "", "scroll"));
