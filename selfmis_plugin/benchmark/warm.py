@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -92,6 +93,22 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+def _end_with_parent() -> None:
+    """Let this process end when the one that has ordered it is gone, however that came.
+
+    The process that it was forked from is no sign of it: that one stays as long as its forks do.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _train(arguments: list[str], log: str, folder: str) -> None:
     """Train in a process that was forked for it; what it says goes to *log*."""
     sys.stdout.flush()
@@ -99,6 +116,7 @@ def _train(arguments: list[str], log: str, folder: str) -> None:
     with open(log, "ab", buffering=0) as output:
         os.dup2(output.fileno(), 1)
         os.dup2(output.fileno(), 2)
+    _end_with_parent()
     os.chdir(folder)
     os.environ.setdefault(CURVES, "0")
     try:

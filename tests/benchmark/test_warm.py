@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -64,6 +65,30 @@ def test_nothing_has_started_a_thread_before_the_fork(tmp_path: Path) -> None:
     ForkedTraining(["--config-name", "no_such_config"], tmp_path / "log", 2).wait()
     server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
     assert len(os.listdir(f"/proc/{server}/task")) == 1
+
+
+def test_a_killed_benchmark_leaves_no_training(store: Path, tmp_path: Path) -> None:
+    keys = {**KEYS, "task.data": store, "model.encoder_checkpoint": "null"}
+    endless = {**keys, "optimization.max_epoch": 10**6, "checkpoint.patience": -1}
+    words = ["--config-name", PROBE, f"hydra.run.dir={tmp_path / 'run'}"]
+    words += [f"{key}={value}" for key, value in endless.items()]
+    program = "import sys; from pathlib import Path\n"
+    program += "from selfmis_plugin.benchmark.warm import ForkedTraining\n"
+    program += "ForkedTraining(sys.argv[2:], Path(sys.argv[1]), 1).wait()\n"
+    command = [sys.executable, "-c", program, str(tmp_path / "log"), *words]
+    benchmark = subprocess.Popen(command)
+    try:
+        give_up = time.monotonic() + 120
+        while (training := process_in(tmp_path / "run")) is None:
+            assert time.monotonic() < give_up and benchmark.poll() is None
+            time.sleep(0.05)
+    finally:
+        benchmark.kill()
+        benchmark.wait()
+    give_up = time.monotonic() + 30
+    while os.path.exists(f"/proc/{training}"):
+        assert time.monotonic() < give_up, "the training goes on"
+        time.sleep(0.05)
 
 
 def test_what_fails_says_why(store: Path, tmp_path: Path) -> None:
