@@ -69,8 +69,8 @@ def predict(plan: Plan, rounds: int) -> Predicted:
     """
     precision = "bf16" if plan.bfloat16 else "f32"
     samples = 10 * plan.rate
-    setting = Setting(plan.size, plan.batch, samples, "cpu", plan.threads)
     paths = listed(plan.database)
+    setting = Setting(plan.size, min(plan.batch, len(paths)), samples, "cpu", plan.threads)
     records = PlainRecords(paths[:_READ], plan.rate, plan.filtered)
     with threads(plan.threads):
         speeds = compare(
