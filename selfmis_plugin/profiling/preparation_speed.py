@@ -6,13 +6,11 @@ import contextlib
 import io
 import itertools
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import psutil
 import wfdb
 
 from selfmis_plugin.data.filter_names import ECGFOUNDER, NO_FILTER
@@ -20,11 +18,11 @@ from selfmis_plugin.data.filters import ecgfounder_filter_reference
 from selfmis_plugin.data.preprocessing import to_int16
 from selfmis_plugin.preparation.databases.mimic_iv_ecg import list_records
 from selfmis_plugin.preparation.run import prepare_database
+from selfmis_plugin.profiling.process_tree import peak_memory
 from selfmis_plugin.profiling.timing import Speed, compare
 
 #: Records that the slow references read in a turn.
 _REFERENCE_RECORDS = 200
-_MEMORY_INTERVAL = 0.05
 
 
 @dataclass(frozen=True)
@@ -139,34 +137,3 @@ def grow(database: Path, work: Path, sizes: Sequence[int], workers: int) -> Iter
             seconds = time.perf_counter() - start
         shutil.rmtree(dest)
         yield Preparation(stored, workers, seconds, peak())
-
-
-@contextlib.contextmanager
-def peak_memory() -> Iterator[Callable[[], int]]:
-    """Watch this process and its children; the function given tells the most bytes so far.
-
-    Pages of files are left out, since they are the kernel's to drop.
-    """
-    most = 0
-    ended = threading.Event()
-    process = psutil.Process()
-
-    def watch() -> None:
-        nonlocal most
-        while True:
-            used = 0
-            for one in (process, *process.children(recursive=True)):
-                with contextlib.suppress(psutil.Error):
-                    memory = one.memory_info()
-                    used += memory.rss - getattr(memory, "shared", 0)
-            most = max(most, used)
-            if ended.wait(_MEMORY_INTERVAL):
-                return
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield lambda: most
-    finally:
-        ended.set()
-        watcher.join()

@@ -30,6 +30,7 @@ __all__ = [
     "hand_over",
     "host_main",
     "import_command_line",
+    "keep_order_of_batches",
     "own_command",
     "replace_worker_entry",
     "restore_early_stopping",
@@ -187,6 +188,26 @@ def go_on_at(batches: int | None) -> None:
         load(self, {**state_dict, "iterations_in_epoch": batches})
 
     iterator.load_state_dict = load if batches is None else load_state_dict
+
+
+def keep_order_of_batches(iterator: Any) -> None:
+    """Let an iterator over epochs read batches in the order in which the data set gives them.
+
+    Both hosts shuffle the batches of an epoch once more, also when they go on within one; processes
+    still take turns, batch by batch.
+
+    Parameters
+    ----------
+    iterator
+        What a task's ``get_batch_iterator`` returns.
+    """
+    begin = iterator._get_iterator_for_epoch
+
+    @functools.wraps(begin)
+    def in_order(epoch: int, shuffle: bool, *arguments: Any, **options: Any) -> Any:
+        return begin(epoch, False, *arguments, **options)
+
+    iterator._get_iterator_for_epoch = in_order
 
 
 def when_model_is_built(tell: Callable[[Any], object] | None) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.crops import Crops
+from selfmis_plugin.data.shuffling import Blocks
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.training.embedding_cache import EmbeddingCache
 
@@ -65,6 +66,8 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         self._further: dict[str, EmbeddingCache] = {}
         self._leads_in_batch = self.leads
         self._crops: Crops | None = None
+        self._blocks: Blocks | None = None
+        self._announced: set[int] = set()
 
     def __getitem__(self, index: int) -> int:
         return int(index)
@@ -96,6 +99,17 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         """Hand out pieces of the records, in each epoch others; kept embeddings stay the whole
         records'."""
         self._crops = crops
+
+    def use_blocks(self, blocks: Blocks) -> None:
+        """Shuffle blocks of neighbouring records, and the records of a window of them, in place of
+        all records; a block is asked of the disk at once."""
+        self._blocks = blocks
+
+    @property
+    def bytes_of_epoch(self) -> int:
+        """Bytes of all signals that an epoch reads."""
+        info = self.store.info
+        return len(self) * len(self._leads_in_batch) * info.samples * self.store.bytes_of_sample
 
     def add_input(self, name: str, values: EmbeddingCache) -> None:
         """Hand out what is kept of each record, such as where its beats are, beside its signal.
@@ -175,6 +189,7 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         if len(indices) == 0:
             return {}
         chosen = np.asarray(indices, dtype=np.int64)
+        self._announce_blocks(chosen)
         net_input = self._signals(self.rows[chosen])
         if self._crops is not None:
             chosen = np.repeat(chosen, self._crops.windows)
@@ -188,12 +203,24 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
             batch["target"] = torch.from_numpy(self.targets[chosen])
         return batch
 
+    def _announce_blocks(self, chosen: np.ndarray) -> None:
+        """Ask for the blocks of a batch, whole and in the order of the file, the first time."""
+        if self._blocks is None or not self._leads_in_batch:
+            return
+        asked = np.unique(chosen // self._blocks.block)
+        fresh = np.array([one for one in asked.tolist() if one not in self._announced])
+        if len(fresh):
+            self._announced.update(fresh.tolist())
+            rows = self.rows[self._blocks.members(fresh, len(self))]
+            self.store.announce(rows, self._leads_in_batch)
+
     # fairseq spells it one way, fairseq-signals the other.
     collater = collator = batch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch whose order :meth:`ordered_indices` returns."""
         self.epoch = epoch
+        self._announced.clear()
 
     @property
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
@@ -208,6 +235,8 @@ class StoreDataset(toolkit.BaseDataset):  # type: ignore[misc, name-defined]
         """
         if self.shuffle_seed is None:
             return np.arange(len(self), dtype=np.int64)
+        if self._blocks is not None:
+            return self._blocks.order(len(self), self.shuffle_seed, self.epoch)
         return np.random.default_rng((self.shuffle_seed, self.epoch)).permutation(len(self))
 
     def batch_by_size(

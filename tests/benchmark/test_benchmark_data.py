@@ -72,9 +72,30 @@ def test_growth_alone_prepares_short_records(
     assert "20 records, 2 workers" in capsys.readouterr().out
 
 
+def test_orders_are_read_from_the_disk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report = tmp_path / "order.json"
+    arguments = ["--order", "--records", "600", "--rounds", "2", "--json", str(report)]
+    assert main(["benchmark", "data", *arguments]) == 0
+    figures = json.loads(report.read_text(encoding="utf-8"))
+    for name in ("exact", "block"):
+        one = figures[name]
+        assert len(one["ecg_per_s_rounds"]) == 2 and min(one["ecg_per_s_rounds"]) > 0
+        # A temporary folder may be in memory, which no disk is read for.
+        assert one["read_per_used"] is None or one["read_per_used"] >= 0
+    pairs = zip(*(figures[name]["ecg_per_s_rounds"] for name in ("block", "exact")), strict=True)
+    quotients = [block / exact for block, exact in pairs]
+    assert figures["block_vs_exact"] == pytest.approx(sum(quotients) / 2)
+    assert figures["bytes"] == 600 * 10_000 and figures["records"] == 600
+    assert f"blocks are {figures['block_vs_exact']:.2f} times as fast" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--records", "0"], "must be above zero"), (["--seconds", "nan"], "must be above zero")],
+    [
+        (["--records", "0"], "must be above zero"),
+        (["--seconds", "nan"], "must be above zero"),
+        (["--order", "--growth"], "give one of them"),
+    ],
 )
 def test_what_cannot_be_measured_is_said(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import statistics
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="only prepare a quarter, a half and all of the records with --workers processes",
     )
+    parser.add_argument(
+        "--order",
+        action="store_true",
+        help="only read lead I of the records from the disk, nothing of it in the system's cache: "
+        "in any order, and in blocks of neighbours (give 40000 or more)",
+    )
     add_json(parser)
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="empty folder for the data, which is then kept"
@@ -52,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
     """Measure, print the table and write the figures."""
     if min(options.records, options.rounds, options.workers) < 1 or not options.seconds > 0:
         raise BenchmarkError("--records, --rounds, --workers and --seconds must be above zero")
+    if options.order:
+        return _run_order(options)
     from selfmis_plugin.profiling.data_speed import compare_speeds, growth
     from selfmis_plugin.profiling.machine import describe_machine
     from selfmis_plugin.profiling.mimic_folder import write_mimic_folder
@@ -71,6 +80,50 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         described = {"records": len(records), "seconds": options.seconds}
         write_json(options.json, {"machine": machine, **described, **figures})
+    return 0
+
+
+def _run_order(options: argparse.Namespace) -> int:
+    """Compare the orders in which an epoch may read a store."""
+    if options.growth:
+        raise BenchmarkError("--order and --growth are two benchmarks: give one of them")
+    try:
+        from selfmis_plugin.profiling import shuffle_speed
+    except RuntimeError as error:
+        raise BenchmarkError(str(error)) from error
+    from selfmis_plugin.profiling.machine import describe_machine
+    from selfmis_plugin.profiling.page_cache import can_forget
+
+    if not can_forget():
+        raise BenchmarkError("--order: this system drops nothing of its cache when it is asked to")
+    machine = describe_machine()
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
+    with _folder(options.folder) as folder:
+        store = shuffle_speed.write_single_lead_store(folder / "lead-I", options.records)
+        size = (store / "signals.i16").stat().st_size
+        print(
+            f"{options.records:,} records of 10 s, lead I at 500 Hz, {size / 1e6:,.0f} MB; batches "
+            f"of {shuffle_speed.BATCH}; medians of {options.rounds} epochs (slowest to fastest)\n\n"
+            f"{'from the disk, an epoch each':38}{'ECG/s':>10}{'slowest - fastest':>22}"
+            f"{'read / used':>13}"
+        )
+        found = shuffle_speed.compare_orders(store, options.rounds)
+    words = {
+        "exact": "any order",
+        "block": f"blocks of {shuffle_speed.BLOCK}, windows of {shuffle_speed.WINDOW:,}",
+    }
+    figures = {name: speed.to_dict() for name, speed in found.items()}
+    for name, speed in found.items():
+        spread = f"{min(speed.ecg_per_s):,.0f} - {max(speed.ecg_per_s):,.0f}"
+        read = figures[name]["read_per_used"]
+        shown = "unknown" if read is None else f"{read:.2f}"
+        print(f"{words[name]:38}{figures[name]['ecg_per_s']:>10,.0f}{spread:>22}{shown:>13}")
+    pairs = zip(found["block"].ecg_per_s, found["exact"].ecg_per_s, strict=True)
+    times = statistics.median(block / exact for block, exact in pairs)
+    print(f"\nblocks are {times:.2f} times as fast")
+    if options.json:
+        described = {"records": options.records, "bytes": size, "machine": machine}
+        write_json(options.json, {"block_vs_exact": times, **figures, **described})
     return 0
 
 

@@ -24,6 +24,9 @@ if sys.platform != "win32":
 _CAN_ADVISE = hasattr(mmap, "MADV_RANDOM") and hasattr(mmap, "MADV_WILLNEED")
 #: Batches for which pages are still announced after the last one that came from disk.
 _PATIENCE = 16
+#: The most bytes of a request: of a longer one a kernel fetches no more than its read-ahead, which
+#: is 128 KiB where nobody has changed it, and forgets the rest.
+_REQUEST = 128 * 1024
 
 
 class SignalFile:
@@ -81,14 +84,7 @@ class SignalFile:
             If the file has become shorter meanwhile: the system ends a process that reads on.
         """
         check_length(self._path, self._map.size(), self._bytes)
-        count, all_leads, samples = self.shape
-        if leads is None:
-            pieces = self._signals.reshape(count, all_leads * samples)
-            index, width = records, all_leads
-        else:
-            # A lead of a record is contiguous, so it can be taken as a row of its own.
-            pieces = self._signals.reshape(count * all_leads, samples)
-            index, width = (records[:, None] * all_leads + leads).reshape(-1), len(leads)
+        pieces, index = self._pieces(records, leads)
         before = _reads_from_disk()
         if self._announcements_left:
             self._announce(index, pieces.shape[1] * pieces.itemsize)
@@ -99,7 +95,32 @@ class SignalFile:
             self._announcements_left = _PATIENCE
         elif self._announcements_left:
             self._announcements_left -= 1
-        return taken.reshape(len(records), width, samples)
+        width = self.shape[1] if leads is None else len(leads)
+        return taken.reshape(len(records), width, self.shape[2])
+
+    def announce(
+        self, records: npt.NDArray[np.int64], leads: npt.NDArray[np.int64] | None = None
+    ) -> None:
+        """Ask the kernel for records that are going to be read, without waiting for them.
+
+        Parameters
+        ----------
+        records, leads
+            As for :meth:`gather`.
+        """
+        pieces, index = self._pieces(records, leads)
+        self._announce(index, pieces.shape[1] * pieces.itemsize)
+
+    def _pieces(
+        self, records: npt.NDArray[np.int64], leads: npt.NDArray[np.int64] | None
+    ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int64]]:
+        """Return the file as rows that are contiguous, and which of them are asked for."""
+        count, all_leads, samples = self.shape
+        if leads is None:
+            return self._signals.reshape(count, all_leads * samples), records
+        # A lead of a record is contiguous, so it can be taken as a row of its own.
+        index = (records[:, None] * all_leads + leads).reshape(-1)
+        return self._signals.reshape(count * all_leads, samples), index
 
     def _announce(self, index: npt.NDArray[np.int64], size: int) -> None:
         """Ask the kernel for the pages of some pieces of *size* bytes, without waiting."""
@@ -113,7 +134,9 @@ class SignalFile:
         starts = first[np.r_[0, apart]] * mmap.PAGESIZE
         lengths = stop[np.r_[apart - 1, len(stop) - 1]] * mmap.PAGESIZE - starts
         for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-            self._map.madvise(mmap.MADV_WILLNEED, start, min(length, len(self._map) - start))
+            end = min(start + length, len(self._map))
+            for at in range(start, end, _REQUEST):
+                self._map.madvise(mmap.MADV_WILLNEED, at, min(_REQUEST, end - at))
 
 
 def check_length(path: str | os.PathLike[str], found: int, expected: int) -> None:

@@ -191,6 +191,11 @@ class Store:
     def _signal_file(self) -> SignalFile:
         return SignalFile(self.path / SIGNALS_FILE, self._shape, SAMPLE_DTYPE)
 
+    @property
+    def bytes_of_sample(self) -> int:
+        """Bytes of a sample in the file."""
+        return SAMPLE_DTYPE.itemsize
+
     def check_length(self) -> None:
         """See whether the signals are all there still; a look at the file's size.
 
@@ -225,11 +230,28 @@ class Store:
         StoreError
             If a row or a lead is not in the store, or the signals have been cut short.
         """
-        index = self._check_rows(rows)
+        return self._signal_file.gather(self._check_rows(rows), self._columns(leads))
+
+    def announce(self, rows: npt.ArrayLike, leads: Sequence[str] | None = None) -> None:
+        """Ask the kernel to fetch records that are going to be read, without waiting for them.
+
+        Parameters
+        ----------
+        rows, leads
+            As for :meth:`read`.
+
+        Raises
+        ------
+        StoreError
+            If a row or a lead is not in the store.
+        """
+        self._signal_file.announce(self._check_rows(rows), self._columns(leads))
+
+    def _columns(self, leads: Sequence[str] | None) -> npt.NDArray[np.int64] | None:
+        """Return numbers of leads in the file; None for all in their order."""
         wanted = [self._lead_column(lead) for lead in (self.info.leads if leads is None else leads)]
         in_order = wanted == list(range(len(self.info.stored_leads)))
-        columns = None if in_order else np.array(wanted, dtype=np.int64)
-        return self._signal_file.gather(index, columns)
+        return None if in_order else np.array(wanted, dtype=np.int64)
 
     def check_leads(self, leads: Sequence[str]) -> None:
         """Refuse leads that cannot be read.

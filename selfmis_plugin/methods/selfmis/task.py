@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Optional, Protocol
@@ -10,7 +11,11 @@ import torch
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.crops import Crops, crops_of
+from selfmis_plugin.data.shuffling import blocks_of
 from selfmis_plugin.training.store_task import StoreTask, StoreTaskConfig
+from selfmis_plugin.utils.slow_reading import slow_reading
+
+logger = logging.getLogger(__name__)
 
 #: Which views of a pair are cropped.
 CROP_VIEWS = (SINGLE, SAME, INDEPENDENT) = ("single", "same", "independent")
@@ -49,6 +54,20 @@ class SelfMISPretrainingConfig(StoreTaskConfig):
         },
     )
     windows: int = field(default=1, metadata={"help": "pieces of each record in a batch"})
+    shuffle_block: Optional[int] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "read blocks of so many neighbouring records, such as 256, for a store larger "
+            "than the memory or on a network; default: records in any order"
+        },
+    )
+    shuffle_window: Optional[int] = field(  # noqa: UP045
+        default=None,
+        metadata={
+            "help": "records that are shuffled together, a whole number of blocks; default: 16 of "
+            "them"
+        },
+    )
 
 
 @toolkit.register_task("selfmis_pretraining", dataclass=SelfMISPretrainingConfig)
@@ -62,6 +81,8 @@ class SelfMISPretrainingTask(StoreTask):
     def __init__(self, cfg: Any, **kwargs: Any) -> None:
         super().__init__(cfg, **kwargs)
         self._single_lead: str | None = None
+        self._said_slow_reading = False
+        self._blocks = blocks_of(cfg.shuffle_block, cfg.shuffle_window)
         if cfg.crop_views not in CROP_VIEWS:
             raise ValueError(
                 f"task.crop_views={cfg.crop_views}: choose one of {', '.join(CROP_VIEWS)}"
@@ -80,12 +101,35 @@ class SelfMISPretrainingTask(StoreTask):
         return super().build_model(cfg, from_checkpoint)
 
     def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Return the host's iterator; training may read pieces of its records."""
-        if dataset is self.datasets.get(self.cfg.train_subset):
+        """Return the host's iterator; training may read pieces of its records, and blocks of
+        neighbours."""
+        is_training = dataset is self.datasets.get(self.cfg.train_subset)
+        if is_training:
             crops = self._crops()
             if crops is not None:
                 dataset.use_crops(crops)
-        return super().get_batch_iterator(dataset, *args, **kwargs)
+            if self._blocks is not None:
+                dataset.use_blocks(self._blocks)
+        iterator = super().get_batch_iterator(dataset, *args, **kwargs)
+        if is_training and self._blocks is not None:
+            toolkit.keep_order_of_batches(iterator)
+        elif is_training:
+            self._say_slow_reading(dataset)
+        return iterator
+
+    def _say_slow_reading(self, dataset: Any) -> None:
+        """Say once if records are read one by one from where that is slow."""
+        if self._said_slow_reading:
+            return
+        self._said_slow_reading = True
+        why = slow_reading(dataset.store.path, dataset.bytes_of_epoch)
+        if why:
+            logger.info(
+                "%s: %s, and every epoch reads its records in any order. task.shuffle_block=256 "
+                "reads neighbours together, and 'selfmis prepare view' makes a smaller store for a "
+                "local disk (docs/training.md)",
+                *(dataset.store.path, why),
+            )
 
     def _crops(self) -> Crops | None:
         """Return how training records are cropped. Beside kept embeddings a batch has the single
