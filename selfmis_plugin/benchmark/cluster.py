@@ -20,15 +20,16 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-from distributed import Client, KilledWorker, get_worker
+from distributed import Client, KilledWorker
 from distributed.comm import CommClosedError
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.commands import CommandError
 from selfmis_plugin.benchmark.graph import Pool, Step
-from selfmis_plugin.benchmark.on_worker import Answer, Request, run_on_worker
+from selfmis_plugin.benchmark.on_worker import run_on_worker
 from selfmis_plugin.benchmark.settings import InfarctionError
 from selfmis_plugin.benchmark.site import site_of
+from selfmis_plugin.benchmark.step_messages import Answer, Request
 from selfmis_plugin.preparation.cluster import connect, lacks_module
 from selfmis_plugin.utils.files import make_folder
 
@@ -95,18 +96,6 @@ class DaskPlaces:
                     pool.stop()
         finally:
             client.close()
-
-
-def _run_here(request: bytes) -> bytes:
-    """Run a step in the worker in which this is called."""
-    worker = get_worker()
-    key = worker.get_current_task()
-
-    def is_wanted() -> bool:
-        task = worker.state.tasks.get(key)
-        return task is not None and task.state in ("executing", "long-running")
-
-    return run_on_worker(request, worker, is_wanted)
 
 
 class _DaskPool:
@@ -250,7 +239,7 @@ class _DaskPool:
         """
         request = Request(__version__, self._site, work, os.getcwd())
         future: Any = self._client.submit(
-            _run_here,
+            run_on_worker,
             pickle.dumps(request),
             workers=[worker],
             allow_other_workers=False,

@@ -14,13 +14,16 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import Pipe
 from typing import Any
 
+from distributed import get_worker
+
+from selfmis_plugin.benchmark.step_messages import Answer
 from selfmis_plugin.utils.threads import environment_of
 
-__all__ = ["Answer", "Request", "run_on_worker"]
+__all__ = ["run_on_worker"]
 
 _PROGRAM = "selfmis_plugin.benchmark.step_process"
 _POLL_SECONDS = 0.5
@@ -29,70 +32,28 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _alone = threading.Lock()
 
 
-@dataclass(frozen=True)
-class Request:
-    """What a worker is asked.
+def run_on_worker(request: bytes) -> bytes:
+    """Run a step in the process for steps of the Dask worker in which this is called.
 
-    Attributes
-    ----------
-    version
-        Of the plugin that asks.
-    site
-        What the worker's machine must be like, pickled.
-    work
-        The step, pickled; None: only whether the machine is like that.
-    folder
-        What relative paths are relative to.
-    """
-
-    version: str
-    site: bytes
-    work: bytes | None
-    folder: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a worker answers.
-
-    Attributes
-    ----------
-    said
-        What the step printed.
-    seconds
-        What it took.
-    error
-        What went wrong in the step; None: nothing.
-    unfit
-        Why the machine cannot take part, as what follows its name.
-    machine
-        The machine's name.
-    """
-
-    said: str = ""
-    seconds: float = 0.0
-    error: str | None = None
-    unfit: str | None = None
-    machine: str = ""
-
-
-def run_on_worker(request: bytes, worker: Any, is_wanted: Callable[[], bool]) -> bytes:
-    """Run a step in this worker's process for steps, one at a time.
+    One runs at a time. Once nobody waits for it any more, the step is ended at once.
 
     Parameters
     ----------
     request
-        A pickled :class:`Request`.
-    worker
-        The Dask worker.
-    is_wanted
-        Whether anybody still waits for it; once nobody does, the step is ended at once.
+        A pickled :class:`~selfmis_plugin.benchmark.step_messages.Request`.
 
     Returns
     -------
     bytes
-        A pickled :class:`Answer`.
+        A pickled :class:`~selfmis_plugin.benchmark.step_messages.Answer`.
     """
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def is_wanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is not None and task.state in ("executing", "long-running")
+
     with _alone:
         process = _Process.of(worker)
         try:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.benchmark.on_worker import Answer, Request
+from selfmis_plugin.benchmark.step_messages import Answer, Request
 
 __all__ = ["main"]
 
