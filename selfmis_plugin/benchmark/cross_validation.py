@@ -152,7 +152,7 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     if kept is not None and (taken := kept.take_up(plans)):
         print(f"{taken} cells are taken up from {folds.keep}")
     try:
-        failed = run_steps(_needed_steps(plans), settings.workers, _telling(kept, plans))
+        failed = run_steps(_needed_steps(plans), settings.places, _telling(kept, plans))
     finally:
         if kept is not None:
             kept.keep(plans)

@@ -16,7 +16,14 @@ from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS
 from selfmis_plugin.utils.files import write_json
 
-__all__ = ["about_run", "claim_folder", "claim_folds", "read_json", "records_digest"]
+__all__ = [
+    "about_run",
+    "claim_folder",
+    "claim_folds",
+    "describe_data",
+    "read_json",
+    "records_digest",
+]
 
 #: What the folder of a cross-validation says of its folds.
 FOLDS_FILE = "folds.json"
@@ -28,7 +35,7 @@ _VERSION = "selfmis_plugin"
 def about_run(settings: Settings) -> dict[str, Any]:
     """Return what the figures are measured on, JSON-ready."""
     return {
-        "data": {role: _describe_data(path) for role, path in settings.data.items()},
+        "data": {role: describe_data(path) for role, path in settings.data.items()},
         "given": {name: str(path) for name, path in settings.given.items()},
         "size": settings.size,
         "overrides": {name: dict(keys) for name, keys in settings.overrides.items()},
@@ -130,7 +137,15 @@ def records_digest(path: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def _describe_data(path: Path) -> dict[str, Any]:
+def describe_data(path: Path) -> dict[str, Any]:
+    """Return what a folder of records holds, JSON-ready: database, records by split, and the digest
+    of their names.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read.
+    """
     digest = hashlib.sha256()
     records: dict[str, int] = {}
     database, origins = "", []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Protocol
 
-__all__ = ["Step", "run_steps", "with_needs"]
+__all__ = ["Here", "Places", "Pool", "Step", "run_steps", "with_needs"]
 
 #: A step that took less did nothing: it was done already, and says nothing of the others.
 _NOTHING = 0.2
@@ -27,11 +30,71 @@ class Step:
         Does the step. It mostly waits for a process, so threads are enough.
     kind
         What it does; steps of a kind take about as long as each other.
+    makes
+        The file that is there once it is done, if it makes one.
     """
 
     needs: Sequence[str]
     work: Callable[[], None]
     kind: str = ""
+    makes: Path | None = None
+
+
+class Pool(Protocol):
+    """Takes steps, for as long as it is open."""
+
+    @property
+    def look_again(self) -> float | None:
+        """Seconds after which there may be room for more; None: only once a step has ended."""
+        ...
+
+    def room(self) -> int:
+        """Return how many steps may run at a time now, at least 1."""
+        ...
+
+    def submit(self, step: Step) -> Future[float]:
+        """Begin a step; the result is the seconds that it took."""
+        ...
+
+
+class Places(Protocol):
+    """Where steps run."""
+
+    def opened(self) -> AbstractContextManager[Pool]:
+        """Return what takes steps; at its end nothing runs any more."""
+        ...
+
+
+@dataclass(frozen=True)
+class Here:
+    """On this machine.
+
+    Attributes
+    ----------
+    count
+        Steps at a time.
+    """
+
+    count: int
+
+    @contextmanager
+    def opened(self) -> Iterator[Pool]:
+        """Return what takes steps; it ends when all that it took have ended."""
+        with ThreadPoolExecutor(max(1, self.count)) as threads:
+            yield _Threads(threads, max(1, self.count))
+
+
+@dataclass(frozen=True)
+class _Threads:
+    threads: ThreadPoolExecutor
+    count: int
+    look_again: float | None = None
+
+    def room(self) -> int:
+        return self.count
+
+    def submit(self, step: Step) -> Future[float]:
+        return self.threads.submit(_timed, step.work)
 
 
 def with_needs(steps: Mapping[str, Step], wanted: Iterable[str]) -> dict[str, Step]:
@@ -47,7 +110,7 @@ def with_needs(steps: Mapping[str, Step], wanted: Iterable[str]) -> dict[str, St
 
 
 def run_steps(
-    steps: Mapping[str, Step], workers: int, tell: Callable[[str], None] | None = None
+    steps: Mapping[str, Step], places: Places, tell: Callable[[str], None] | None = None
 ) -> dict[str, Exception]:
     """Run steps, each as soon as what it needs is done; earlier ones first.
 
@@ -57,8 +120,8 @@ def run_steps(
     ----------
     steps
         The steps by name, in the order in which they are to be started.
-    workers
-        Steps that run at a time.
+    places
+        Where they run, and how many at a time.
     tell
         Called with a line after each step that took time: how many are done, and about how long
         the others will take.
@@ -84,14 +147,17 @@ def run_steps(
     failed: dict[str, Exception] = {}
     running: dict[Future[float], str] = {}
     took: dict[str, list[float]] = {}
-    with ThreadPoolExecutor(max(1, workers)) as pool:
+    if not steps:
+        return failed
+    with places.opened() as pool:
         while True:
             ready.update(order.get_ready())
-            for name in [name for name in waiting if name in ready][: workers - len(running)]:
-                running[pool.submit(_timed, waiting.pop(name).work)] = name
+            room = max(0, pool.room() - len(running))
+            for name in [name for name in waiting if name in ready][:room]:
+                running[pool.submit(waiting.pop(name))] = name
             if not running:
                 return failed
-            finished, _ = wait(running, return_when=FIRST_COMPLETED)
+            finished, _ = wait(running, pool.look_again, return_when=FIRST_COMPLETED)
             for future in finished:
                 name = running.pop(future)
                 try:
@@ -105,7 +171,7 @@ def run_steps(
                     took.setdefault(steps[name].kind, []).append(seconds)
                     if tell is not None:
                         left = [steps[other].kind for other in (*waiting, *running.values())]
-                        tell(_progress(done, len(steps), left, took, workers))
+                        tell(_progress(done, len(steps), left, took, pool.room()))
 
 
 def _timed(work: Callable[[], None]) -> float:

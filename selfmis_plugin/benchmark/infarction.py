@@ -107,9 +107,9 @@ def run_infarction(
     """
     plan = plan_infarction(settings)
     if told is None:
-        failed = run_steps(plan.steps, settings.workers, print)
+        failed = run_steps(plan.steps, settings.places, print)
     else:
-        failed = run_steps(told(plan), settings.workers)
+        failed = run_steps(told(plan), settings.places)
     return {
         **about_run(plan.settings),
         "cells": finished_cells(plan),
@@ -139,6 +139,7 @@ def plan_infarction(settings: Settings) -> Plan:
             _needs(settings, sources_of(settings, cell).values(), cell.seed),
             functools.partial(run_cell, settings, cell),
             f"{cell.method.name}/{cell.mode}",
+            cell_file(settings, cell),
         )
         for cell in whole
     }
@@ -246,7 +247,9 @@ def _stage_steps(settings: Settings, stages: Mapping[str, Stage]) -> dict[str, S
                 steps[files.name] = Step([], write, "export")
                 needs.append(files.name)
             work = functools.partial(run_stage, settings, stage, seed)
-            steps[stage_name(stage, seed)] = Step(needs, work, stage.name)
+            steps[stage_name(stage, seed)] = Step(
+                needs, work, stage.name, stage_file(settings, stage, seed)
+            )
     return steps
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from selfmis_plugin.benchmark.graph import Here, Places
 from selfmis_plugin.methods.method import LABELLED, Method, Stage
 from selfmis_plugin.metrics.defaults import DRAWS
 
@@ -64,7 +65,9 @@ class Settings:
     budget
         ECGs that each method's pre-training reads, as whole epochs; None: as the configs say.
     workers
-        Trainings at a time.
+        Trainings at a time on this machine.
+    cluster
+        Other machines in its place.
     others
         Methods that are no rows, and that rows may start from.
     draws
@@ -90,6 +93,12 @@ class Settings:
     draws: int = DRAWS
     made: Mapping[str, Path] = field(default_factory=dict)
     former_heads: bool = False
+    cluster: Places | None = None
+
+    @property
+    def places(self) -> Places:
+        """Where trainings run."""
+        return self.cluster or Here(self.workers)
 
     def known(self, name: str) -> Method | None:
         """Return the method of a name; None if there is none, as a row or beside them."""

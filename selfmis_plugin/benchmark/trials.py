@@ -225,7 +225,7 @@ def _train_untuned(
 
 def _run_before(settings: Settings, steps: Mapping[str, Step]) -> None:
     if steps:
-        run_steps(steps, settings.workers, functools.partial(print, "before trials"))
+        run_steps(steps, settings.places, functools.partial(print, "before trials"))
 
 
 def _begun(settings: Settings, classifier: _Tunable, chosen: Mapping[str, Tuned]) -> Settings:
@@ -312,7 +312,7 @@ def _run(
             needs = [f"{key[0]}/{key[1]:g}/{need}" for need in step.needs]
             steps[whole] = dataclasses.replace(step, needs=needs)
             of_step[whole] = key
-    failed = run_steps(steps, settings.workers, functools.partial(print, "trials"))
+    failed = run_steps(steps, settings.places, functools.partial(print, "trials"))
     return {of_step[name]: str(error).splitlines()[0] for name, error in failed.items()}
 
 

@@ -11,7 +11,7 @@ from selfmis_plugin.utils import arguments
 if TYPE_CHECKING:
     from selfmis_plugin.utils.parallel import Workers
 
-__all__ = ["add_parts", "cluster", "share", "workers"]
+__all__ = ["add_parts", "cluster", "share", "without_dask", "workers"]
 
 
 def add_parts(parser: argparse.ArgumentParser, default_workers: int) -> None:
@@ -79,8 +79,13 @@ def cluster(address: str) -> Workers:
         # Dask is an optional extra: nobody without a cluster should need it.
         from selfmis_plugin.preparation.cluster import DaskWorkers
     except ModuleNotFoundError as error:
-        raise PreparationError(
-            f"--scheduler needs {error.name}, which is not installed: pip install "
-            "'selfmis-plugin[cluster]', here and on every worker"
-        ) from error
+        raise PreparationError(without_dask(error)) from error
     return DaskWorkers(address)
+
+
+def without_dask(error: ModuleNotFoundError) -> str:
+    """Return what to say where there is no Dask."""
+    return (
+        f"--scheduler needs {error.name}, which is not installed: pip install "
+        "'selfmis-plugin[cluster]', here and on every worker"
+    )

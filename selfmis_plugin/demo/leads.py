@@ -16,7 +16,7 @@ from selfmis_plugin.benchmark.cohort import (
     write_study,
 )
 from selfmis_plugin.benchmark.commands import run_selfmis
-from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.graph import Here, Step, run_steps
 from selfmis_plugin.benchmark.report import write_infarction_report
 from selfmis_plugin.benchmark.settings import Settings, stage_checkpoint
 from selfmis_plugin.demo.demo import DemoError
@@ -142,7 +142,7 @@ def _ask(
             log = dest / "logs" / f"seed{seed}-{name}.log"
             step = Step((), functools.partial(_run, arguments, log))
             steps[f"{seed}/{name}"] = told.steps.telling(step, title)
-    for error in run_steps(steps, workers).values():
+    for error in run_steps(steps, Here(workers)).values():
         raise error
     return [
         {

@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_matrix
 
 __all__ = ["LabelScores", "Ranking"]
 
@@ -80,17 +81,54 @@ class LabelScores:
         specificity
             Share of the negatives that must stay below the threshold of ``sensitivity``.
         """
-        positives = weights_positive.sum(axis=1, dtype=np.float64)
-        negatives = weights_negative.sum(axis=1, dtype=np.float64)
+        weights = np.empty((len(self._score), len(weights_positive)), dtype=np.float32)
+        weights[self.positive], weights[self.negative] = weights_positive.T, weights_negative.T
+        return self.ranking_of(weights, np.arange(len(self._score)), specificity)
+
+    def ranking_of(
+        self,
+        counts: npt.NDArray[np.float32],
+        patient: npt.NDArray[np.int64],
+        specificity: float = 0.9,
+    ) -> Ranking:
+        """Return the same of draws of patients, whose records go together.
+
+        The time is a sum of rows of *counts*, one a record.
+
+        Parameters
+        ----------
+        counts
+            float32, (patients, draws): how often each patient is in each draw. Whole numbers.
+        patient
+            Number of each record's patient, (records,).
+        specificity
+            As in :meth:`ranking`.
+        """
+        own, others = self._score[self.positive], self._score[self.negative]
+        # Only where a positive is does anything change: the limits, falling.
+        limits, place = np.unique(-own, return_inverse=True)
+        beyond = np.searchsorted(limits, -others, side="left")
+        above = beyond < len(limits)
+        hit = _sums(place, patient[self.positive], len(limits), counts)
+        false = _sums(beyond[above], patient[self.negative[above]], len(limits), counts)
+        below = _sums(
+            np.zeros(np.count_nonzero(~above), np.int64),
+            patient[self.negative[~above]],
+            1,
+            counts,
+        )
+        hits, false = np.cumsum(hit, axis=0), np.cumsum(false, axis=0)
+        draws = counts.shape[1]
+        positives = hits[-1].copy() if len(limits) else np.zeros(draws)
+        negatives = below[0] + (false[-1] if len(limits) else 0.0)
         # A share such as 0.1 of 30 must come out as 3 whatever its binary digits.
         allowed = np.floor((1 - specificity) * negatives + 1e-9)
-        own, others = self._score[self.positive], self._score[self.negative]
-        hits = _at_or_above(weights_positive, own, own)
-        false = _at_or_above(weights_negative, others, own)
+        reached = np.where(false <= allowed, hits, 0.0).max(axis=0, initial=0.0)
+        false += hits
         with np.errstate(invalid="ignore"):
-            share = hits / (hits + false)
-        precision = np.where(weights_positive > 0, weights_positive * share, 0.0).sum(axis=1)
-        reached = np.where(false <= allowed[:, None], hits, 0.0).max(axis=1, initial=0.0)
+            # Where nothing is at or above a limit, no positive is.
+            np.divide(hits, false, out=hits, where=false > 0)
+        precision = np.einsum("kd,kd->d", hit, hits)
         defined = (positives > 0) & (negatives > 0)
         safe = np.where(defined, positives, 1.0)
         return Ranking(
@@ -119,22 +157,14 @@ class LabelScores:
         return np.where(pairs > 0, won / np.where(pairs > 0, pairs, 1.0), np.nan)
 
 
-def _at_or_above(
-    weights: npt.NDArray[np.float32],
-    score: npt.NDArray[np.float64],
-    limits: npt.NDArray[np.float64],
+def _sums(
+    group: npt.NDArray[np.int64],
+    patient: npt.NDArray[np.int64],
+    groups: int,
+    counts: npt.NDArray[np.float32],
 ) -> npt.NDArray[np.float64]:
-    """Return the weight of the records whose score is at or above each limit, (draws, limits).
-
-    The time grows with the number of records and not with that times the limits.
-    """
-    order = np.argsort(-score, kind="stable")
-    falling, place = np.unique(-limits, return_inverse=True)
-    # Of the sorted records, those at or above a limit, and of them those below the one before.
-    ends = np.searchsorted(-score[order], falling, side="right")
-    starts = np.concatenate([[0], ends[:-1]])
-    filled = np.flatnonzero(ends > starts)
-    sums = np.zeros((len(weights), len(falling)))
-    if len(filled):
-        sums[:, filled] = np.add.reduceat(weights[:, order[: ends[-1]]], starts[filled], axis=1)
-    return np.asarray(np.cumsum(sums, axis=1)[:, place])
+    """Return the weight of the records of each group in every draw, (groups, draws)."""
+    # As a sparse matrix a record is one entry, and its product with the counts a sum of rows.
+    entries = np.ones(len(group), dtype=np.float32)
+    matrix = csr_matrix((entries, (group, patient)), shape=(groups, len(counts)))
+    return np.asarray(matrix @ counts, dtype=np.float64)

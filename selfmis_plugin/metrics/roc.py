@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_curve
 
-from selfmis_plugin.metrics.bootstrap import draw_patients_apart
+from selfmis_plugin.metrics.bootstrap import draws_apart
 from selfmis_plugin.metrics.intervals import share_limits
 
 __all__ = ["ROCBand", "roc_band"]
@@ -73,15 +73,29 @@ def roc_band(
     order = np.argsort(-scores, kind="stable")
     ends = np.searchsorted(-scores[order], -thresholds[1:], side="right") - 1
     truth = target[order]
-    weights = draw_patients_apart(patient, target, draws, np.random.default_rng(seed))[:, order]
-    drawn = zip(_rates(weights * ~truth, ends), _rates(weights * truth, ends), strict=True)
-    curves = np.stack([np.interp(GRID, *rates) for rates in drawn])
+    rng = np.random.default_rng(seed)
+    curves = np.concatenate(
+        [
+            _curves(weights[:, order], truth, ends)
+            for weights in draws_apart(patient, target, draws, rng)
+        ]
+    )
     own = np.interp(GRID, false, hits)
     low, high = share_limits(own, patient[target], curves.var(axis=0))
     # The true curve rises and ends in (1, 1), so its limits do.
     low[-1] = 1.0
     low, high = np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]
     return ROCBand(false, hits, GRID, low, high)
+
+
+def _curves(
+    weights: npt.NDArray[np.float32],
+    truth: npt.NDArray[np.bool_],
+    ends: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float64]:
+    """Sensitivity at each rate of the grid, by draw; records are sorted, likely ones first."""
+    drawn = zip(_rates(weights * ~truth, ends), _rates(weights * truth, ends), strict=True)
+    return np.stack([np.interp(GRID, *rates) for rates in drawn])
 
 
 def _rates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.metrics.bootstrap import Estimate, draws_apart, estimate
+from selfmis_plugin.metrics.bootstrap import DrawnPatients, Estimate, drawn_patients, estimate
 from selfmis_plugin.metrics.calibration import Calibration, calibrate, probabilities
 from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS, SPECIFICITY
 from selfmis_plugin.metrics.intervals import (
@@ -30,6 +31,9 @@ __all__ = [
     "DRAWS", "FEW_PATIENTS", "SPECIFICITY", "Comparison", "Difference", "LabelFigures", "Mean",
     "Report", "compare", "judge",
 ]  # fmt: skip
+
+#: Patients whose squares are added up in float32.
+_TOGETHER = 1024
 
 
 @dataclass(frozen=True)
@@ -166,24 +170,11 @@ def judge(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> Report
     probability = probabilities(predictions.logits)
     aucs = measure_aucs(predictions.targets, predictions.logits, patient)
     with_interval = auc_estimates(aucs)
+    drawn = _drawn(predictions, probability, patient, draws, seed)
     labels = {}
     for column, label in enumerate(predictions.labels):
-        target, logits = predictions.targets[:, column], predictions.logits[:, column]
-        scores = LabelScores(target, logits)
-        squares = (probability[:, column] - target) ** 2
-        rng = np.random.default_rng((seed, column))
-        # The data themselves, every record once, before the draws.
-        ones = np.ones((1, len(target)), dtype=np.float32)
-        average_precision, sensitivity, brier = (
-            np.concatenate(parts)
-            for parts in zip(
-                *(
-                    _of_draws(scores, squares, weights)
-                    for weights in (ones, *draws_apart(patient, target, draws, rng))
-                ),
-                strict=True,
-            )
-        )
+        target = predictions.targets[:, column]
+        average_precision, sensitivity, brier = drawn[column]
         own = patient[target]
         labels[label] = LabelFigures(
             positives=int(target.sum()),
@@ -233,13 +224,67 @@ def compare(first: Predictions, second: Predictions) -> Comparison:
     )
 
 
-def _of_draws(
-    scores: LabelScores, squares: npt.NDArray[np.float64], weights: npt.NDArray[np.float32]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return average precision, sensitivity and Brier score of a label in some draws."""
-    ranking = scores.ranking(weights[:, scores.positive], weights[:, scores.negative], SPECIFICITY)
-    brier = (weights @ squares) / np.maximum(weights.sum(axis=1, dtype=np.float64), 1)
-    return ranking.average_precision, ranking.sensitivity, brier
+def _drawn(
+    predictions: Predictions,
+    probability: npt.NDArray[np.float64],
+    patient: npt.NDArray[np.int64],
+    draws: int,
+    seed: int,
+) -> npt.NDArray[np.float64]:
+    """Return average precision, sensitivity and Brier score of each label of the data themselves,
+    every record once, and then of the draws: (labels, 3, 1 + draws)."""
+    patients = int(patient.max()) + 1 if len(patient) else 0
+    records = np.bincount(patient, minlength=patients).astype(np.float32)
+    found = np.empty((len(predictions.labels), 3, 1 + draws))
+    once = DrawnPatients(np.ones((patients, 1), dtype=np.float32), np.zeros((1, 0), dtype=np.int64))
+    # All labels share the draws, which take longer than what a label makes of them.
+    start = 0
+    for some in (once, *drawn_patients(patients, draws, seed)) if draws else (once,):
+        stop = start + some.counts.shape[1]
+        for column in range(len(predictions.labels)):
+            target, logits = predictions.targets[:, column], predictions.logits[:, column]
+            scores = LabelScores(target, logits)
+            squares = np.bincount(
+                patient, (probability[:, column] - target) ** 2, minlength=patients
+            ).astype(np.float64)
+            has = np.zeros(patients, dtype=bool)
+            has[patient[target]] = True
+            rng = np.random.default_rng((seed, column, start))
+            with (
+                contextlib.nullcontext(some.counts)
+                if some is once
+                else some.apart(has, rng) as counts
+            ):
+                ranking = scores.ranking_of(counts, patient, SPECIFICITY)
+                shares = _weighted(counts, squares, records)
+            found[column, :, start:stop] = ranking.average_precision, ranking.sensitivity, shares
+            if some is once:  # the figure itself is in float64
+                found[column, 2, 0] = squares.sum() / max(1, len(patient))
+        start = stop
+    return found
+
+
+def _weighted(
+    counts: npt.NDArray[np.float32],
+    squares: npt.NDArray[np.float64],
+    records: npt.NDArray[np.float32],
+) -> npt.NDArray[np.float64]:
+    """Return the mean square over the records in each draw.
+
+    Parameters
+    ----------
+    counts
+        How often each patient is in each draw, (patients, draws).
+    squares, records
+        Sum of each patient's squares, and number of its records, (patients,).
+    """
+    total, number = np.zeros(counts.shape[1]), np.zeros(counts.shape[1])
+    # In float32 some thousands add up well, and their sums in float64.
+    for k in range(0, len(counts), _TOGETHER):
+        rows = slice(k, k + _TOGETHER)
+        total += squares[rows].astype(np.float32) @ counts[rows]
+        number += records[rows] @ counts[rows]
+    return np.asarray(total / np.maximum(number, 1))
 
 
 def _share(values: npt.NDArray[np.float64], positives: npt.NDArray[np.int64]) -> Estimate:

@@ -44,13 +44,7 @@ class DaskWorkers:
         StoppedError
             If the scheduler cannot be reached or goes away, or workers die again and again.
         """
-        try:
-            client = Client(self.address, timeout=self.timeout, set_as_default=False)
-        except (OSError, ValueError) as error:
-            raise StoppedError(
-                f"--scheduler {self.address}: cannot be reached ({error}); is a Dask scheduler "
-                "running there, of the same version as here?"
-            ) from error
+        client = connect(self.address, self.timeout)
         with client:
             executor = client.get_executor(pure=False)
             try:
@@ -67,9 +61,38 @@ class DaskWorkers:
                     f"--scheduler {self.address}: the scheduler went away ({error})"
                 ) from error
             except ModuleNotFoundError as error:
-                raise StoppedError(
-                    f"--scheduler {self.address}: a worker lacks a module ({error}); install the "
-                    "plugin on every worker"
-                ) from error
+                raise StoppedError(lacks_module(self.address, error)) from error
             finally:
                 executor.shutdown(wait=False)
+
+
+def connect(address: str, timeout: float) -> Client:
+    """Return a connection to a scheduler.
+
+    Parameters
+    ----------
+    address
+        Such as ``tcp://node7:8786``.
+    timeout
+        Seconds to wait for it.
+
+    Raises
+    ------
+    StoppedError
+        If it cannot be reached.
+    """
+    try:
+        return Client(address, timeout=timeout, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise StoppedError(
+            f"--scheduler {address}: cannot be reached ({error}); is a Dask scheduler running "
+            "there, of the same version as here?"
+        ) from error
+
+
+def lacks_module(address: str, error: ModuleNotFoundError) -> str:
+    """Return what to say where a worker cannot import what it is sent."""
+    return (
+        f"--scheduler {address}: a worker lacks a module ({error}); install the plugin on every "
+        "worker, in the same version"
+    )

@@ -14,7 +14,7 @@ import pytest
 from selfmis_plugin.benchmark import infarction
 from selfmis_plugin.benchmark import timed_training as infarction_training
 from selfmis_plugin.benchmark.commands import CommandError, Spent, best_checkpoint
-from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.graph import Here, Step, run_steps
 from selfmis_plugin.benchmark.paper import TABLE_1, TABLE_2, TABLE_3, TABLE_5
 from selfmis_plugin.benchmark.report import write_infarction_report
 from selfmis_plugin.benchmark.tables import Measured, table_1, table_3, table_5, verdicts
@@ -228,12 +228,12 @@ def test_steps_wait_for_what_they_need() -> None:
         return name, Step(needs, work)
 
     steps = [step("c", "a", "b"), step("b"), step("a"), step("d", "x"), step("x", fails=True)]
-    assert list(run_steps(dict(steps), 1)) == ["x"]
+    assert list(run_steps(dict(steps), Here(1))) == ["x"]
     assert order == ["b", "a", "c", "x"] or order == ["b", "a", "x", "c"]
     with pytest.raises(ValueError, match="no step is called y"):
-        run_steps(dict([step("a", "y")]), 1)
+        run_steps(dict([step("a", "y")]), Here(1))
     with pytest.raises(ValueError, match="cycle"):
-        run_steps(dict([step("a", "b"), step("b", "a")]), 1)
+        run_steps(dict([step("a", "b"), step("b", "a")]), Here(1))
 
 
 # -- tables ------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import pytest
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.benchmark.commands import CommandError, best_checkpoint, last_checkpoint, train
-from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.graph import Here, Step, run_steps
 from selfmis_plugin.benchmark.warm import ForkedTraining, can_fork
 from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.evaluation.evaluate import predict_split
@@ -127,7 +127,7 @@ def test_a_killed_one_loses_nothing_of_the_others(store: Path, tmp_path: Path) -
     killer = threading.Thread(target=kill)
     killer.start()
     steps = {name: Step((), lambda name=name: work(name)) for name in "abc"}  # type: ignore[misc]
-    failed = run_steps(steps, 2)
+    failed = run_steps(steps, Here(2))
     killer.join()
     assert list(failed) == ["b"] and "failed with status -9" in str(failed["b"])
     assert all(best_checkpoint(tmp_path / name).is_file() for name in "ac")

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.graph import Here, Step, run_steps
 from selfmis_plugin.demo.steps import Steps
 
 
@@ -24,7 +24,7 @@ def test_each_step_says_which_of_how_many_it_is_and_how_long_it_took(
     def fail() -> None:
         raise OSError("disk")
 
-    failed = run_steps({"a": steps.telling(Step((), fail), "last")}, 1)
+    failed = run_steps({"a": steps.telling(Step((), fail), "last")}, Here(1))
     assert list(failed) == ["a"]
     assert capsys.readouterr().out.splitlines() == [
         "step 1 of 3: probe, seed 1: a linear probe",

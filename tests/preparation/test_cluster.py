@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +15,8 @@ from selfmis_plugin.cli import prepare
 from selfmis_plugin.preparation.databases import wfdb_folder
 from selfmis_plugin.preparation.parts import parts_folder
 from selfmis_plugin.preparation.run import PreparationError, prepare_database
+from tests import dask_processes
+from tests.dask_processes import worker
 from tests.readers import read_slowly
 from tests.wfdb_files import random_record, write_record
 
@@ -25,47 +24,18 @@ pytest.importorskip("distributed", reason="the extra 'cluster' is not installed"
 
 from selfmis_plugin.preparation.cluster import DaskWorkers
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDS = 30
-
-
-def content(store: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted(store.iterdir())}
-
-
-def dask(program: str, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
-    path = os.pathsep.join(filter(None, [str(REPOSITORY), os.environ.get("PYTHONPATH")]))
-    return subprocess.Popen(
-        [sys.executable, "-m", f"distributed.cli.dask_{program}", *arguments, "--no-dashboard"],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **variables},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-
-
-def worker(address: str, folder: Path, seconds: float = 0.0) -> subprocess.Popen[bytes]:
-    return dask(
-        "worker", address, "--no-nanny", "--nthreads", "1", "--local-directory", str(folder),
-        SLOW_READER_SECONDS=str(seconds),
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a scheduler without workers."""
-    facts = tmp_path_factory.mktemp("scheduler") / "facts.json"
-    process = dask(
-        "scheduler", "--port", "0", "--host", "127.0.0.1", "--scheduler-file", str(facts)
-    )
-    try:
-        deadline = time.monotonic() + 120
-        while not facts.exists() or not facts.read_text():
-            assert process.poll() is None and time.monotonic() < deadline
-            time.sleep(0.05)
-        yield json.loads(facts.read_text())["address"]
-    finally:
-        process.kill()
-        process.wait()
+    with dask_processes.scheduler(tmp_path_factory.mktemp("scheduler")) as address:
+        yield address
+
+
+def content(store: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(store.iterdir())}
 
 
 @pytest.fixture
@@ -86,10 +56,10 @@ def test_a_cluster_that_loses_a_worker_makes_the_same_store(
     here = prepare_database(listing, tmp_path / "here", reader=read_slowly, part_records=3)
 
     with contextlib.ExitStack() as stack:
-        workers = [worker(scheduler, tmp_path / f"w{k}", 0.1) for k in range(2)]
-        for process in workers:
-            stack.callback(process.wait)
-            stack.callback(process.kill)
+        workers = [
+            stack.enter_context(worker(scheduler, tmp_path / f"w{k}", SLOW_READER_SECONDS="0.1"))
+            for k in range(2)
+        ]
         code = (
             "import os, pathlib, signal, sys, time\n"
             "while len(list(pathlib.Path(sys.argv[1]).glob('*.part'))) < 3:\n"
@@ -122,13 +92,9 @@ def test_a_cluster_that_loses_a_worker_makes_the_same_store(
 def test_the_command_line_takes_a_scheduler(
     scheduler: str, database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    process = worker(scheduler, tmp_path / "w")
     command = ["wfdb-folder", str(database), "--dest"]
-    try:
+    with worker(scheduler, tmp_path / "w"):
         assert prepare.main([*command, str(tmp_path / "s"), "--scheduler", scheduler]) == 0
-    finally:
-        process.kill()
-        process.wait()
     assert "30 records read, 29 stored" in capsys.readouterr().out
     assert prepare.main([*command, str(tmp_path / "here"), "--workers", "1"]) == 0
     assert content(tmp_path / "s") == content(tmp_path / "here")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfmis_plugin.cli.sharing import without_dask
 from selfmis_plugin.cli.training_options import (
     MIN_POSITIVES,
     add_training_options,
@@ -31,6 +33,7 @@ from selfmis_plugin.utils.arguments import known_names, share, whole, whole_numb
 from selfmis_plugin.utils.parallel import usable_cores
 
 if TYPE_CHECKING:
+    from selfmis_plugin.benchmark.graph import Places
     from selfmis_plugin.benchmark.infarction import Settings
 
 #: Records of the synthetic cohort: archive, unlabelled, of which for validation, study.
@@ -97,6 +100,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "one stage or mode, such as selfmis:optimization.max_epoch=5, probe:dataset.batch_size=32 "
         "or, for one method's, selfmis/probe:...",
         "each method's pre-training",
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="tcp://HOST:PORT",
+        help="train on the Dask cluster of this scheduler instead of on this machine, one training "
+        "a worker; its workers must see DEST and all data under the same paths",
     )
     _add_fold_arguments(parser)
     parser.add_argument("--dest", "--out", type=Path, default=Path("outputs/benchmark-mi"))
@@ -184,19 +193,24 @@ def run(options: argparse.Namespace) -> int:
     except RuntimeError as error:
         raise BenchmarkError(str(error)) from error
     dest = options.dest.resolve()
+    given = _given(options)
+    # Before a cohort is made.
+    places = _places(options) if options.scheduler else None
+    data = _data(options, dest)
     settings = Settings(
         dest=dest,
         methods=methods,
-        data=_data(options, dest),
+        data=data,
         fractions=options.fractions,
         seeds=options.seeds,
         modes=modes,
         size=options.size,
-        given=_given(options),
+        given=given,
         overrides=overrides_of(options),
         budget=options.budget,
         workers=options.workers,
         others=list(rows.methods.values()),
+        cluster=places and places(dest, tuple(data.values()), tuple(given.values())),
     )
     try:
         if options.folds or options.held_out:
@@ -251,6 +265,21 @@ def _refuse_needless(options: argparse.Namespace) -> None:
                     f"{option} is about rows, and --trials-only stops before there are any: leave "
                     "it out, or give --trials"
                 )
+
+
+def _places(options: argparse.Namespace) -> Callable[..., Places]:
+    """Return what makes the places of a cluster of DEST, data and files."""
+    if options.workers != 1:
+        raise BenchmarkError(
+            "--workers is of trainings on this machine, and --scheduler hands them to the workers "
+            "of a cluster: leave one of them out"
+        )
+    try:
+        # Dask is an optional extra: nobody without a cluster should need it.
+        from selfmis_plugin.benchmark.cluster import DaskPlaces
+    except ModuleNotFoundError as error:
+        raise BenchmarkError(without_dask(error)) from error
+    return functools.partial(DaskPlaces, options.scheduler)
 
 
 def _data(options: argparse.Namespace, dest: Path) -> dict[str, Path]:
