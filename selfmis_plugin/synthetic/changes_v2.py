@@ -3,9 +3,9 @@
 QRS has nine phases of equal length (:data:`PHASES`), whose dipoles are given in mV as x (to the
 left), y (to the feet), z (to the back). Directions and order are those of the literature; sizes
 were read off the mean difference between records with a statement and NORM records of the same age
-and sex, in folds 1 to 8 of PTB-XL 1.0.3 (1,097 records), rounded. Where fewer than ten of those
-records have the statement (ALMI, LMI, IPMI, IPLMI, PMI, LPFB, RVH, WPW, ILBBB, ISCIN, ISCAS) they
-are the literature's alone.
+and sex, in 1,097 records of folds 1 to 8 of PTB-XL 1.0.3, rounded. Where ten of those records or
+fewer have the statement (ALMI, LMI, IPMI, IPLMI, PMI, LPFB, RVH, WPW, ILBBB, ISCIN, ISCIL, ISCAS)
+they were set by hand, in proportion to the others.
 
 - Infarctions: the wall's share of the activation is lost, and QRS points away from it (Wagner et
   al., Circulation 65:342, 1982: the Selvester QRS score; Strauss and Selvester, J Electrocardiol
