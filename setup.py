@@ -61,6 +61,7 @@ setup(
         # Compiled where it is first needed.
         "selfmis_plugin.nn.net1d.native": ["*.cpp", "*.h"],
         "selfmis_plugin.serve": ["page/*"],
+        "selfmis_plugin.synthetic": ["*.json"],
         # The model for whom none is named, under a licence of its own.
         "selfmis_plugin.predict": ["shipped/*/*"],
         # Type checkers read its annotations.

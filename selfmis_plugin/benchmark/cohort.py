@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.benchmark.commands import run_selfmis
+from selfmis_plugin.benchmark.commands import CommandError, run_selfmis
+from selfmis_plugin.data.origin import COHORT_FILE, LATEST_COHORT
 from selfmis_plugin.data.store import Store, write_manifest
 
 COHORT_SEED = 2025
@@ -23,7 +25,13 @@ POOL_FOLDS, VALID_FOLDS, TEST_FOLDS = (1, 2, 3, 4), (5,), (6, 7, 8, 9, 10)
 
 
 def make_cohort(
-    dest: Path, archive: int, unlabelled: int, unlabelled_valid: int, study: int, workers: int
+    dest: Path,
+    archive: int,
+    unlabelled: int,
+    unlabelled_valid: int,
+    study: int,
+    workers: int,
+    version: int = LATEST_COHORT,
 ) -> dict[str, Path]:
     """Write three cohorts as WFDB files and prepare a store of each; done ones are kept.
 
@@ -37,6 +45,8 @@ def make_cohort(
         Unlabelled records for validation.
     workers
         Number of processes.
+    version
+        Of the hearts.
 
     Returns
     -------
@@ -46,7 +56,7 @@ def make_cohort(
     Raises
     ------
     CommandError
-        If a step fails; the message names its log.
+        If a step fails; the message names its log. If hearts of another version are there.
     """
     stores = {}
     for name, layout, database, records, seed, extra in (
@@ -61,11 +71,13 @@ def make_cohort(
         ),
         (STUDY, "ptbxl", "ptbxl", study, COHORT_SEED + 1, ()),
     ):
-        stores[name] = _make_store(dest, name, layout, database, records, seed, extra, workers)
+        stores[name] = _make_store(
+            dest, name, layout, database, records, seed, extra, workers, version
+        )
     return stores
 
 
-def make_archive(dest: Path, records: int, workers: int) -> Path:
+def make_archive(dest: Path, records: int, workers: int, version: int = LATEST_COHORT) -> Path:
     """Write labelled records as WFDB files, and prepare a store; return its folder.
 
     They are such as :func:`make_cohort` puts into its archive; a store that is done is kept.
@@ -73,23 +85,25 @@ def make_archive(dest: Path, records: int, workers: int) -> Path:
     Raises
     ------
     CommandError
-        If a step fails; the message names its log.
+        If a step fails; the message names its log. If hearts of another version are there.
     """
     # Named by its size: another one is made beside it.
     name = f"{ARCHIVE}-{records}"
-    return _make_store(dest, name, "ptbxl", "ptbxl", records, COHORT_SEED, (), workers)
+    return _make_store(dest, name, "ptbxl", "ptbxl", records, COHORT_SEED, (), workers, version)
 
 
-def make_identification_set(dest: Path, recordings: int, workers: int) -> Path:
+def make_identification_set(
+    dest: Path, recordings: int, workers: int, version: int = LATEST_COHORT
+) -> Path:
     """Write recordings of persons who come again, and prepare a store; return its folder.
 
     Raises
     ------
     CommandError
-        If a step fails; the message names its log.
+        If a step fails; the message names its log. If hearts of another version are there.
     """
     return _make_store(
-        dest, IDENTIFICATION, "ecgid", "ecgid", recordings, COHORT_SEED + 2, (), workers
+        dest, IDENTIFICATION, "ecgid", "ecgid", recordings, COHORT_SEED + 2, (), workers, version
     )
 
 
@@ -102,14 +116,16 @@ def _make_store(
     seed: int,
     extra: Sequence[str],
     workers: int,
+    version: int,
 ) -> Path:
     store = dest / "stores" / name
-    if (store / "store.json").is_file():
-        return store
     wfdb = dest / "wfdb" / name
+    if (store / "store.json").is_file():
+        _check_version(wfdb / COHORT_FILE, version)
+        return store
     run_selfmis(
         ["prepare", "synthetic", str(wfdb), "--layout", layout, "--records", str(records)]
-        + ["--seed", str(seed), "--workers", str(workers)],
+        + ["--seed", str(seed), "--workers", str(workers), "--cohort", str(version)],
         dest / "logs" / f"synthesise-{name}.log",
     )
     run_selfmis(
@@ -118,6 +134,18 @@ def _make_store(
         dest / "logs" / f"prepare-{name}.log",
     )
     return store
+
+
+def _check_version(file: Path, version: int) -> None:
+    """Refuse a finished store of other hearts; who removed the files it was made of is trusted."""
+    if not file.is_file():
+        return
+    held = json.loads(file.read_text(encoding="utf-8"))["version"]
+    if held != version:
+        raise CommandError(
+            f"{file.parent} holds version {held} of the synthetic cohort, and version {version} is "
+            f"wanted: name another folder, or give --cohort {held}"
+        )
 
 
 def rows_of_folds(store: Store, folds: Sequence[int]) -> npt.NDArray[np.int64]:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from selfmis_plugin.cli.cohort_option import add_cohort
+from selfmis_plugin.data.origin import LATEST_COHORT
 from selfmis_plugin.demo.demo import known_demos
 from selfmis_plugin.utils.arguments import positive, whole, workers
 
@@ -26,7 +28,14 @@ def main(argv: Sequence[str]) -> int:
         print(f"selfmis demo: {error}", file=sys.stderr)
         return 2
     try:
-        run_demo(demos[options.name], dest, options.seeds, options.scale, options.workers)
+        run_demo(
+            demos[options.name],
+            dest,
+            options.seeds,
+            options.scale,
+            options.workers,
+            options.cohort or LATEST_COHORT,
+        )
     except (DemoError, CommandError, OSError) as error:
         print(f"selfmis demo: {error}", file=sys.stderr)
         return 1
@@ -66,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
         default=1.0,
         help="share of the records and epochs to use; below 1 only tries whether everything runs",
     )
+    add_cohort(parser)
     parser.add_argument(
         "--workers",
         type=workers,

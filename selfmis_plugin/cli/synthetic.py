@@ -6,6 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from selfmis_plugin.cli.cohort_option import add_cohort
+from selfmis_plugin.data.origin import LATEST_COHORT
 from selfmis_plugin.utils.arguments import whole, workers
 
 __all__ = ["TITLE", "add_arguments", "run"]
@@ -32,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=whole(0), default=0, help="seed of every draw (default: %(default)s)"
     )
+    add_cohort(parser)
     parser.add_argument(
         "--workers", type=workers, default=1, help="processes (default: %(default)s)"
     )
@@ -42,7 +45,14 @@ def run(args: argparse.Namespace) -> int:
     from selfmis_plugin.synthetic import CohortError, write_cohort
 
     try:
-        summary = write_cohort(args.dest, args.layout, args.records, args.seed, args.workers)
+        summary = write_cohort(
+            args.dest,
+            args.layout,
+            args.records,
+            args.seed,
+            args.workers,
+            args.cohort or LATEST_COHORT,
+        )
     except (CohortError, OSError) as error:
         print(f"synthetic: {error}", file=sys.stderr)
         return 1

@@ -18,6 +18,8 @@ from selfmis_plugin.utils.fields import FieldError, Fields
 __all__ = [
     "COHORT_FILE",
     "COHORT_FORMAT",
+    "COHORT_VERSIONS",
+    "LATEST_COHORT",
     "NOT_RECORDED",
     "Origin",
     "OriginError",
@@ -32,6 +34,10 @@ __all__ = [
 #: What a synthetic cohort's folder has, and what stands in it.
 COHORT_FILE = "cohort.json"
 COHORT_FORMAT = "selfmis-synthetic-cohort"
+
+#: Versions of the synthetic hearts, and the one that is made where none is named.
+COHORT_VERSIONS = (1, 2)
+LATEST_COHORT = COHORT_VERSIONS[-1]
 
 #: Kinds of origins.
 SYNTHETIC, STATED, NOT_RECORDED = "synthetic", "stated", "not recorded"
@@ -149,6 +155,8 @@ def _cohort(folder: Path) -> Origin | None:
     try:
         said = json.loads(text)
         about = f"{said['layout']} layout, {said['records']:,} records, seed {said['seed']}"
+        if said["version"] != 1:  # of which stores and checkpoints say no number
+            about = f"version {said['version']}, {about}"
     except (ValueError, KeyError, TypeError):
         about = f"its {COHORT_FILE} is damaged"
     return Origin(SYNTHETIC, f"SelfMIS synthetic cohort, {about}")

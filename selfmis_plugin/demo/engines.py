@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.benchmark.commands import CommandError
+from selfmis_plugin.data.origin import LATEST_COHORT
 from selfmis_plugin.demo import few_labels, leads
 from selfmis_plugin.demo.demo import DemoError
 from selfmis_plugin.methods.demo_plan import Demo, FewLabels, Leads
@@ -19,7 +20,14 @@ _ENGINES: dict[type[Demo], Callable[..., dict[str, Any]]] = {
 }
 
 
-def run_demo(demo: Demo, dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
+def run_demo(
+    demo: Demo,
+    dest: Path,
+    seeds: int,
+    scale: float,
+    workers: int,
+    version: int = LATEST_COHORT,
+) -> dict[str, Any]:
     """Run a demo by the engine of its kind; see those for what it does.
 
     Raises
@@ -31,7 +39,7 @@ def run_demo(demo: Demo, dest: Path, seeds: int, scale: float, workers: int) -> 
     """
     for kind, engine in _ENGINES.items():
         if isinstance(demo, kind):
-            return engine(demo, dest, seeds, scale, workers)
+            return engine(demo, dest, seeds, scale, workers, version)
     raise DemoError(
         f"{demo.name}: nothing runs a {type(demo).__name__}: make it one of "
         f"{', '.join(kind.__name__ for kind in _ENGINES)}"

@@ -32,7 +32,9 @@ __all__ = ["run_demo"]
 CURVE_RANKS = (1, 2, 5, 10, 20, 50, 100)
 
 
-def run_demo(plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
+def run_demo(
+    plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int, version: int
+) -> dict[str, Any]:
     """Run the demo and write ``report.json``, ``report.md`` and ``report.png`` into *dest*.
 
     Parameters
@@ -48,6 +50,8 @@ def run_demo(plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int
         Share of the records and epochs.
     workers
         Processes that write and prepare the cohort, and trainings that run at a time.
+    version
+        Of the cohort.
 
     Returns
     -------
@@ -61,11 +65,11 @@ def run_demo(plan: FewLabels, dest: Path, seeds: int, scale: float, workers: int
     CommandError
         If a step fails; the message names the step's log.
     """
-    begun = begin(plan, dest, seeds, scale, workers)
+    begun = begin(plan, dest, seeds, scale, workers, version)
     settings = [_settings(plan, begun, seed, workers) for seed in range(1, seeds + 1)]
     told = Told(runs=seeds)
     cells = [_figures(plan, of_seed, told) for of_seed in settings]
-    report = write_report(plan, begun.dest, cells, begun.sizes, begun.seconds)
+    report = write_report(plan, begun.dest, cells, begun.sizes, begun.seconds, version)
     print("\n".join(_next_commands(plan, begun.dest, settings[0])))
     return report
 

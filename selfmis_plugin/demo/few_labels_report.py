@@ -25,6 +25,7 @@ def write_report(
     cells: Sequence[dict[str, Any]],
     sizes: FewLabelsSizes,
     seconds: float,
+    version: int,
 ) -> dict[str, Any]:
     """Write ``report.json``, ``report.md`` and ``report.png``.
 
@@ -40,6 +41,8 @@ def write_report(
         What the demo was made of.
     seconds
         How long this call of the demo took.
+    version
+        Of the cohort.
 
     Returns
     -------
@@ -60,7 +63,8 @@ def write_report(
         "python": platform.python_version(),
         "torch": importlib.metadata.version("torch"),
         "selfmis_plugin": __version__,
-        "data": "synthetic cohort",
+        "data": f"synthetic cohort, version {version}",
+        "cohort_version": version,
         "sizes": asdict(sizes),
     }
     retrievals = {row: report[key] for row, key in plan.retrievals.items()}
@@ -114,7 +118,8 @@ def _markdown(report: dict[str, Any], retrievals: Mapping[str, Any]) -> str:
     sizes = report["sizes"]
     test = next(iter(report["rows"].values()))["records"]
     lines = [
-        f"Synthetic cohort, {report['host']}, {seeds} seed{'s' if seeds > 1 else ''}: AUC of the "
+        f"Synthetic cohort, version {report['cohort_version']}, {report['host']}, "
+        f"{seeds} seed{'s' if seeds > 1 else ''}: AUC of the "
         f"nine infarction types on {test} test records; {sizes['few_labels']} labelled records to "
         f"train on, {sizes['unlabelled'] - sizes['unlabelled_valid']} unlabelled ones to align.",
         _table(report["rows"]),

@@ -32,7 +32,9 @@ __all__ = ["run_demo"]
 STUDIES = ("correlation", "reconstruction", "identification")
 
 
-def run_demo(plan: Leads, dest: Path, seeds: int, scale: float, workers: int) -> dict[str, Any]:
+def run_demo(
+    plan: Leads, dest: Path, seeds: int, scale: float, workers: int, version: int
+) -> dict[str, Any]:
     """Run the demo and write ``report.json``, ``report.md`` and the pictures into *dest*.
 
     Parameters
@@ -47,6 +49,8 @@ def run_demo(plan: Leads, dest: Path, seeds: int, scale: float, workers: int) ->
         Share of the records and epochs.
     workers
         Processes that write and prepare the cohort, and trainings that run at a time.
+    version
+        Of the cohort.
 
     Returns
     -------
@@ -60,8 +64,8 @@ def run_demo(plan: Leads, dest: Path, seeds: int, scale: float, workers: int) ->
     CommandError
         If a step fails; the message names the step's log.
     """
-    begun = begin(plan, dest, seeds, scale, workers)
-    recordings = make_identification_set(begun.dest, begun.sizes.recordings, workers)
+    begun = begin(plan, dest, seeds, scale, workers, version)
+    recordings = make_identification_set(begun.dest, begun.sizes.recordings, workers, version)
     study = write_study(begun.dest / "study", begun.stores[STUDY])
     data = {
         method.LABELLED: study,

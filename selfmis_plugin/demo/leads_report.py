@@ -84,7 +84,7 @@ def write_report(
     effects = _effects(plan, schedules, answers)
     report = {
         **about,
-        "data": "synthetic cohort",
+        "data": f"synthetic cohort, version {about['cohort_version']}",
         "seeds": len(answers),
         "python": platform.python_version(),
         "torch": importlib.metadata.version("torch"),
@@ -232,7 +232,8 @@ def _markdown(plan: Leads, report: Mapping[str, Any], dest: Path) -> str:
     sizes = report["sizes"]
     seeds = f"{report['seeds']} seed{'' if report['seeds'] == 1 else 's'}"
     parts = [
-        f"# {plan.heading} on a synthetic cohort\n\n{report['host']}, {seeds}, "
+        f"# {plan.heading} on a synthetic cohort\n\nCohort version {report['cohort_version']}, "
+        f"{report['host']}, {seeds}, "
         f"{report['seconds']:.0f} s; {sizes['unlabelled'] - sizes['unlabelled_valid']} unlabelled "
         f"records to train on, {sizes['epochs']} epochs. Means over seeds.",
         "## What is shown, and what is not\n\nA claim holds if the figure rises in every seed and, "

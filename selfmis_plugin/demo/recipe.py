@@ -64,8 +64,10 @@ class Begun:
         return time.monotonic() - self.started
 
 
-def begin(recipe: Recipe, dest: Path, seeds: int, scale: float, workers: int) -> Begun:
-    """Claim the demo's folder, and write and prepare its cohort.
+def begin(
+    recipe: Recipe, dest: Path, seeds: int, scale: float, workers: int, version: int
+) -> Begun:
+    """Claim the demo's folder, and write and prepare its cohort, of a version of the hearts.
 
     Raises
     ------
@@ -84,12 +86,13 @@ def begin(recipe: Recipe, dest: Path, seeds: int, scale: float, workers: int) ->
         "demo": recipe.name,
         "sizes": dataclasses.asdict(sizes),
         "cohort_seed": COHORT_SEED,
+        "cohort_version": version,
         "host": toolkit.host_version(),
         "selfmis_plugin": __version__,
     }
     claim(dest, about)
     stores = make_cohort(
-        dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers
+        dest, sizes.archive, sizes.unlabelled, sizes.unlabelled_valid, sizes.study, workers, version
     )
     return Begun(dest, sizes, about, stores, started)
 

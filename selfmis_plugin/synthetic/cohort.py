@@ -20,6 +20,7 @@ from selfmis_plugin.data.origin import COHORT_FILE, COHORT_FORMAT
 from selfmis_plugin.synthetic.ecgid_layout import EcgIdLayout
 from selfmis_plugin.synthetic.layouts import Layout, MimicLayout, Plan, PtbXlLayout, RecordFacts
 from selfmis_plugin.synthetic.record import LAYOUT_CODES, SAMPLE_RATE, patient_generator
+from selfmis_plugin.synthetic.versions import LATEST, VERSIONS
 from selfmis_plugin.synthetic.wfdb16 import digitise, write_record
 from selfmis_plugin.utils.files import whole_folder
 from selfmis_plugin.utils.parallel import ordered_map
@@ -32,9 +33,6 @@ LAYOUTS: dict[str, Layout] = {
     "mimic-iv-ecg": MimicLayout(),
     "ecgid": EcgIdLayout(),
 }
-
-#: Rises whenever the same seed gives other records.
-VERSION = 1
 
 _CHUNK = 64  # patients a work item
 
@@ -49,7 +47,7 @@ class CohortSummary:
 
     Attributes
     ----------
-    path, layout, records, seed
+    path, layout, records, seed, version
         As asked for.
     patients
         Number of patients.
@@ -70,13 +68,14 @@ class CohortSummary:
     positives: dict[str, int]
     seconds: float
     already_there: bool
+    version: int
 
     def __str__(self) -> str:
         """Records, patients, time and positives, the nine infarction types first."""
         done = "already there" if self.already_there else f"written in {self.seconds:.1f} s"
         lines = [
             f"{self.path}: {self.layout}, {self.records:,} records of {self.patients:,} patients, "
-            f"seed {self.seed}, {done}"
+            f"seed {self.seed}, version {self.version}, {done}"
         ]
         if self.layout == "ptbxl":
             lines.append("records per statement:")
@@ -91,11 +90,17 @@ class CohortSummary:
 
 
 def write_cohort(
-    dest: str | os.PathLike[str], layout: str, records: int, seed: int = 0, workers: int = 1
+    dest: str | os.PathLike[str],
+    layout: str,
+    records: int,
+    seed: int = 0,
+    workers: int = 1,
+    version: int = LATEST,
 ) -> CohortSummary:
     """Simulate a cohort and write it in the layout of a public database.
 
-    The same layout, number of records and seed give the same bytes at any number of workers.
+    The same layout, number of records, seed and version give the same bytes at any number of
+    workers.
 
     Parameters
     ----------
@@ -110,6 +115,8 @@ def write_cohort(
         Seed of every draw, 0 or more.
     workers
         Number of processes.
+    version
+        Of the hearts, see :data:`selfmis_plugin.synthetic.versions.VERSIONS`.
 
     Raises
     ------
@@ -127,9 +134,12 @@ def write_cohort(
             f"records={records}, seed={seed}, workers={workers}: give 1 to 1,000,000 records, "
             "a seed of 0 or more and at least one worker"
         )
+    if version not in VERSIONS:
+        known = ", ".join(map(str, VERSIONS))
+        raise CohortError(f"version={version}: there is no such cohort, give one of {known}")
     wanted: dict[str, object] = {
         "format": COHORT_FORMAT,
-        "version": VERSION,
+        "version": version,
         "layout": layout,
         "records": records,
         "seed": seed,
@@ -140,7 +150,7 @@ def write_cohort(
 
     # Replaces an empty folder too, but nothing that came to be there meanwhile.
     with whole_folder(folder) as work:
-        facts = _write_records(work, layout, records, seed, workers)
+        facts = _write_records(work, layout, records, seed, workers, version)
         LAYOUTS[layout].write_tables(work, facts, _main_generator(seed, layout, 2))
         patients = len({fact.plan.patient for fact in facts})
         counts = Counter(code for fact in facts for code in fact.statements)
@@ -156,6 +166,7 @@ def write_cohort(
         positives,
         time.monotonic() - started,
         already_there=False,
+        version=version,
     )
 
 
@@ -188,6 +199,7 @@ def _existing(folder: Path, wanted: dict[str, object]) -> CohortSummary | None:
         positives=held["positives"],
         seconds=0.0,
         already_there=True,
+        version=held["version"],
     )
 
 
@@ -209,7 +221,7 @@ def _visits(
 
 
 def _write_records(
-    work: Path, layout: str, records: int, seed: int, workers: int
+    work: Path, layout: str, records: int, seed: int, workers: int, version: int
 ) -> list[RecordFacts]:
     shares = LAYOUTS[layout].visit_shares
     patients, visits = _visits(records, shares, _main_generator(seed, layout, 0))
@@ -220,14 +232,16 @@ def _write_records(
     chunks = [
         plans[start:stop] for start, stop in zip(edges[:-1], edges[1:], strict=True) if stop > start
     ]
-    task = partial(_write_chunk, work=work, layout=layout, seed=seed)
+    task = partial(_write_chunk, work=work, layout=layout, seed=seed, version=version)
     written: list[RecordFacts] = []
     for facts in ordered_map(task, chunks, workers, len(chunks), f"synthetic {layout}"):
         written += facts
     return written
 
 
-def _write_chunk(plans: Sequence[Plan], work: Path, layout: str, seed: int) -> list[RecordFacts]:
+def _write_chunk(
+    plans: Sequence[Plan], work: Path, layout: str, seed: int, version: int
+) -> list[RecordFacts]:
     """Write the records of some patients."""
     style = LAYOUTS[layout]
     facts = []
@@ -238,7 +252,7 @@ def _write_chunk(plans: Sequence[Plan], work: Path, layout: str, seed: int) -> l
         for plan in plans:
             if patient is None or plan.patient != number:
                 number = plan.patient
-                patient = style.draw(patient_generator(seed, layout, number))
+                patient = style.draw(patient_generator(seed, layout, number), version)
             record = style.record(patient, patient_generator(seed, layout, number, plan.visit))
             start, comments = style.header(plan)
             write_record(

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal as scipy_signal
 
-from selfmis_plugin.synthetic.heart import Patient, draw_patient, rotation
+from selfmis_plugin.synthetic.heart import Patient, rotation
 from selfmis_plugin.synthetic.layouts import Layout, Plan, RecordFacts
 from selfmis_plugin.synthetic.record import SAMPLE_RATE, SyntheticRecord, record_patient
+from selfmis_plugin.synthetic.versions import draw_patient
 
 __all__ = ["EcgIdLayout"]
 
@@ -40,10 +41,10 @@ class EcgIdLayout(Layout):
     order: tuple[int, ...] = (0,)
     visit_shares: tuple[float, ...] = tuple(count / sum(_PERSONS) for count in _PERSONS)
 
-    def draw(self, random: np.random.Generator) -> Patient:
+    def draw(self, random: np.random.Generator, version: int) -> Patient:
         """Draw a person with no diagnosis."""
         while True:
-            patient = draw_patient(random, infarctions=())
+            patient = draw_patient(random, version, infarctions=())
             if not patient.conditions:
                 return patient
 

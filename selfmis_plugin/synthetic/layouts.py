@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from selfmis_plugin.synthetic.heart import Patient, draw_patient
+from selfmis_plugin.synthetic.heart import Patient
 from selfmis_plugin.synthetic.record import SyntheticRecord, record_patient
 from selfmis_plugin.synthetic.statements import STATEMENTS
+from selfmis_plugin.synthetic.versions import draw_patient
 
 __all__ = ["Layout", "MimicLayout", "Plan", "PtbXlLayout", "RecordFacts"]
 
@@ -88,9 +89,9 @@ class Layout(Protocol):
     order: tuple[int, ...]
     visit_shares: tuple[float, ...] = (0.78, 0.16, 0.06)
 
-    def draw(self, random: np.random.Generator) -> Patient:
-        """Draw a patient, from the random numbers of that patient."""
-        return draw_patient(random)
+    def draw(self, random: np.random.Generator, version: int) -> Patient:
+        """Draw a patient of a version of the cohort, from the random numbers of that patient."""
+        return draw_patient(random, version)
 
     def record(self, patient: Patient, random: np.random.Generator) -> SyntheticRecord:
         """Record a patient, from the random numbers of that visit."""

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from selfmis_plugin.synthetic.heart import Patient, Waves, draw_patient
+from selfmis_plugin.synthetic.heart import Patient, Recording, Waves
 from selfmis_plugin.synthetic.leadfield import electrode_noise_matrix, lead_weights, twelve_leads
 from selfmis_plugin.synthetic.statements import describe_heart, describe_rhythm
+from selfmis_plugin.synthetic.versions import LATEST, draw_patient
 
 __all__ = [
     "LAYOUT_CODES",
@@ -93,6 +94,7 @@ def simulate(
     visit: int = 0,
     layout: str = "ptbxl",
     infarctions: tuple[str, ...] | None = None,
+    version: int = LATEST,
 ) -> SyntheticRecord:
     """Simulate one record: the one that the cohort of that seed holds for that patient and visit.
 
@@ -106,6 +108,8 @@ def simulate(
         ``ptbxl`` or ``mimic-iv-ecg``; the two share no patient.
     infarctions
         Give the patient these of the nine types (at most two, empty for none), do not draw them.
+    version
+        Of the cohort, see :data:`selfmis_plugin.synthetic.versions.VERSIONS`.
 
     Examples
     --------
@@ -113,7 +117,7 @@ def simulate(
     >>> record.signal.shape, "IMI" in record.statements
     ((12, 5000), True)
     """
-    person = draw_patient(patient_generator(seed, layout, patient), infarctions)
+    person = draw_patient(patient_generator(seed, layout, patient), version, infarctions)
     return record_patient(person, patient_generator(seed, layout, patient, visit))
 
 
@@ -130,8 +134,10 @@ def record_patient(patient: Patient, random: np.random.Generator) -> SyntheticRe
     independent = (weights @ kernels) * (gain * np.float32(1e3))
     if fibrillation:
         independent += _fibrillation_waves(random, patient)
-    noise, flags = _noise(random, breathing[0])
+    noise, flags = _noise(random, breathing[0], patient.recording)
     independent += noise
+    if patient.recording.centred:
+        independent -= independent.mean(axis=1, keepdims=True)
 
     inside = (beats >= 0) & (beats < SECONDS)
     findings = describe_heart(patient)
@@ -290,10 +296,12 @@ _MUSCLE = (
 _MUSCLE *= np.float32(SAMPLES / 2 / np.sqrt(np.sum(_MUSCLE.astype(np.float64) ** 2)))
 
 
-def _noise(random: np.random.Generator, breathing: float) -> tuple[Floats, tuple[str, ...]]:
+def _noise(
+    random: np.random.Generator, breathing: float, style: Recording
+) -> tuple[Floats, tuple[str, ...]]:
     """Noise of nine electrodes in eight independent leads, microvolts, and its PTB-XL columns."""
     flags: list[str] = []
-    muscle = float(np.exp(np.log(6.0) + 0.55 * random.standard_normal()))
+    muscle = float(np.exp(np.log(style.muscle) + style.muscle_spread * random.standard_normal()))
     levels = muscle * np.exp(0.3 * random.standard_normal(9))
     spectrum = random.standard_normal((9, 2 * _BINS), dtype=np.float32).view(np.complex64)
     mixed = (_ELECTRODES * levels.astype(np.float32)) @ (spectrum * _MUSCLE)
@@ -304,6 +312,8 @@ def _noise(random: np.random.Generator, breathing: float) -> tuple[Floats, tuple
 
     rows: list[Floats] = []
     amplitudes: list[NDArray[np.float64]] = []
+    arms, leg, chest = style.drift
+    wander = np.array([arms, arms, leg, *[chest] * 6])
     drift = float(np.exp(np.log(32.0) + 0.6 * random.standard_normal()))
     for frequency, share in (
         (breathing, 1.0),
@@ -312,7 +322,7 @@ def _noise(random: np.random.Generator, breathing: float) -> tuple[Floats, tuple
     ):
         phase = (2 * np.pi * frequency * _TIME).astype(np.float32)
         rows += [np.sin(phase), np.cos(phase)]
-        amplitudes += [share * drift * random.standard_normal(9) for _ in range(2)]
+        amplitudes += [wander * (share * drift * random.standard_normal(9)) for _ in range(2)]
     if drift > 75:
         flags.append("baseline_drift")
     if random.random() < 0.5:

@@ -57,9 +57,9 @@ def macro_auc(
 
 
 @pytest.mark.slow
-def test_easy_from_twelve_leads_and_hard_from_lead_one(tmp_path: Path) -> None:
+def test_version_one_is_easy_from_twelve_leads_and_hard_from_lead_one(tmp_path: Path) -> None:
     folder = tmp_path / "cohort"
-    write_cohort(folder, "ptbxl", RECORDS, seed=17, workers=2)
+    write_cohort(folder, "ptbxl", RECORDS, seed=17, workers=2, version=1)
     table = pd.read_csv(folder / "ptbxl_database.csv")
     codes = [ast.literal_eval(text) for text in table["scp_codes"]]
     labels = np.array(

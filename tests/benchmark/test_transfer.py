@@ -195,8 +195,11 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(
         assert message in capsys.readouterr().err
     assert transfer("--strat-folds", "11") == 1
     assert "no record is in strat_fold 11" in capsys.readouterr().err
-    assert transfer("--records", "50") == 1
-    assert "leave it out with --train" in capsys.readouterr().err
+    for key in ("--records", "--cohort"):
+        assert transfer(key, "1") == 1
+        assert f"{key} is about a cohort that is made: leave it out with --train" in (
+            capsys.readouterr().err
+        )
     assert trained == [] and not (tmp_path / "out").exists()
 
 

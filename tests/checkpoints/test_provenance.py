@@ -22,7 +22,9 @@ from tests.host_in_process import Training
 from tests.strip_files import lead_one
 from tests.support import TINY, train, write_store
 
-SYNTHETIC = Origin("synthetic", "SelfMIS synthetic cohort, ptbxl layout, 12 records, seed 3")
+SYNTHETIC = Origin(
+    "synthetic", "SelfMIS synthetic cohort, version 2, ptbxl layout, 12 records, seed 3"
+)
 #: Settings of a training that moves nothing.
 RESTING = {"optimization.max_update": 1, "optimization.lr": [1e-12], "lr_scheduler.lr": [1e-12]}
 STATED = Origin("stated", "a ward's archive")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from selfmis_plugin.cli.cohort_option import add_cohort
 from selfmis_plugin.cli.sharing import without_dask
 from selfmis_plugin.cli.training_options import (
     MIN_POSITIVES,
@@ -15,6 +16,7 @@ from selfmis_plugin.cli.training_options import (
     overrides_of,
     refuse_failed,
 )
+from selfmis_plugin.data.origin import LATEST_COHORT
 from selfmis_plugin.methods import Rows, known_methods, known_rows
 from selfmis_plugin.methods.method import (
     ARCHIVE,
@@ -62,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make a synthetic cohort in DEST and use it for all three",
     )
+    add_cohort(parser, "with --synthetic: ")
     for name, stage in _replaceable(methods.values()).items():
         parser.add_argument(
             f"--{name.replace('_', '-')}",
@@ -290,12 +293,15 @@ def _data(options: argparse.Namespace, dest: Path) -> dict[str, Path]:
     if options.synthetic:
         if any(data.values()):
             raise BenchmarkError("--synthetic brings all data: leave out the folders")
-        stores = cohort.make_cohort(dest, *SYNTHETIC, usable_cores())
+        version = options.cohort or LATEST_COHORT
+        stores = cohort.make_cohort(dest, *SYNTHETIC, usable_cores(), version)
         data = {
             LABELLED: cohort.write_study(dest / "study", stores[cohort.STUDY]),
             UNLABELLED: stores[cohort.UNLABELLED],
             ARCHIVE: stores[cohort.ARCHIVE],
         }
+    elif options.cohort is not None:
+        raise BenchmarkError("--cohort is about a cohort that is made: give it with --synthetic")
     if data[LABELLED] is None:
         raise BenchmarkError("give labelled records with --data, or --synthetic to make some")
     return {role: path.resolve() for role, path in data.items() if path is not None}

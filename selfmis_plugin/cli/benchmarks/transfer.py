@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from selfmis_plugin.cli.cohort_option import add_cohort
 from selfmis_plugin.cli.training_options import (
     MIN_POSITIVES,
     add_training_options,
     overrides_of,
     refuse_failed,
 )
+from selfmis_plugin.data.origin import LATEST_COHORT
 from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
 from selfmis_plugin.utils.arguments import add_json, whole, whole_numbers
 from selfmis_plugin.utils.files import write_json
@@ -48,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"without --train: records of the cohort that is made (default: {RECORDS})",
     )
+    add_cohort(parser, "without --train: ")
     parser.add_argument(
         "--min-positives",
         type=whole(1),
@@ -73,8 +76,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train and test what is not done yet, write the report; return the exit status."""
-    if options.train is not None and options.records is not None:
-        raise BenchmarkError("--records is about a cohort that is made: leave it out with --train")
+    for key in ("records", "cohort"):
+        if options.train is not None and getattr(options, key) is not None:
+            raise BenchmarkError(
+                f"--{key} is about a cohort that is made: leave it out with --train"
+            )
     # The host is only needed, and only looked for, here.
     try:
         from selfmis_plugin.benchmark.commands import CommandError
@@ -120,7 +126,9 @@ def _train(options: argparse.Namespace, dest: Path) -> Path:
     if options.train is not None:
         given: Path = options.train.resolve()
         return given
-    return make_archive(dest, options.records or RECORDS, usable_cores())
+    return make_archive(
+        dest, options.records or RECORDS, usable_cores(), options.cohort or LATEST_COHORT
+    )
 
 
 BENCHMARK = Benchmark(
