@@ -34,7 +34,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.methods.method import LABELLED, PROBE, Method, Mode
 from selfmis_plugin.metrics.against import holm
 from selfmis_plugin.metrics.any_infarction import ANY, with_any
-from selfmis_plugin.metrics.auc import auc_report
+from selfmis_plugin.metrics.intervals import measure_aucs
 from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
 from selfmis_plugin.metrics.predictions import Predictions
 
@@ -315,7 +315,9 @@ def _read(cell: Path) -> Predictions:
 
 def _any_auc(part: Predictions) -> float | None:
     only = part.select([ANY])
-    return auc_report(only.targets, only.logits, [ANY], ()).per_label.get(ANY)
+    if only.targets.all() or not only.targets.any():
+        return None
+    return float(measure_aucs(only.targets, only.logits, only.patient_index()[0]).value[0])
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy.special import logit
@@ -161,9 +162,8 @@ class Predictions:
 
     def patient_index(self) -> tuple[npt.NDArray[np.int64], tuple[str, ...]]:
         """Return each record's patient as a number, and the patients' names in that order."""
-        numbers: dict[str, int] = {}
-        index = [numbers.setdefault(patient, len(numbers)) for patient in self.patient_ids]
-        return np.asarray(index, dtype=np.int64), tuple(numbers)
+        index, names = pd.factorize(np.asarray(self.patient_ids, dtype=object))
+        return index.astype(np.int64), tuple(names)
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write Parquet: record_id, patient_id, and ``true_LABEL`` and ``logit_LABEL`` columns."""
