@@ -29,7 +29,7 @@ from selfmis_plugin.benchmark.graph import Pool, Step
 from selfmis_plugin.benchmark.on_worker import run_on_worker
 from selfmis_plugin.benchmark.settings import InfarctionError
 from selfmis_plugin.benchmark.site import site_of
-from selfmis_plugin.benchmark.step_messages import Answer, Request
+from selfmis_plugin.benchmark.step_messages import Request, StepAnswer
 from selfmis_plugin.preparation.cluster import connect, lacks_module
 from selfmis_plugin.utils.files import make_folder
 
@@ -227,7 +227,9 @@ class _DaskPool:
                 self._looked = time.monotonic()
             return self._there
 
-    def _ask(self, worker: str, work: bytes | None, until: float | None = None) -> Answer | None:
+    def _ask(
+        self, worker: str, work: bytes | None, until: float | None = None
+    ) -> StepAnswer | None:
         """Return what a worker answers; None where it was lost, or does not by a moment.
 
         Raises
@@ -252,7 +254,7 @@ class _DaskPool:
             while not done.wait(_POLL_SECONDS):
                 if worker not in self._look() or (until and time.monotonic() > until):
                     return None
-            answer: Answer = pickle.loads(future.result())
+            answer: StepAnswer = pickle.loads(future.result())
         except KilledWorker:
             return None
         except (CancelledError, CommClosedError) as error:
@@ -263,7 +265,7 @@ class _DaskPool:
             future.release()
         return answer
 
-    def _judge(self, worker: str, answer: Answer) -> bool:
+    def _judge(self, worker: str, answer: StepAnswer) -> bool:
         """Note whether a worker cannot take part; return it."""
         if answer.unfit is None:
             return False

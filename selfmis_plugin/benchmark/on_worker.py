@@ -20,7 +20,7 @@ from typing import Any
 
 from distributed import get_worker
 
-from selfmis_plugin.benchmark.step_messages import Answer
+from selfmis_plugin.benchmark.step_messages import StepAnswer
 from selfmis_plugin.utils.threads import environment_of
 
 __all__ = ["run_on_worker"]
@@ -45,7 +45,7 @@ def run_on_worker(request: bytes) -> bytes:
     Returns
     -------
     bytes
-        A pickled :class:`~selfmis_plugin.benchmark.step_messages.Answer`.
+        A pickled :class:`~selfmis_plugin.benchmark.step_messages.StepAnswer`.
     """
     worker = get_worker()
     key = worker.get_current_task()
@@ -60,7 +60,7 @@ def run_on_worker(request: bytes) -> bytes:
             answer = process.ask(request, is_wanted)
         except (EOFError, OSError):
             status = process.end()
-            answer = Answer(error=f"its process ended with status {status}: enough memory?")
+            answer = StepAnswer(error=f"its process ended with status {status}: enough memory?")
         return pickle.dumps(replace(answer, machine=socket.gethostname()))
 
 
@@ -88,14 +88,14 @@ class _Process:
         theirs.close()
         atexit.register(self.end)
 
-    def ask(self, request: bytes, is_wanted: Callable[[], bool]) -> Answer:
+    def ask(self, request: bytes, is_wanted: Callable[[], bool]) -> StepAnswer:
         """Return the answer; raises EOFError or OSError if it ended instead."""
         self._connection.send_bytes(request)
         while not self._connection.poll(_POLL_SECONDS):
             if not is_wanted():
                 self.end()
-                return Answer(error="nobody waits for it any more")
-        answer: Answer = pickle.loads(self._connection.recv_bytes())
+                return StepAnswer(error="nobody waits for it any more")
+        answer: StepAnswer = pickle.loads(self._connection.recv_bytes())
         return answer
 
     def end(self) -> int:

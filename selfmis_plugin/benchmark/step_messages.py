@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Answer", "Request"]
+__all__ = ["StepAnswer", "Request"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class StepAnswer:
     """What a worker answers.
 
     Attributes

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.benchmark.step_messages import Answer, Request
+from selfmis_plugin.benchmark.step_messages import Request, StepAnswer
 
 __all__ = ["main"]
 
@@ -49,26 +49,26 @@ def _work(connection: Connection, requests: queue.SimpleQueue[bytes]) -> None:
             connection.send_bytes(pickle.dumps(answer))
 
 
-def _answer(request: Request) -> Answer:
+def _answer(request: Request) -> StepAnswer:
     said = io.StringIO()
     try:
         # The version first: of another one nothing else may be readable.
         if request.version != __version__:
-            return Answer(
+            return StepAnswer(
                 unfit=f"has selfmis-plugin {__version__}, and here it is {request.version}"
             )
         with contextlib.redirect_stdout(said):
             if (problem := _problem(request.site)) is not None:
-                return Answer(unfit=problem)
+                return StepAnswer(unfit=problem)
             began = time.monotonic()
             if request.work is not None:
                 with contextlib.suppress(OSError):
                     os.chdir(request.folder)  # where there is one, paths are relative to it
                 work: Callable[[], None] = pickle.loads(request.work)
                 work()
-        return Answer(said=said.getvalue(), seconds=time.monotonic() - began)
+        return StepAnswer(said=said.getvalue(), seconds=time.monotonic() - began)
     except Exception as error:  # whatever it is, it is said where the benchmark was begun
-        return Answer(said=said.getvalue(), error=str(error) or repr(error))
+        return StepAnswer(said=said.getvalue(), error=str(error) or repr(error))
 
 
 def _problem(site: bytes) -> str | None:
