@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfmis_plugin.cli.cohort_option import add_cohort
-from selfmis_plugin.data.origin import LATEST_COHORT
-from selfmis_plugin.demo.demo import known_demos
+from selfmis_plugin.demo.demo import DEMO_COHORT, known_demos
 from selfmis_plugin.utils.arguments import positive, whole, workers
 
 _DEFAULT = "selfmis"
@@ -34,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
             options.seeds,
             options.scale,
             options.workers,
-            options.cohort or LATEST_COHORT,
+            options.cohort or DEMO_COHORT,
         )
     except (DemoError, CommandError, OSError) as error:
         print(f"selfmis demo: {error}", file=sys.stderr)
@@ -75,7 +74,7 @@ def parser() -> argparse.ArgumentParser:
         default=1.0,
         help="share of the records and epochs to use; below 1 only tries whether everything runs",
     )
-    add_cohort(parser)
+    add_cohort(parser, default=DEMO_COHORT)
     parser.add_argument(
         "--workers",
         type=workers,

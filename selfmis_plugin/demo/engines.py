@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.benchmark.commands import CommandError
-from selfmis_plugin.data.origin import LATEST_COHORT
 from selfmis_plugin.demo import few_labels, leads
-from selfmis_plugin.demo.demo import DemoError
+from selfmis_plugin.demo.demo import DEMO_COHORT, DemoError
 from selfmis_plugin.methods.demo_plan import Demo, FewLabels, Leads
 
 __all__ = ["CommandError", "DemoError", "run_demo"]
@@ -26,7 +25,7 @@ def run_demo(
     seeds: int,
     scale: float,
     workers: int,
-    version: int = LATEST_COHORT,
+    version: int = DEMO_COHORT,
 ) -> dict[str, Any]:
     """Run a demo by the engine of its kind; see those for what it does.
 

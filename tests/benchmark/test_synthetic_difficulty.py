@@ -57,9 +57,16 @@ def macro_auc(
 
 
 @pytest.mark.slow
-def test_version_one_is_easy_from_twelve_leads_and_hard_from_lead_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("version", "easy", "hard"),
+    # Version 2's infarctions are graded, and the small ones look like healthy hearts.
+    [(1, (0.95, 1.0), (0.75, 0.90)), (2, (0.80, 0.95), (0.60, 0.80))],
+)
+def test_it_is_easy_from_twelve_leads_and_hard_from_lead_one(
+    tmp_path: Path, version: int, easy: tuple[float, float], hard: tuple[float, float]
+) -> None:
     folder = tmp_path / "cohort"
-    write_cohort(folder, "ptbxl", RECORDS, seed=17, workers=2, version=1)
+    write_cohort(folder, "ptbxl", RECORDS, seed=17, workers=2, version=version)
     table = pd.read_csv(folder / "ptbxl_database.csv")
     codes = [ast.literal_eval(text) for text in table["scp_codes"]]
     labels = np.array(
@@ -86,5 +93,6 @@ def test_version_one_is_easy_from_twelve_leads_and_hard_from_lead_one(tmp_path: 
     finally:
         torch.set_num_threads(threads)
     print(f"macro AUC over the nine: twelve leads {twelve:.3f}, lead I {lead_one:.3f}")
-    assert twelve >= 0.95
-    assert 0.75 <= lead_one <= 0.90
+    assert easy[0] <= twelve <= easy[1]
+    assert hard[0] <= lead_one <= hard[1]
+    assert twelve - lead_one >= 0.08

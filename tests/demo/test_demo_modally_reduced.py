@@ -61,7 +61,7 @@ def report(dest: Path, seeds: list[dict], curriculum: float) -> tuple[dict, str]
     ]
     about = {
         "host": "a host",
-        "cohort_version": 2,
+        "cohort_version": 1,
         "seconds": 1.0,
         "sizes": {"unlabelled": 5, "unlabelled_valid": 1, "epochs": 2},
     }
