@@ -23,7 +23,9 @@ parser.add_argument("model", type=Path)
 parser.add_argument("picture", type=Path, help="PNG or PDF to write")
 options = parser.parse_args()
 
-visits = [simulate(seed=2, visit=visit, infarctions=("AMI",)).signal[0] for visit in range(3)]
+visits = [
+    simulate(seed=2, visit=visit, infarctions=("AMI",), version=1).signal[0] for visit in range(3)
+]
 millivolts = resample_poly(np.concatenate(visits), 512, 500) / 1000
 millivolts[-3 * 512 :] = 0  # the electrode is off for the last three seconds
 

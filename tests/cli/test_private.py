@@ -46,7 +46,7 @@ def compiled(
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("SELFMIS_NATIVE", raising=False)
-    monkeypatch.setattr(build, "_processor", lambda: "flags : avx512f")
+    monkeypatch.setattr(build, "_processor", lambda: "flags : avx2 fma avx512f")
     build.library.cache_clear()
     yield monkeypatch
     monkeypatch.undo()
