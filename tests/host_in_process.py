@@ -22,6 +22,21 @@ from selfmis_plugin.training.entry import train_main
 from selfmis_plugin.training.split_criterion import SplitCriterion
 
 
+def short_pretraining(data: Path, batch: int, epochs: int, **more: Any) -> dict[str, Any]:
+    """Return changes that make any training of SelfMIS a short one of untrained towers, which keeps
+    a checkpoint after every third update."""
+    return {
+        "task.data": str(data),
+        "dataset.batch_size": batch,
+        "optimization.max_epoch": epochs,
+        "model.multi_lead_checkpoint": None,
+        "model.allow_untrained_tower": True,
+        "checkpoint.save_interval_updates": 3,
+        "dataset.disable_validation": True,
+        **more,
+    }
+
+
 class Training:
     """A training as *checkpoint* was, or as a config says, but for *changes*.
 

@@ -24,7 +24,7 @@ GERMAN = (
 
 def lead_one(seconds: int = 30, rate: int = 500, patient: int = 0) -> npt.NDArray[np.float64]:
     """Lead I of a synthetic heart in microvolts, 10 s repeated to a multiple of it."""
-    record = simulate(5, patient=patient, infarctions=()).signal[0].astype(np.float64)
+    record = simulate(5, patient=patient, infarctions=(), version=1).signal[0].astype(np.float64)
     whole = np.tile(record, -(-seconds // 10))[: seconds * 500]
     return whole if rate == 500 else resample_poly(whole, rate, 500)
 

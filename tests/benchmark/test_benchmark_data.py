@@ -95,6 +95,8 @@ def test_orders_are_read_from_the_disk(tmp_path: Path, capsys: pytest.CaptureFix
         (["--records", "0"], "must be above zero"),
         (["--seconds", "nan"], "must be above zero"),
         (["--order", "--growth"], "give one of them"),
+        (["--order", "--workers", "2"], "leave out --seconds and --workers"),
+        (["--order", "--seconds", "2"], "leave out --seconds and --workers"),
     ],
 )
 def test_what_cannot_be_measured_is_said(

@@ -128,6 +128,9 @@ def test_the_command_measures_both_sides(
     [
         (["--epochs", "1"], "--epochs: the longest must have 2 epochs"),
         (["--plain-epochs", "1"], "--plain-epochs: the longest must have 2 epochs"),
+        (["--size", "full", "--records", "9"], "--records is of the small size, which is not"),
+        (["--size", "full", "--plain-epochs", "2"], "--plain-epochs is of the small size"),
+        (["--size", "small", "--full-records", "9"], "--full-records is of the full size"),
     ],
 )
 def test_what_cannot_be_computed_is_said(

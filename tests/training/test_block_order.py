@@ -19,7 +19,7 @@ from selfmis_plugin.data.store.signal_file import SignalFile
 from selfmis_plugin.training.resuming import ResumeError
 from selfmis_plugin.training.store_dataset import StoreDataset
 from selfmis_plugin.utils.slow_reading import slow_reading
-from tests.host_in_process import Training
+from tests.host_in_process import Training, short_pretraining
 from tests.processes import run_processes
 from tests.support import write_store
 
@@ -29,18 +29,8 @@ BLOCKS = Blocks(5, 20)
 
 
 def changes(data: Path, **more: Any) -> dict[str, Any]:
-    return {
-        "task.data": str(data),
-        "task.shuffle_block": BLOCKS.block,
-        "task.shuffle_window": BLOCKS.window,
-        "dataset.batch_size": BATCH,
-        "optimization.max_epoch": EPOCHS,
-        "model.multi_lead_checkpoint": None,
-        "model.allow_untrained_tower": True,
-        "checkpoint.save_interval_updates": 3,
-        "dataset.disable_validation": True,
-        **more,
-    }
+    blocks = {"task.shuffle_block": BLOCKS.block, "task.shuffle_window": BLOCKS.window}
+    return short_pretraining(data, BATCH, EPOCHS, **{**blocks, **more})
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.training import plan
 from selfmis_plugin.training.beginning import FRESH, Beginning, remember
 from selfmis_plugin.training.resuming import ResumeError
-from tests.host_in_process import Training, last_checkpoint, same_weights
+from tests.host_in_process import Training, last_checkpoint, same_weights, short_pretraining
 from tests.processes import run_processes
 from tests.signals_faults import take_over_a_checkpoint
 from tests.support import write_store
@@ -30,16 +30,7 @@ UPDATES = {1: 11, 2: 6}  # an epoch's, by the number of processes
 
 
 def settings(data: Path, **more: Any) -> dict[str, Any]:
-    return {
-        "task.data": str(data),
-        "dataset.batch_size": BATCH,
-        "optimization.max_epoch": EPOCHS,
-        "model.multi_lead_checkpoint": None,
-        "model.allow_untrained_tower": True,
-        "checkpoint.save_interval_updates": 3,
-        "dataset.disable_validation": True,
-        **more,
-    }
+    return short_pretraining(data, BATCH, EPOCHS, **more)
 
 
 @pytest.fixture(scope="module")

@@ -25,18 +25,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--records", type=int, default=1000, metavar="N", help="records (default: %(default)s)"
     )
-    parser.add_argument(
-        "--seconds", type=float, default=10.0, help="length of each record (default: 10)"
-    )
+    parser.add_argument("--seconds", type=float, help="length of each record (default: 10)")
     parser.add_argument(
         "--rounds", type=int, default=5, help="turns that are timed (default: %(default)s)"
     )
     parser.add_argument(
         "--workers",
         type=int,
-        default=usable_cores(),
         metavar="N",
-        help="most processes to prepare with (default: the usable cores, %(default)s)",
+        help=f"most processes to prepare with (default: the usable cores, {usable_cores()})",
     )
     parser.add_argument(
         "--growth",
@@ -57,6 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table and write the figures."""
+    if options.order and (options.seconds, options.workers) != (None, None):
+        raise BenchmarkError(
+            "--order reads records of 10 s in one process: leave out --seconds and --workers"
+        )
+    if options.seconds is None:
+        options.seconds = 10.0
+    if options.workers is None:
+        options.workers = usable_cores()
     if min(options.records, options.rounds, options.workers) < 1 or not options.seconds > 0:
         raise BenchmarkError("--records, --rounds, --workers and --seconds must be above zero")
     if options.order:

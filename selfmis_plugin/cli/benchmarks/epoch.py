@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 EPOCHS = (1, 2, 20)
 BOTH = "both"
 FILTERS = ("none", "ecgfounder")
+#: Records that are read where nobody says how many.
+RECORDS = {"small": 20_000, "full": 256}
 #: Records of a batch: the small config's, and fewer at full size, whose few records make batches
 #: enough for reading and training to overlap.
 BATCHES = {"small": 64, "full": 32}
@@ -35,22 +37,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--records",
         type=arguments.whole(1),
-        default=20_000,
         metavar="N",
-        help="records of the small size, whose trainings run whole (default: %(default)s)",
+        help=f"records of the small size, whose trainings run whole (default: {RECORDS['small']})",
     )
     parser.add_argument(
         "--full-records",
         type=arguments.whole(1),
-        default=256,
         metavar="N",
         help="records of the full size, of which a first and a later epoch are timed "
-        "(default: %(default)s)",
+        f"(default: {RECORDS['full']})",
     )
     parser.add_argument(
         "--epochs",
         type=arguments.whole_numbers,
-        default=EPOCHS,
         metavar="LIST",
         help="epochs of the trainings that run whole; what of 1, 2 and 20 is not among them is "
         "computed from the epochs of the longest, and called so (default: 1,2,20)",
@@ -86,8 +85,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train both ways, print the tables and the ratios, write them where asked."""
-    plain_epochs = options.plain_epochs or options.epochs
-    for name, asked in (("--epochs", options.epochs), ("--plain-epochs", plain_epochs)):
+    _refuse_needless(options)
+    epochs = options.epochs or EPOCHS
+    plain_epochs = options.plain_epochs or epochs
+    for name, asked in (("--epochs", epochs), ("--plain-epochs", plain_epochs)):
         if max(asked) < 2:
             raise BenchmarkError(f"{name}: the longest must have 2 epochs at least: a later one")
     from selfmis_plugin.profiling.epochs.comparison import compare_per_ecg, compare_whole
@@ -106,7 +107,8 @@ def run(options: argparse.Namespace) -> int:
     filters = FILTERS if options.filter == BOTH else (options.filter,)
     with _folder(options.folder) as folder, without_messages():
         for size in sizes:
-            records = options.records if size == "small" else options.full_records
+            asked_for = options.records if size == "small" else options.full_records
+            records = asked_for or RECORDS[size]
             database = folder / f"records-{records}"
             write_cohort(database, "mimic-iv-ecg", records)
             for filter in filters:
@@ -122,9 +124,7 @@ def run(options: argparse.Namespace) -> int:
                 )
                 _print_head(plan.size, records, filter, plan.batch, options.precision, plan.threads)
                 if size == "small":
-                    found = compare_whole(
-                        plan, records, options.epochs, plain_epochs, _saying(records)
-                    )
+                    found = compare_whole(plan, records, epochs, plain_epochs, _saying(records))
                 else:
                     found = compare_per_ecg(plan, records, _saying(records))
                 end = _ending(size, filter, options.precision)
@@ -134,11 +134,23 @@ def run(options: argparse.Namespace) -> int:
                 computed += these
                 details[end.strip("_") or "full"] = found.to_dict()
     if options.json is not None:
-        setting = {key: getattr(options, key) for key in ("size", "precision", "epochs")}
-        setting["plain_epochs"] = plain_epochs
+        setting = {"size": options.size, "precision": options.precision}
+        setting |= {"epochs": epochs, "plain_epochs": plain_epochs}
         found_all = {**figures, "computed": computed, "machine": machine, "setting": setting}
         write_json(options.json, {**found_all, "runs": details})
     return 0
+
+
+def _refuse_needless(options: argparse.Namespace) -> None:
+    """Refuse what is about a size that is not measured."""
+    of_size = {"small": ("records", "epochs", "plain_epochs"), "full": ("full_records",)}
+    for size, keys in of_size.items():
+        for key in keys:
+            if options.size not in (size, BOTH) and getattr(options, key) is not None:
+                raise BenchmarkError(
+                    f"--{key.replace('_', '-')} is of the {size} size, which is not measured: "
+                    f"leave it out, or give --size {size} or {BOTH}"
+                )
 
 
 @contextlib.contextmanager
