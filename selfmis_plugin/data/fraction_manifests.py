@@ -14,6 +14,7 @@ from selfmis_plugin.data.fractions import label_fraction
 from selfmis_plugin.data.split_manifests import write_listed
 from selfmis_plugin.data.store import SPLITS, Store, StoreError, read_manifest, write_manifest
 from selfmis_plugin.data.store.format import ALL_TRAINING
+from selfmis_plugin.data.store.writer import refuse_its_own
 from selfmis_plugin.utils.files import folder_beside, whole_file, write_json
 from selfmis_plugin.utils.replacing import put_back, replace_folder
 
@@ -158,7 +159,8 @@ def write_fraction(
     Raises
     ------
     StoreError
-        If *dest* is there already (or is something else), or *data* cannot be read.
+        If *dest* is there already (or is something else, or *data* itself), or *data* cannot be
+        read.
     WriteError
         If the disk is full, or nothing may be written there.
     """
@@ -172,6 +174,7 @@ def write_fraction(
                 f"{target}: is not a folder of fractions (no {FRACTION_FILE}), so it is not "
                 "overwritten; give another folder or remove it yourself"
             )
+        refuse_its_own(target, [Path(data)])
     chosen = choose_fraction(data, fraction, seed)
     with folder_beside(target) as folder:
         write_listed(folder / "train.tsv", chosen.record_ids, chosen.store, target)

@@ -17,6 +17,7 @@ from selfmis_plugin.data.origin import NOT_RECORDED, Origin
 from selfmis_plugin.data.splits import open_splits
 from selfmis_plugin.data.store import SPLITS, Store, StoreError, StoreWriter
 from selfmis_plugin.data.store.format import OPTIONAL_COLUMNS, StoreInfo
+from selfmis_plugin.data.store.writer import refuse_its_own
 from selfmis_plugin.data.store_parts import Part, may_share_people
 
 __all__ = ["Joined", "join_stores"]
@@ -116,11 +117,12 @@ def join_stores(
     ------
     StoreError
         If the signals differ in leads, rate, length or filter, a record is in several, a patient
-        would be trained on and judged by, or *dest* is there already.
+        would be trained on and judged by, or *dest* is there already, or is one of them.
     """
     if len(data) < 2:
         raise StoreError("give two stores at least")
     pieces = [piece for path in data for piece in _pieces(Path(path))]
+    refuse_its_own(Path(dest).absolute(), [piece.store.path for piece in pieces])
     _refuse_unlike(pieces)
     groups = _kin(pieces)
     for group in groups:

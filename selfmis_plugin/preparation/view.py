@@ -29,7 +29,12 @@ from selfmis_plugin.data.store import (
 )
 from selfmis_plugin.data.store.format import ALL_TRAINING, EMBEDDINGS_FOLDER, View
 from selfmis_plugin.data.store.identity import identity_of
-from selfmis_plugin.data.store.writer import check_dest, publish, warn_of_disk
+from selfmis_plugin.data.store.writer import (
+    check_dest,
+    publish,
+    refuse_its_own,
+    warn_of_disk,
+)
 from selfmis_plugin.nn.inputs import Preparation, resampled_samples
 from selfmis_plugin.utils.files import folder_beside, sync
 from selfmis_plugin.utils.replacing import put_back
@@ -106,7 +111,7 @@ def write_view(
     ------
     StoreError
         If the store cannot be read, is a view itself or has no such lead, if the rate does not fit,
-        or *dest* is there already.
+        or *dest* is there already, or is the store itself.
     WriteError
         If the disk is full, or nothing may be written there.
     """
@@ -114,6 +119,7 @@ def write_view(
     put_back(target)
     check_dest(target, overwrite)
     store = Store.open(data)
+    refuse_its_own(target, [store.path])
     info = _info(store, leads, sample_rate)
     with folder_beside(target) as folder:
         record_bytes = len(info.stored_leads) * info.samples * SAMPLE_DTYPE.itemsize

@@ -121,6 +121,9 @@ def test_folders_are_made_whole_and_replaced_only_when_told(
     assert "is there already" in capsys.readouterr().err and content(dest) == first
     run(*arguments, "--overwrite", "--seed", 9)
     assert content(dest) != first and [p.name for p in dest.parent.iterdir()] == ["part"]
+    first = content(dest)
+    run("fraction", dest, "--label-fraction", 0.5, "--dest", dest, "--overwrite", status=1)
+    assert "is what is read" in capsys.readouterr().err and content(dest) == first
     other = tmp_path / "other"
     other.mkdir()
     (other / "work.txt").write_text("mine")

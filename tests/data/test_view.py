@@ -150,6 +150,19 @@ def test_with_all_leads_it_needs_no_origin(kept: Kept, tmp_path: Path) -> None:
     assert sum(records for leads, records in own.read if leads == 12) == 48 + 16
 
 
+def test_a_store_is_not_replaced_by_a_view_of_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = write_store(tmp_path / "store", {"train": 2})
+    (tmp_path / "link").symlink_to(store)
+    before = {path.name: path.read_bytes() for path in store.iterdir()}
+    for data in (store, tmp_path / "link"):
+        options = ["--leads", "I", "--dest", str(store), "--overwrite"]
+        assert prepare.main(["view", str(data), *options]) == 1
+        assert f"{store}: is what is read" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in store.iterdir()} == before
+
+
 def test_what_cannot_be_a_view_is_refused(
     kept: Kept, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

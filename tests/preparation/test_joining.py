@@ -114,6 +114,15 @@ def test_records_stay_what_they_are_and_names_are_nobody_elses(
     assert main([*arguments, "--dest", str(tmp_path / "joined"), "--overwrite"]) == 0
 
 
+def test_a_store_is_not_replaced_by_what_it_is_joined_to(tmp_path: Path) -> None:
+    first = write(tmp_path / "first", ["a", "b", "c"], origins=(MADE,))
+    second = write(tmp_path / "second", ["d", "e", "f"], origins=(OTHERS,))
+    before = {path.name: path.read_bytes() for path in second.iterdir()}
+    with pytest.raises(StoreError, match="second: is what is read"):
+        join_stores([first, second], second, overwrite=True)
+    assert {path.name: path.read_bytes() for path in second.iterdir()} == before
+
+
 def test_views_are_joined_to_a_store_of_their_leads(tmp_path: Path) -> None:
     stores = [
         write(tmp_path / f"whole{k}", [f"{k}{n}" for n in range(3)], origins=(origin,), seed=k)

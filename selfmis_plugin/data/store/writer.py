@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -452,6 +452,28 @@ def check_dest(dest: Path, overwrite: bool) -> None:
         raise StoreError(
             f"{dest}: is not a store (no {INFO_FILE}), so it is not overwritten; "
             "give another folder or remove it yourself"
+        )
+
+
+def refuse_its_own(dest: Path, sources: Iterable[Path]) -> None:
+    """Refuse to replace what is read: whoever reads it would find less, or something else.
+
+    Parameters
+    ----------
+    dest
+        What is going to be made.
+    sources
+        What it is made of.
+
+    Raises
+    ------
+    StoreError
+        If *dest* is one of *sources*.
+    """
+    if dest.exists() and any(path.exists() and dest.samefile(path) for path in sources):
+        raise StoreError(
+            f"{dest}: is what is read, and would be lost if it were overwritten; give another "
+            "folder"
         )
 
 
