@@ -28,8 +28,9 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.utils.files import whole_file, write_json
+from selfmis_plugin.utils.files import require_folder, whole_file, write_json
 from selfmis_plugin.utils.parallel import Workers
+from selfmis_plugin.utils.temporary import is_temporary
 
 __all__ = ["PartsError", "PartsWritten", "digest_of_files", "write_parts"]
 
@@ -187,8 +188,15 @@ def _begin(folder: Path, values: dict[str, Any], restart: bool) -> str:
     before: dict[str, Any] = {}
     try:
         before = dict(json.loads(plan.read_text(encoding="utf-8")))
+    except NotADirectoryError:
+        require_folder(folder)  # which says what is in the way
+        raise
     except FileNotFoundError:
-        if folder.is_dir() and any(folder.iterdir()):
+        # A run that begins at the same moment, or was killed as it began, leaves its plan's file.
+        there = folder.iterdir() if folder.is_dir() else ()
+        if any(path != plan and not is_temporary(path) for path in there):
+            if plan.is_file():
+                return _begin(folder, values, restart)
             raise PartsError(
                 f"{folder}: is not a folder of parts (no {_PLAN}); give another folder"
             ) from None

@@ -17,6 +17,7 @@ from selfmis_plugin.evaluation.parts import PartsError, write_parts
 from selfmis_plugin.predict import in_parts
 from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.utils.parallel import Processes
+from selfmis_plugin.utils.temporary import temporary_beside
 from tests.checkpoint_files import write_classifier
 from tests.part_makers import Squares
 from tests.strip_files import lead_one
@@ -63,6 +64,22 @@ def test_parts_of_something_else_are_not_mixed_in(tmp_path: Path) -> None:
     (dest / "_plan.json").write_text("[")
     with pytest.raises(PartsError, match="cannot be read"):
         squares(dest, compute)
+
+
+def test_a_run_that_was_killed_as_it_began_is_gone_on_with(tmp_path: Path) -> None:
+    compute, dest = Squares(tmp_path), tmp_path / "parts"
+    dest.mkdir()
+    with temporary_beside(dest / "_plan.json") as begun:  # or of one that begins just now
+        assert "all 23 records are there" in squares(dest, compute)
+        assert begun.is_file()
+    assert whole(dest) == [n * n for n in range(23)]
+
+
+def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for dest in (tmp_path / "file", tmp_path / "file/parts"):
+        with pytest.raises(NotADirectoryError, match="file: is a file, where a folder is to be"):
+            squares(dest, Squares(tmp_path))
 
 
 @pytest.mark.slow
