@@ -16,6 +16,7 @@ from selfmis_plugin.data.person import SEXES, Person, age_of
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils.arguments import add_json, picture, positive
 from selfmis_plugin.utils.files import printing_beside, whole_file, write_json
+from selfmis_plugin.utils.paths import escaped
 
 if TYPE_CHECKING:
     from selfmis_plugin.predict.prediction import Prediction
@@ -186,7 +187,7 @@ def _read(model: StripModel, options: argparse.Namespace) -> tuple[list[Strip], 
             try:
                 strips.append(read_strip(model, path, name, asked))
             except (OSError, ValueError) as error:
-                problems.append(str(error))
+                problems.append(escaped(str(error)))
     return strips, problems
 
 
@@ -210,12 +211,21 @@ def _files(given: Sequence[Path]) -> Iterator[list[tuple[str, Path]]]:
                 files += [(name, path / name) for name in found] or [(str(path), path)]
             else:
                 files.append((path.name, path))
-        yield files
+        yield _told_apart(files)
+
+
+def _told_apart(files: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """Call recordings of one name, such as those of two folders, by their paths as typed; what is
+    not UTF-8 in a name is escaped, as it is everywhere."""
+    places: dict[str, set[Path]] = {}
+    for name, path in files:
+        places.setdefault(name, set()).add(path)
+    return [(escaped(name if len(places[name]) == 1 else str(path)), path) for name, path in files]
 
 
 def _absent(name: str, path: Path) -> str | None:
     """Say what is wrong with a path that was typed and leads to no recording."""
-    if path.is_dir() and name == str(path):
+    if path.is_dir() and name == escaped(str(path)):
         return f"{path}: no recording of a known format in it"
     if not path.exists() and not path.with_name(path.name + ".hea").exists():
         return f"{path}: no such file"

@@ -18,6 +18,7 @@ from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.predict.prediction import Prediction
 from selfmis_plugin.predict.strip_model import StripModel
 from selfmis_plugin.utils.parallel import Workers
+from selfmis_plugin.utils.paths import escaped
 
 __all__ = ["predict_in_parts"]
 
@@ -97,7 +98,7 @@ class _PredictPart:
                 try:
                     strips.append(read_strip(model, path, name, self.asked))
                 except (OSError, ValueError) as error:
-                    rows.append({"file": name, "refused": str(error)})
+                    rows.append({"file": name, "refused": escaped(str(error))})
             for prediction in model.score(strips):
                 rows += _rows(prediction)
         return pa.Table.from_pylist(rows, schema=_schema(model.labels))

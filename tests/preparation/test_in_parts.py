@@ -20,7 +20,7 @@ from selfmis_plugin.utils.parallel import Processes
 from selfmis_plugin.utils.temporary import temporary_beside
 from tests.checkpoint_files import write_classifier
 from tests.part_makers import Squares
-from tests.strip_files import lead_one
+from tests.strip_files import lead_one, write_watch
 from tests.wfdb_files import write_record
 
 
@@ -149,3 +149,19 @@ def test_a_mistyped_path_is_no_row(tmp_path: Path, capsys: pytest.CaptureFixture
         assert main(command) == 1
         assert f"{tmp_path / typed}: {message}" in capsys.readouterr().err
         assert not dest.exists()
+
+
+def test_every_recording_can_be_told_from_the_others(tmp_path: Path) -> None:
+    model, dest = write_classifier(tmp_path / "c.pt"), tmp_path / "said"
+    bad = os.fsdecode(b"n\xff.csv")
+    for name in ("a/x.csv", "b/x.csv", f"b/{bad}"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_watch(tmp_path / name, lead_one(10))
+    (tmp_path / "b" / f"empty-{bad}").touch()
+    folders = [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert main(["predict", "--model", str(model), *folders, "--dest", str(dest)]) == 0
+    table = pd.read_parquet(dest)
+    names = {f"{tmp_path}/a/x.csv", f"{tmp_path}/b/x.csv", r"n\xff.csv", r"empty-n\xff.csv"}
+    assert set(table["file"]) == names
+    (refused,) = table["refused"].dropna()
+    assert refused.startswith(r"empty-n\xff.csv: ")
