@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from selfmis_plugin.cli.sharing import add_parts, workers
+from selfmis_plugin.cli.sharing import add_parts, refuse_needless, workers
 from selfmis_plugin.utils.arguments import add_checkpoint, whole
 from selfmis_plugin.utils.hub import on_this_machine
 
@@ -23,9 +23,7 @@ def main(argv: Sequence[str]) -> int:
     in_parts = not options.out.suffix
     if not in_parts and options.out.suffix not in (".parquet", ".npy"):
         reads.error(f"--out {options.out}: give a name that ends in .parquet or .npy, or a folder")
-    shared = options.workers > 1 or options.scheduler or options.part or options.restart
-    if shared and not in_parts:
-        reads.error("--workers, --scheduler, --part and --restart are for --out FOLDER")
+    refuse_needless(reads, options, in_parts, "--out FOLDER")
     from selfmis_plugin.evaluation.embeddings import embed_in_parts, embed_split
 
     try:
@@ -91,5 +89,5 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="FILE.parquet, FILE.npy, or a folder, named without an ending",
     )
-    add_parts(parser, 1)
+    add_parts(parser)
     return parser

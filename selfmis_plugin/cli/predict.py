@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from selfmis_plugin.cli.sharing import add_parts, workers
+from selfmis_plugin.cli.sharing import add_parts, refuse_needless, workers
 from selfmis_plugin.cli.strip_models import add_strip_model, channel_names, named_model, strip_model
 from selfmis_plugin.data.person import SEXES, Person, age_of
 from selfmis_plugin.preparation.recordings.units import told_microvolts
@@ -33,8 +33,11 @@ def main(argv: Sequence[str]) -> int:
     options = reads.parse_args(argv)
     if options.dest and (options.json or options.png):
         reads.error("--json and --png are for a few recordings: give them or --dest")
-    if not options.dest and (options.scheduler or options.part or options.restart):
-        reads.error("--scheduler, --part and --restart are for --dest DIR")
+    if options.dest and options.all_labels:
+        reads.error("--all-labels is of what is printed, and --dest DIR has all labels anyway")
+    if options.files.count(Path(_STANDARD_INPUT)) > 1:
+        reads.error("- is the standard input, which can be read once")
+    refuse_needless(reads, options, bool(options.dest), "--dest DIR")
     if (options.age is None) != (options.sex is None):
         reads.error("--age and --sex go together: a model uses both or none")
     if options.dest and options.age is not None:
@@ -108,7 +111,7 @@ def parser() -> argparse.ArgumentParser:
         help="for many recordings: write a folder of Parquet files, a row a window, and print "
         "nothing of each; the same command goes on after a kill",
     )
-    add_parts(parser, 1)
+    add_parts(parser)
     return parser
 
 

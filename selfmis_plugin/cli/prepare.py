@@ -22,7 +22,7 @@ from selfmis_plugin.cli import (
     prepare_view,
     synthetic,
 )
-from selfmis_plugin.cli.sharing import cluster, share
+from selfmis_plugin.cli.sharing import HERE_OR_THERE, cluster, share
 from selfmis_plugin.data.filter_names import FILTER_NAMES, NO_FILTER
 from selfmis_plugin.data.leads import STANDARD_LEADS, parse_leads
 from selfmis_plugin.data.origin import OriginError, stated
@@ -73,9 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command.add_argument(
             "--workers",
             type=arguments.workers,
-            default=arguments.default_workers(),
             metavar="N",
-            help="processes that read records (default: %(default)s)",
+            help=f"processes that read records (default: {arguments.default_workers()})",
         )
         command.add_argument(
             "--leads",
@@ -113,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
         arguments.add_origin(command)
         _add_overwrite(command)
-        prepare_fraction.add_database_options(command)
+        prepare_fraction.add_database_options(command, database.draws_splits)
         database.add_arguments(command)
     title = "make the store of shares that were prepared with --part"
     command = commands.add_parser(MERGE, help=title, description=title)
@@ -169,7 +168,15 @@ def _prepare(args: argparse.Namespace) -> Summary | Share:
 
     if args.database == MERGE:
         return merge(args.dest, overwrite=args.overwrite)
-    workers = cluster(args.scheduler) if args.scheduler else args.workers
+    if args.scheduler and args.workers:
+        raise PreparationError(HERE_OR_THERE)
+    draws = args.label_fraction is not None or DATABASES[args.database].draws_splits
+    if args.seed is not None and not draws:
+        raise PreparationError(
+            "--seed says which patients --label-fraction takes: give --label-fraction too"
+        )
+    processes = args.workers or arguments.default_workers()
+    workers = cluster(args.scheduler) if args.scheduler else processes
     listing = DATABASES[args.database].list_records(args.root, args)
     listing = replace(listing, origins=stated(listing.known_origins, args.origin))
     if args.part is None:

@@ -33,9 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_options(parser, required=True)
 
 
-def add_database_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--label-fraction`` and ``--seed`` to a database's command."""
-    _add_options(parser, required=False)
+def add_database_options(parser: argparse.ArgumentParser, draws_splits: bool) -> None:
+    """Add ``--label-fraction`` and ``--seed`` to a database's command; whose seed also draws
+    splits, says so."""
+    _add_options(parser, required=False, draws_splits=draws_splits)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,7 +61,7 @@ def asked(args: argparse.Namespace) -> LabelFraction | None:
 
     if args.label_fraction is None:
         return None
-    return LabelFraction(args.label_fraction, args.seed)
+    return LabelFraction(args.label_fraction, args.seed or 0)
 
 
 def say(args: argparse.Namespace) -> int:
@@ -74,14 +75,16 @@ def say(args: argparse.Namespace) -> int:
     from selfmis_plugin.data.store import StoreError
 
     try:
-        print(choose_fraction(args.dest, args.label_fraction, args.seed))
+        print(choose_fraction(args.dest, args.label_fraction, args.seed or 0))
     except (StoreError, OSError) as error:
         print(f"selfmis prepare: the store is made, but not the fraction: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def _add_options(parser: argparse.ArgumentParser, required: bool) -> None:
+def _add_options(
+    parser: argparse.ArgumentParser, required: bool, draws_splits: bool = False
+) -> None:
     parser.add_argument(
         "--label-fraction",
         type=arguments.share,
@@ -92,10 +95,11 @@ def _add_options(parser: argparse.ArgumentParser, required: bool) -> None:
         "test stay as they are"
         + ("" if required else f". All records are in the store and in {ALL_TRAINING}.tsv"),
     )
+    drawn = "a fraction and the splits take" if draws_splits else "a fraction takes"
     parser.add_argument(
         "--seed",
         type=arguments.whole(0),
-        default=0,
+        default=0 if required else None,
         metavar="S",
-        help="which patients a fraction takes (default: %(default)s)",
+        help=f"which patients {drawn} (default: 0)",
     )

@@ -11,18 +11,25 @@ from selfmis_plugin.utils import arguments
 if TYPE_CHECKING:
     from selfmis_plugin.utils.parallel import Workers
 
-__all__ = ["add_parts", "cluster", "share", "without_dask", "workers"]
+__all__ = [
+    "HERE_OR_THERE", "add_parts", "cluster", "refuse_needless", "share", "without_dask", "workers",
+]  # fmt: skip
+
+#: What is said to who asks for both.
+HERE_OR_THERE = (
+    "--workers is of processes on this machine, and --scheduler hands the work to the workers of a "
+    "cluster: leave one of them out"
+)
 
 
-def add_parts(parser: argparse.ArgumentParser, default_workers: int) -> None:
+def add_parts(parser: argparse.ArgumentParser) -> None:
     """Declare ``--workers``, ``--scheduler``, ``--part`` and ``--restart`` of a command that writes
     a folder of parts."""
     parser.add_argument(
         "--workers",
         type=arguments.workers,
-        default=default_workers,
         metavar="N",
-        help="into a folder: processes that compute, each with the model (default: %(default)s)",
+        help="into a folder: processes that compute, each with the model (default: 1)",
     )
     parser.add_argument(
         "--scheduler",
@@ -41,6 +48,29 @@ def add_parts(parser: argparse.ArgumentParser, default_workers: int) -> None:
         action="store_true",
         help="into a folder: throw away what is there of another model, other records or options",
     )
+
+
+def refuse_needless(
+    parser: argparse.ArgumentParser, options: argparse.Namespace, in_parts: bool, folder: str
+) -> None:
+    """End the command where an option of a folder of parts would be ignored.
+
+    Parameters
+    ----------
+    parser
+        Whose options they are; it says what is wrong.
+    options
+        What was typed.
+    in_parts
+        Whether a folder of parts is written.
+    folder
+        How one is asked for.
+    """
+    shared = options.workers or options.scheduler or options.part or options.restart
+    if shared and not in_parts:
+        parser.error(f"--workers, --scheduler, --part and --restart are for {folder}")
+    if options.workers and options.scheduler:
+        parser.error(HERE_OR_THERE)
 
 
 def share(text: str) -> tuple[int, int]:
@@ -62,7 +92,7 @@ def workers(options: argparse.Namespace) -> Workers:
     """
     from selfmis_plugin.utils.parallel import Processes
 
-    return cluster(options.scheduler) if options.scheduler else Processes(options.workers)
+    return cluster(options.scheduler) if options.scheduler else Processes(options.workers or 1)
 
 
 def cluster(address: str) -> Workers:

@@ -122,6 +122,8 @@ class Database:
         Turns root folder and parsed options into a listing; raises DatabaseError.
     leads
         Leads that a record must have unless the user says otherwise.
+    draws_splits
+        Whether ``--seed`` draws its splits, beside the fraction of ``--label-fraction``.
     """
 
     name: str
@@ -129,6 +131,7 @@ class Database:
     add_arguments: Callable[[argparse.ArgumentParser], None]
     list_records: Callable[[Path, argparse.Namespace], Listing]
     leads: tuple[str, ...] = STANDARD_LEADS
+    draws_splits: bool = False
 
 
 def existing_folder(root: Path) -> Path:

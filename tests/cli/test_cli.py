@@ -70,3 +70,32 @@ def test_impossible_numbers_are_refused_before_anything_is_done(
     assert stopped.value.code == 2
     assert " is not a " in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("predict a.csv --workers 2", "are for --dest DIR"),
+        ("predict a.csv --dest said --all-labels", "has all labels anyway"),
+        ("predict a.csv --dest said --workers 2 --scheduler tcp://h:1", "leave one of them out"),
+        ("predict - -", "can be read once"),
+        ("embed --checkpoint a --data b --out c.npy --workers 1", "are for --out FOLDER"),
+        ("embed --checkpoint a --data b --out c --workers 2 --scheduler tcp://h:1", "leave one"),
+        ("prepare ptbxl a --dest b --workers 2 --scheduler tcp://h:1", "leave one of them out"),
+        ("prepare ptbxl a --dest b --seed 3", "give --label-fraction too"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    command: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        assert main(command.split()) == 1
+    except SystemExit as stopped:
+        assert stopped.code == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -464,7 +464,7 @@ def _list(root: Path, options: argparse.Namespace) -> Listing:
         options.id_list,
         options.labels,
         options.split,
-        SubjectSplits(options.valid_fraction, options.test_fraction, seed=options.seed),
+        SubjectSplits(options.valid_fraction, options.test_fraction, seed=options.seed or 0),
     )
 
 
@@ -474,4 +474,5 @@ DATABASE = Database(
     "MFER, Kardia, WFDB, EDF, CSV, .mat, .npy",
     add_arguments=_add_arguments,
     list_records=_list,
+    draws_splits=True,
 )
