@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import select
 import sys
@@ -52,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     if "_ARGCOMPLETE" in os.environ:
         _complete()
+    _write_any_text()
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = _parser().parse_args(arguments[:1]).command
     try:
@@ -82,6 +84,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"selfmis {command}: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     return status
+
+
+def _write_any_text() -> None:
+    """Escape what the standard output cannot hold, as the standard error does it: a name that is
+    not UTF-8, or a sign that the terminal's encoding has not."""
+    output = sys.stdout
+    if isinstance(output, io.TextIOWrapper) and output.errors == "strict":
+        output.reconfigure(errors="backslashreplace")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -99,3 +100,14 @@ def test_what_would_be_ignored_is_refused(
         assert stopped.code == 2
     assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_what_an_output_cannot_hold_is_escaped(
+    encoding: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding, errors="strict"))
+    dest = tmp_path / os.fsdecode(b"n\xff")
+    assert main(["prepare", "synthetic", str(dest), "--records", "1"]) == 0
+    assert rb"n\udcff: ptbxl, 1 records" in written.getvalue()
