@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from selfmis_plugin.profiling.benchmark import SIZES, BenchmarkError
 from selfmis_plugin.utils.arguments import whole, workers
 
-__all__ = ["MIN_POSITIVES", "add_training_options", "overrides_of", "refuse_failed"]
+__all__ = [
+    "MIN_POSITIVES", "add_training_options", "overrides_of", "refuse_failed",
+    "refuse_unknown_places",
+]  # fmt: skip
 
 #: Positive records that a figure of its own needs, unless it is said.
 MIN_POSITIVES = 20
@@ -57,6 +60,28 @@ def overrides_of(options: argparse.Namespace) -> dict[str, dict[str, object]]:
     for where, key, value in options.overrides:
         found.setdefault(where, {})[key] = value
     return found
+
+
+def refuse_unknown_places(
+    overrides: Iterable[str], known: Iterable[str], shown: Iterable[str]
+) -> None:
+    """Raise BenchmarkError if ``--set`` names what there is not: its key would set nothing.
+
+    Parameters
+    ----------
+    overrides
+        What it names, ``""`` for every training.
+    known
+        What there is.
+    shown
+        What of it to list.
+    """
+    there = {"", *known}
+    for name in overrides:
+        if name not in there:
+            raise BenchmarkError(
+                f"--set {name}:...: nothing is called {name!r}; there are {', '.join(shown)}"
+            )
 
 
 def refuse_failed(report: Mapping[str, Any]) -> None:

@@ -18,6 +18,7 @@ from selfmis_plugin.benchmark.graph import Here, Step, run_steps
 from selfmis_plugin.benchmark.paper import TABLE_1, TABLE_2, TABLE_3, TABLE_5
 from selfmis_plugin.benchmark.report import write_infarction_report
 from selfmis_plugin.benchmark.tables import Measured, table_1, table_3, table_5, verdicts
+from selfmis_plugin.benchmark.unused import unused
 from selfmis_plugin.cli.benchmarks import mi
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
@@ -214,6 +215,40 @@ def test_what_is_asked_wrongly_is_said(tmp_path: Path, capsys: pytest.CaptureFix
         with pytest.raises(SystemExit):
             main(["benchmark", "mi", *arguments])
         assert message in capsys.readouterr().err
+
+
+def test_keys_for_what_there_is_not_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, command in (
+        ("finetuning", ["mi"]),
+        ("selfmis/zero_shot", ["mi"]),
+        ("multi_lead", ["transfer", "--data", str(tmp_path)]),
+    ):
+        words = ["benchmark", *command, "--dest", str(tmp_path / "out")]
+        assert main([*words, "--set", f"{name}:optimization.lr=[0.1]"]) == 1
+        said = capsys.readouterr().err
+        assert f"nothing is called {name!r}; there are" in said and "multi_lead_encoder" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_no_training_of_the_rows_uses_is_said(tmp_path: Path, store: Path) -> None:
+    methods = known_methods()
+    given = {"multi_lead_checkpoint": store / "m.pt", "st_mem_checkpoint": store / "s.pt"}
+    whole = settings_for(
+        store,
+        tmp_path,
+        given=given,
+        overrides={"": {}, "selfmis": {}, "probe": {}, "selfmis/probe": {}, "finetune": {}},
+        budget=100,
+    )
+    assert unused(whole) == [
+        "--set finetune:... is of no training of these rows, and is not used",
+        "--st-mem-checkpoint is of no training of these rows, and is not used",
+    ]
+    alone = dataclasses.replace(whole, methods=[methods["random_encoder"]], given={}, overrides={})
+    options = [line.split()[0] for line in unused(alone)]
+    assert options == ["--unlabelled", "--archive", "--budget"]
 
 
 def test_steps_wait_for_what_they_need() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from selfmis_plugin.cli.training_options import (
     add_training_options,
     overrides_of,
     refuse_failed,
+    refuse_unknown_places,
 )
 from selfmis_plugin.data.origin import LATEST_COHORT
 from selfmis_plugin.methods import Rows, known_methods, known_rows
@@ -183,6 +185,8 @@ def run(options: argparse.Namespace) -> int:
     rows = _rows(options.methods_from)
     methods = _chosen_methods(options.methods, rows)
     modes = chosen_modes(options.modes, methods)
+    overrides = overrides_of(options)
+    _refuse_unknown_places(overrides, rows)
     # The host is only needed, and only looked for, here.
     try:
         from selfmis_plugin.benchmark.infarction import (
@@ -192,6 +196,7 @@ def run(options: argparse.Namespace) -> int:
             run_infarction,
         )
         from selfmis_plugin.benchmark.report import write_infarction_report
+        from selfmis_plugin.benchmark.unused import unused
         from selfmis_plugin.profiling.trainings.stage_costs import costs_of_stages
     except RuntimeError as error:
         raise BenchmarkError(str(error)) from error
@@ -209,13 +214,15 @@ def run(options: argparse.Namespace) -> int:
         modes=modes,
         size=options.size,
         given=given,
-        overrides=overrides_of(options),
+        overrides=overrides,
         budget=options.budget,
         workers=options.workers,
         others=list(rows.methods.values()),
         cluster=places and places(dest, tuple(data.values()), tuple(given.values())),
     )
     try:
+        for line in unused(settings):
+            print(f"selfmis benchmark mi: {line}", file=sys.stderr)
         if options.folds or options.held_out:
             return _run_folds(settings, options)
         report = run_infarction(settings)
@@ -345,6 +352,16 @@ def chosen_modes(text: str | None, methods: Sequence[Method]) -> tuple[str, ...]
         return known_names(known, further=whole)(text)
     except argparse.ArgumentTypeError as error:
         raise BenchmarkError(f"--modes: {error}") from error
+
+
+def _refuse_unknown_places(overrides: Iterable[str], rows: Rows) -> None:
+    """Refuse ``--set`` for what no row has; one of another row is said, and does nothing."""
+    methods = rows.methods.values()
+    stages = dict.fromkeys(stage.name for method in methods for stage in method.stages())
+    modes = dict.fromkeys(mode for method in methods for mode in method.modes)
+    of_one = (f"{method.name}/{mode}" for method in methods for mode in method.modes)
+    shown = [*stages, *modes, "METHOD/MODE of one method's"]
+    refuse_unknown_places(overrides, [*stages, *modes, *of_one], shown)
 
 
 def _replaceable(methods: Iterable[Method]) -> dict[str, Stage]:

@@ -11,6 +11,7 @@ from selfmis_plugin.cli.training_options import (
     add_training_options,
     overrides_of,
     refuse_failed,
+    refuse_unknown_places,
 )
 from selfmis_plugin.data.origin import LATEST_COHORT
 from selfmis_plugin.profiling.benchmark import Benchmark, BenchmarkError
@@ -20,6 +21,8 @@ from selfmis_plugin.utils.parallel import usable_cores
 
 #: Records of the cohort that is made where none is given.
 RECORDS = 3000
+#: What is trained, and can have keys of its own.
+_ENCODERS = ("multi_lead_encoder", "single_lead_encoder")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
             raise BenchmarkError(
                 f"--{key} is about a cohort that is made: leave it out with --train"
             )
+    overrides = overrides_of(options)
+    refuse_unknown_places(overrides, _ENCODERS, _ENCODERS)
     # The host is only needed, and only looked for, here.
     try:
         from selfmis_plugin.benchmark.commands import CommandError
@@ -104,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
             tested,
             seeds=options.seeds,
             size=options.size,
-            overrides=overrides_of(options),
+            overrides=overrides,
             budget=options.budget,
             workers=options.workers,
         )

@@ -1,0 +1,56 @@
+"""What a benchmark was given that none of its trainings uses."""
+
+from __future__ import annotations
+
+from selfmis_plugin.benchmark.settings import Cell, Settings, given_file
+from selfmis_plugin.benchmark.sources import stages_of, with_sources
+from selfmis_plugin.methods.method import LABELLED, Stage, with_its_sources
+
+__all__ = ["unused"]
+
+
+def unused(settings: Settings) -> list[str]:
+    """Say what is of no training of the run, a line each, by the options of ``benchmark mi``.
+
+    It is no mistake by itself: the folder of a benchmark keeps to what it was begun with, also
+    where the command is given again with fewer rows.
+
+    Parameters
+    ----------
+    settings
+        What is asked for; its data need not be there.
+
+    Raises
+    ------
+    InfarctionError
+        If a method starts from something that there is not.
+    """
+    seed = settings.seeds[0]
+    asked = [
+        Cell(method, mode, settings.fractions[0], seed)
+        for method in settings.methods
+        for mode in settings.asked(method)
+    ]
+    cells = with_sources(settings, asked)
+    stages: dict[str, Stage] = {}
+    for method in settings.methods:
+        if method.encoder is not None:
+            stages |= {stage.name: stage for stage in with_its_sources(method.encoder)}
+    for cell in cells:
+        stages |= {stage.name: stage for stage in stages_of(settings, cell)}
+    trained = [stage for stage in stages.values() if given_file(settings, stage) is None]
+    named = {
+        "",
+        *(stage.name for stage in trained),
+        *(cell.mode for cell in cells),
+        *(f"{cell.method.name}/{cell.mode}" for cell in cells),
+    }
+    wanted = {stage.given_by for stage in stages.values()}
+    read = {LABELLED, *(stage.data for stage in trained)}
+    options = [
+        *(f"--set {name}:..." for name in settings.overrides if name not in named),
+        *(f"--{name.replace('_', '-')}" for name in settings.given if name not in wanted),
+        *(f"--{role}" for role in settings.data if role not in read),
+        *(["--budget"] if settings.budget is not None and not trained else []),
+    ]
+    return [f"{option} is of no training of these rows, and is not used" for option in options]
