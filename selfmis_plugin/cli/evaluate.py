@@ -31,13 +31,20 @@ if TYPE_CHECKING:
 
 #: Of the normal distribution, on either side of a 95 % interval.
 _Z = 1.959964
+#: What a table counts unless it is said.
+_RECORD = "record"
 
 
 def main(argv: Sequence[str]) -> int:
     """Evaluate and print; return the exit status."""
-    options = parser().parse_args(argv)
+    reads = parser()
+    options = reads.parse_args(argv)
     if not options.draws and (options.by or options.prevalence):
-        parser().error("--by and --prevalence give figures with intervals: not with --draws 0")
+        reads.error("--by and --prevalence give figures with intervals: not with --draws 0")
+    if not options.draws and options.level != _RECORD:
+        reads.error(f"--level {options.level} is of figures with intervals: not with --draws 0")
+    if options.against_labels and not options.against:
+        reads.error("--against-labels names the outputs of --against CHECKPOINT: give that too")
     try:
         with printing_beside(options.json):
             figures, lines = _evaluate(options)
@@ -79,8 +86,8 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--level",
-        choices=("record", "patient"),
-        default="record",
+        choices=(_RECORD, "patient"),
+        default=_RECORD,
         help="what the printed table counts; --json has both (default: record)",
     )
     parser.add_argument(
@@ -142,10 +149,13 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         figures = {**evaluate(options.checkpoint, *place), **_facts(options.checkpoint, part)}
         figures["checkpoint"] = typed
         return figures, [*_title(figures), *_retrieval_lines(figures)]
+    against = on_this_machine(options.against) if options.against else None
+    if against is not None:
+        load_trained(against, options.against_labels)  # refused before anything is computed
     predictions = predict_split(options.checkpoint, *place, options.labels)
+    shares = _shares(options.prevalence, predictions.labels)
     if options.predictions:
         predictions.write(options.predictions)
-    shares = _shares(options.prevalence, predictions.labels)
     part = open_split(options.data, options.split)
     figures = {
         "kind": "classifier",
@@ -172,8 +182,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     if options.by:
         figures["by"] = figures_by(predictions, part, options.by, options.draws, shares)
         lines += _group_lines(figures["by"], options.level)
-    if options.against:
-        against = on_this_machine(options.against)
+    if against is not None:
         other = predict_split(against, *place, options.against_labels)
         figures["against"] = str(options.against)
         figures["difference"] = difference_of(predictions, other)

@@ -38,6 +38,8 @@ def main(argv: Sequence[str]) -> int:
         reads.error("--cross-validated needs --data: the store whose records were judged")
     if options.int8 and options.data is None:
         reads.error("--int8 needs --data: 8 bits are calibrated on records")
+    if options.specificity is not None and options.data is None:
+        reads.error("--specificity needs --data: thresholds are chosen on records")
     try:
         model, onnx = _export(options)
     except ImportError as error:
@@ -104,9 +106,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--specificity",
         type=_share,
-        default=SPECIFICITY,
         metavar="SHARE",
-        help="what the thresholds keep (default: %(default)s)",
+        help=f"what the thresholds keep (default: {SPECIFICITY})",
     )
     parser.add_argument(
         "--licence",
@@ -156,7 +157,7 @@ def _prepared(options: argparse.Namespace) -> SavedModel:
     return prepare_export(
         options.checkpoint,
         options.data,
-        options.specificity,
+        SPECIFICITY if options.specificity is None else options.specificity,
         DRAWS,
         options.labels,
         options.cross_validated,

@@ -31,6 +31,8 @@ def main(argv: Sequence[str]) -> int:
     options = reads.parse_args(argv)
     if options.raw is not None and options.record is None:
         reads.error("--raw needs --record")
+    if options.layout is not None and options.record is None:
+        reads.error("--layout is of a record's leads: give --record")
     if options.all_labels and options.record is not None:
         reads.error("--all-labels is of an overview: leave out --record")
     from selfmis_plugin.data.overview import MOST_LABELS, overview_lines
@@ -81,8 +83,8 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layout",
         choices=LAYOUTS,
-        default=LAYOUTS[0],
-        help="3x4: 2.5 s of each lead and a rhythm strip; 12x1: ten seconds of each lead",
+        help="3x4: 2.5 s of each lead and a rhythm strip; 12x1: ten seconds of each lead "
+        f"(default: {LAYOUTS[0]})",
     )
     parser.add_argument("--dpi", type=_dpi, default=150, help="dots an inch (default: %(default)s)")
     parser.add_argument(
@@ -167,7 +169,7 @@ def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
             before,
             dataclasses.replace(prepared, title=f"after preparation, {rate}", subtitle=subtitle),
         ]
-    return draw_panels(panels, layout=options.layout, dpi=options.dpi)
+    return draw_panels(panels, layout=options.layout or LAYOUTS[0], dpi=options.dpi)
 
 
 def _file_name(record: str | None) -> str:

@@ -159,7 +159,9 @@ def test_evaluate_by_sex_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[s
         positive = label["predictive_values"]["positive"]["value"]
         assert positive == pytest.approx(0.02 * sensitivity / (0.02 * sensitivity + 0.098))
     assert "positive             negative" in printed
-    assert main([*arguments, "--prevalence", "XMI=0.1"]) == 1
+    said = tmp_path / "said.parquet"
+    assert main([*arguments, "--prevalence", "XMI=0.1", "--predictions", str(said)]) == 1
+    assert not said.exists()
     assert "XMI, of which there is no figure; labels: AMI, IMI" in capsys.readouterr().err
     for wrong in (["--by", "height"], ["--prevalence", "2"], ["--prevalence", "AMI=0.1,0.2"],
                   ["--by", "sex", "--draws", "0"]):  # fmt: skip
