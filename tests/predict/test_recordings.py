@@ -220,7 +220,8 @@ def test_windows_do_not_depend_on_blocks(
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.csv", "", "no rows of two or more numbers"),
+        ("a.csv", "", "a.csv: is empty"),
+        ("a.edf", "", "a.edf: is empty"),
         ("a.csv", "some,words\nonly,words\n", "no rows of two or more numbers"),
         ("a.csv", "1,2\n3,4\n5,6\n", "no line with the names"),
         ("a.csv", "A (uV),B (uV)\n1,2\n3,4\n5,6\n", "--rate"),
@@ -234,10 +235,10 @@ def test_windows_do_not_depend_on_blocks(
             "time,A (uV),C (uV)\n0,1,2\n.01,3,4\n.02,5,6\n.01,5,6\n",
             "runs backwards at row 4",
         ),
-        ("a.edf", "0       x", "cannot be read as EDF"),
+        ("a.edf", "0       x", "cannot be read as EDF: it is cut short, damaged"),
         ("a.hea", "a 1 500 100\na.dat 16 1000/mV 16 0 0 0 0 A\n", "a.dat: no such file"),
         ("a.hea", "nonsense", "not a record line"),
-        ("a.xyz", "", "convert it"),
+        ("a.xyz", "words", "convert it"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(

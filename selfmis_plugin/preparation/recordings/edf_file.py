@@ -63,7 +63,11 @@ class EdfRecording(LongRecording):
             self._step = float(self._edf.data_record_duration)
             found = self._edf.num_data_records
         except Exception as error:  # the library raises whatever its parsing runs into
-            raise RecordError("bad EDF", f"{path.name}: cannot be read as EDF: {error}") from error
+            raise RecordError(
+                "bad EDF",
+                f"{path.name}: cannot be read as EDF: it is cut short, damaged or of another "
+                f"format; copy or export it again ({error})",
+            ) from error
         if not continuous:
             raise RecordError(
                 "interrupted EDF", f"{path.name}: has interruptions (EDF+D); split it there"

@@ -64,9 +64,13 @@ def open_recording(path: Path, options: ReadingOptions | None = None) -> LongRec
     Raises
     ------
     RecordError
-        If the file cannot be read, is encrypted, or is of no known format.
+        If the file cannot be read, is empty or encrypted, or is of no known format.
     """
     try:
+        if not path.stat().st_size:
+            raise RecordError(
+                "empty file", f"{path.name}: is empty; copy or export it again, and whole"
+            )
         return _opener(path)(path, options or ReadingOptions())
     except OSError as error:
         raise RecordError("unreadable file", f"{path.name}: {error.strerror or error}") from error
