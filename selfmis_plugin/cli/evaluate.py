@@ -139,11 +139,13 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     options.checkpoint = on_this_machine(options.checkpoint)
     trained: Trained = load_trained(options.checkpoint, options.labels)
     if not isinstance(trained, Classifies):
-        if options.against or options.predictions or options.by or options.prevalence:
+        needless = options.against, options.predictions, options.by, options.prevalence
+        if any(needless) or options.level != _RECORD:
             lacks(
                 trained,
                 "predicts no label",
-                "--against, --predictions, --by and --prevalence need a classifier's checkpoint",
+                "--against, --predictions, --by, --prevalence and --level patient need a "
+                "classifier's checkpoint",
             )
         part = open_split(options.data, options.split)
         figures = {**evaluate(options.checkpoint, *place), **_facts(options.checkpoint, part)}
@@ -234,10 +236,15 @@ def _retrieval_lines(figures: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"R@{key[1:]:3} {100 * figures[key]:>6.1f} %  "
             f"{f'({100 * low:.1f}, {100 * high:.1f}) %':17} "
-            f"{100 * min(1.0, int(key[1:]) / records):>5.2g} %"
+            f"{_percent(int(key[1:]) / records):>5} %"
         )
     middle = (records + 1) / 2
     return [*lines, f"median rank {figures['median_rank']:g} (by chance {middle:g})"]
+
+
+def _percent(chance: float) -> str:
+    """Two digits, of a share that may be above 1: fewer records than places."""
+    return f"{100 * chance:.2g}" if chance < 0.995 else "100"
 
 
 def wilson(share: float, number: int) -> tuple[float, float]:

@@ -155,6 +155,10 @@ def test_retrieval_comes_in_percent_with_chance_and_intervals(
     wanted = f"R@5 {100 * figures['r5']:.1f} % ({100 * low:.1f}, {100 * high:.1f}) % 17 %"
     assert line.split() == wanted.split()
     assert "by chance 15.5" in said
+    few = evaluate._retrieval_lines({"records": 5, "r1": 0.2, "r10": 1.0, "median_rank": 2})
+    assert few[2].endswith(" 20 %") and few[3].endswith(" 100 %")
+    assert main([*call, "--level", "patient"]) == 1
+    assert "--level patient need a classifier's checkpoint" in capsys.readouterr().err
     # Newcombe (1998), table I: 81 of 263, and 0 of 20.
     assert evaluate.wilson(81 / 263, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert evaluate.wilson(0, 20) == pytest.approx((0, 0.1611), abs=5e-5)
