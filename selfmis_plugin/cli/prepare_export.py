@@ -13,7 +13,8 @@ TITLE = "a store's records as files for the recipes of fairseq-signals"
 
 #: Whose files, and of which kind and scale; see :mod:`selfmis_plugin.methods.host.export_signals`.
 FORMAT = "fairseq-signals"
-KINDS = ("plain", "cmsc", "classification")
+_CLASSIFICATION = "classification"
+KINDS = ("plain", "cmsc", _CLASSIFICATION)
 SCALES = ("zscore", "mV")
 
 #: Exit status after Ctrl-C, by the shell's custom.
@@ -71,6 +72,13 @@ def run(args: argparse.Namespace) -> int:
     from selfmis_plugin.data.store import StoreError
     from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
 
+    if args.label_set is not None and args.kind != _CLASSIFICATION:
+        print(
+            f"selfmis prepare export: --label-set is of --kind {_CLASSIFICATION}: --kind "
+            f"{args.kind} writes no labels",
+            file=sys.stderr,
+        )
+        return 1
     options = ExportOptions(args.kind, args.leads, args.scale, args.label_set, args.sample_rate)
     try:
         summary = export_signals(

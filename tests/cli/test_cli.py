@@ -86,6 +86,7 @@ def test_impossible_numbers_are_refused_before_anything_is_done(
         ("evaluate --checkpoint a --data b --draws 0 --level patient", "not with --draws 0"),
         ("export --checkpoint a --dest b --specificity 0.8", "needs --data"),
         ("show store --layout 12x1", "give --record"),
+        ("prepare export a --dest b --format fairseq-signals --label-set all", "writes no labels"),
         ("prepare ptbxl a --dest b --workers 2 --scheduler tcp://h:1", "leave one of them out"),
         ("prepare ptbxl a --dest b --seed 3", "give --label-fraction too"),
     ],
