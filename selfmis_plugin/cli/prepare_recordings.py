@@ -15,7 +15,7 @@ from selfmis_plugin.preparation.recordings.channels import (
     parse_channels,
 )
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
-from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
+from selfmis_plugin.preparation.recordings.subject_splits import SHARE, SubjectSplits
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.utils import arguments
 
@@ -101,9 +101,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{split}-fraction",
             type=float,
-            default=0.1,
             metavar="SHARE",
-            help=f"share of the subjects in {split}.tsv, by a hash (default: %(default)s)",
+            help=f"share of the subjects in {split}.tsv, by a hash (default: {SHARE})",
         )
         parser.add_argument(
             f"--{split}-subjects",

@@ -323,7 +323,7 @@ def test_shares_of_subjects(count: int, valid: float, test: float, seed: int) ->
 
 
 def test_named_subjects() -> None:
-    splits = SubjectSplits(0.5, 0, valid_subjects=("b",)).assign("abcd")
+    splits = SubjectSplits(None, 0, valid_subjects=("b",)).assign("abcd")
     assert splits == {"a": "train", "b": "valid", "c": "train", "d": "train"}
     assert SubjectSplits(0, 0, test_subjects="x").assign("ab", known="abx") == {
         "a": "train", "b": "train",
@@ -334,6 +334,8 @@ def test_named_subjects() -> None:
         SubjectSplits(test_subjects=("x",), valid_subjects=("x", "y"))
     with pytest.raises(DatabaseError, match="none to train on"):
         SubjectSplits(0.1, 0.1).assign("ab")
+    with pytest.raises(DatabaseError, match="--valid-fraction 0.5 would not be used"):
+        SubjectSplits(0.5, 0, valid_subjects=("b",))
 
 
 class Prepared:

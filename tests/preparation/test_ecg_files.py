@@ -94,6 +94,8 @@ def test_any_mixture_becomes_one_store(
     assert len(paths) == COUNT
     id_list = tmp_path / "ids.csv"
     options = ("--leads", "I,II", "--split", "test", "--id-list", str(id_list))
+    assert prepare(folder, tmp_path / "store", *options, "--valid-fraction", "0.2") == 1
+    assert "--valid-fraction would not be used" in capsys.readouterr().err
     assert prepare(folder, tmp_path / "store", *options, "--units", str(STEP)) == 0
     said = capsys.readouterr().out
     # What a file says goes before what the user does: the array alone says nothing.

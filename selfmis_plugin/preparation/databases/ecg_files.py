@@ -32,7 +32,7 @@ from selfmis_plugin.preparation.recordings.content import DEVICE_FORMATS, conten
 from selfmis_plugin.preparation.recordings.device_file import reader_is_installed
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
 from selfmis_plugin.preparation.recordings.sources import recording_paths
-from selfmis_plugin.preparation.recordings.subject_splits import SubjectSplits
+from selfmis_plugin.preparation.recordings.subject_splits import SHARE, SubjectSplits
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.preparation.recordings.whole_recording import read_whole
 from selfmis_plugin.utils import arguments
@@ -450,13 +450,17 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             f"--{split}-fraction",
             type=float,
-            default=0.1,
             metavar="SHARE",
-            help=f"share of the patients in {split}.tsv, by a hash (default: %(default)s)",
+            help=f"share of the patients in {split}.tsv, by a hash (default: {SHARE})",
         )
 
 
 def _list(root: Path, options: argparse.Namespace) -> Listing:
+    for split in ("valid", "test"):
+        if options.split and getattr(options, f"{split}_fraction") is not None:
+            raise DatabaseError(
+                f"--{split}-fraction would not be used: all records are in --split {options.split}"
+            )
     return list_records(
         root,
         ReadingOptions(options.rate, options.units, options.channels),

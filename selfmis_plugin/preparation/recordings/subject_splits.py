@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from selfmis_plugin.preparation.listing import DatabaseError
 
+#: Of the subjects, to validate on and to test on, unless it is said.
+SHARE = 0.1
+
 
 @dataclass(frozen=True)
 class SubjectSplits:
@@ -16,23 +19,29 @@ class SubjectSplits:
     Attributes
     ----------
     valid_fraction, test_fraction
-        Shares of the subjects, used where no subjects are named.
+        Shares of the subjects; None: ``SHARE``, or nobody but the subjects that are named.
     valid_subjects, test_subjects
-        Named subjects.
+        Named subjects, in place of a share.
     seed
         Draws which subjects the shares are.
     """
 
-    valid_fraction: float = 0.1
-    test_fraction: float = 0.1
+    valid_fraction: float | None = None
+    test_fraction: float | None = None
     valid_subjects: Sequence[str] = ()
     test_subjects: Sequence[str] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("valid_fraction", "test_fraction"):
-            if not 0 <= getattr(self, name) < 1:
-                raise DatabaseError(f"{name} {getattr(self, name)} is not at least 0 and below 1")
+        for split in ("valid", "test"):
+            share = getattr(self, f"{split}_fraction")
+            if share is not None and not 0 <= share < 1:
+                raise DatabaseError(f"{split}_fraction {share} is not at least 0 and below 1")
+            if share and getattr(self, f"{split}_subjects"):
+                raise DatabaseError(
+                    f"--{split}-fraction {share:g} would not be used beside --{split}-subjects: "
+                    "choose one"
+                )
         both = sorted(set(self.valid_subjects) & set(self.test_subjects))
         if both:
             raise DatabaseError(
@@ -70,7 +79,8 @@ class SubjectSplits:
             ("test", self.test_subjects, self.test_fraction),
             ("valid", self.valid_subjects, self.valid_fraction),
         ):
-            count = 0 if given or not share else max(1, round(share * len(present)))
+            share = (0.0 if given else SHARE) if share is None else share
+            count = max(1, round(share * len(present))) if share else 0
             splits.update(dict.fromkeys(free[:count], split))
             free = free[count:]
         splits.update(dict.fromkeys(free, "train"))
