@@ -92,6 +92,12 @@ METHODS = (
         teachers=_teachers(_PRETRAINED),
     ),
     _student(
+        "distillation_pretrained_from_selfmis",
+        ", whose encoders come from other databases' labels, from SelfMIS",
+        SELFMIS,
+        _teachers(_PRETRAINED),
+    ),
+    _student(
         "distillation_all_together",
         ", whose encoders come from other databases' labels, from SelfMIS, both in pieces of 7 s",
         SELFMIS_CROPS,
