@@ -128,6 +128,7 @@ MI_OPTIONS = benchmark mi --data $(REAL)/ptbxl --unlabelled $(REAL)/ptbxl --arch
 	--size small --fractions 1.0 --workers $(WORKERS) --budget $(BUDGET)
 # With ECGID, persons are told apart by encoders that folds 9 and 10 were held out of.
 STAGE = $(REAL)/final/fold1/seed$$seed/stages/$(1)/checkpoints/checkpoint_best.pt
+IDENTIFIED := modally_reduced selfmis ecgfounder
 CHOICE = --folds 4 --strat-folds 1-8 --trials-only
 JUDGED = --rates-from $(RATES) --seeds 3 --methods $(ROWS) --against without_alignment --keep $(RESULTS)
 ifdef SIGNALS
@@ -142,6 +143,10 @@ endif
 
 results-real: setup $(if $(SIGNALS),$(SIGNALS_VENV)/ready)
 	@test -f "$(DATA)/ptbxl_database.csv" || { echo "give the folder of PTB-XL (1.0.3, from https://physionet.org/content/ptb-xl/): make results-real DATA=PATH"; exit 2; }
+ifdef ECGID
+	@for method in $(IDENTIFIED); do case ",$(METHODS)," in *,$$method,*) ;; *) \
+		echo "ECGID asks who is who of the encoders of $(IDENTIFIED): name them in METHODS, or leave out ECGID"; exit 2;; esac; done
+endif
 	test -f $(REAL)/ptbxl/store.json || $(BIN)/selfmis prepare ptbxl "$(DATA)" --source-rate 100 --origin "PTB-XL 1.0.3" --dest $(REAL)/ptbxl
 	mkdir -p $(RESULTS)
 	test -f $(RESULTS)/rates.json || { $(MI) $(CHOICE) --methods $(METHODS) --dest $(REAL)/choice && cp $(REAL)/choice/rates.json $(RESULTS)/rates.json; }
