@@ -25,7 +25,13 @@ from selfmis_plugin.benchmark.settings import (
     stage_file,
     stage_name,
 )
-from selfmis_plugin.benchmark.sources import sources_of, stages_of, step_of, with_sources
+from selfmis_plugin.benchmark.sources import (
+    sources_of,
+    stages_by_name,
+    stages_of,
+    step_of,
+    with_sources,
+)
 from selfmis_plugin.benchmark.stages import export_folder, run_stage, write_stage_export
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.contract import Classifies
@@ -127,7 +133,7 @@ def plan_infarction(settings: Settings) -> Plan:
     settings = _without(settings, lacks.keys() | fileless.keys())
     cells, left_out = _cells(settings, modes_lack)
     whole = with_sources(settings, cells)
-    stages = _stages(settings, whole)
+    stages = stages_by_name(settings, whole)
     # Where nothing is trained on the labelled records, they need only be tested on.
     _check(settings, stages, SPLITS if any(cell.fraction for cell in cells) else ("test",))
     settings = claim_folder(settings)
@@ -220,17 +226,6 @@ def _without_their_file(settings: Settings, lacks: Mapping[str, str]) -> dict[st
 
 def _option(stage: Stage) -> str:
     return f"--{(stage.given_by or '').replace('_', '-')}"
-
-
-def _stages(settings: Settings, cells: Iterable[Cell]) -> dict[str, Stage]:
-    """Return by their names the stages of the methods' encoders, and what else cells need."""
-    stages: dict[str, Stage] = {}
-    for method in settings.methods:
-        if method.encoder is not None:
-            stages |= {stage.name: stage for stage in with_its_sources(method.encoder)}
-    for cell in cells:
-        stages |= {stage.name: stage for stage in stages_of(settings, cell)}
-    return stages
 
 
 def _stage_steps(settings: Settings, stages: Mapping[str, Stage]) -> dict[str, Step]:

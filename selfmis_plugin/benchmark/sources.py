@@ -18,7 +18,9 @@ from selfmis_plugin.benchmark.settings import (
 )
 from selfmis_plugin.methods.method import Mode, Source, Stage, with_its_sources
 
-__all__ = ["source_checkpoint", "sources_of", "stages_of", "step_of", "with_sources"]
+__all__ = [
+    "source_checkpoint", "sources_of", "stages_by_name", "stages_of", "step_of", "with_sources",
+]  # fmt: skip
 
 
 def sources_of(settings: Settings, cell: Cell) -> dict[str, Cell | Stage]:
@@ -72,6 +74,17 @@ def stages_of(settings: Settings, cell: Cell) -> Iterator[Stage]:
     for source in sources_of(settings, cell).values():
         if isinstance(source, Stage):
             yield from with_its_sources(source)
+
+
+def stages_by_name(settings: Settings, cells: Iterable[Cell]) -> dict[str, Stage]:
+    """Return by their names the stages of the methods' encoders, and what else cells need."""
+    stages: dict[str, Stage] = {}
+    for method in settings.methods:
+        if method.encoder is not None:
+            stages |= {stage.name: stage for stage in with_its_sources(method.encoder)}
+    for cell in cells:
+        stages |= {stage.name: stage for stage in stages_of(settings, cell)}
+    return stages
 
 
 def source_checkpoint(settings: Settings, source: Cell | Stage, seed: int) -> Path:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from selfmis_plugin.benchmark.settings import Cell, Settings, given_file
-from selfmis_plugin.benchmark.sources import stages_of, with_sources
-from selfmis_plugin.methods.method import LABELLED, Stage, with_its_sources
+from selfmis_plugin.benchmark.sources import stages_by_name, with_sources
+from selfmis_plugin.methods.method import LABELLED
 
 __all__ = ["unused"]
 
@@ -32,12 +32,7 @@ def unused(settings: Settings) -> list[str]:
         for mode in settings.asked(method)
     ]
     cells = with_sources(settings, asked)
-    stages: dict[str, Stage] = {}
-    for method in settings.methods:
-        if method.encoder is not None:
-            stages |= {stage.name: stage for stage in with_its_sources(method.encoder)}
-    for cell in cells:
-        stages |= {stage.name: stage for stage in stages_of(settings, cell)}
+    stages = stages_by_name(settings, cells)
     trained = [stage for stage in stages.values() if given_file(settings, stage) is None]
     named = {
         "",
