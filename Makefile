@@ -122,6 +122,9 @@ test-signals: $(SIGNALS_VENV)/ready
 # that others have finished, of this version and these records, are taken up. With SIGNALS, the rows
 # that only fairseq-signals trains stand in the same tables.
 METHODS ?= selfmis,selfmis_without_s,selfmis_without_m,without_alignment,ecgfounder,random_encoder,st_mem,modally_reduced,twelve_lead
+# Each of these has its own file of rates, so that one more can join: mcma, pix2pix, ekgan and
+# cyclegan take hours.
+FURTHER_METHODS ?= heartlang
 HOST_METHODS ?= simclr,3kg,clocs,w2v_cmsc,w2v_cmsc_rlm
 BUDGET ?= 8000
 MI_OPTIONS = benchmark mi --data $(REAL)/ptbxl --unlabelled $(REAL)/ptbxl --archive $(REAL)/ptbxl \
@@ -131,14 +134,18 @@ STAGE = $(REAL)/final/fold1/seed$$seed/stages/$(1)/checkpoints/checkpoint_best.p
 IDENTIFIED := modally_reduced selfmis ecgfounder
 CHOICE = --folds 4 --strat-folds 1-8 --trials-only
 JUDGED = --rates-from $(RATES) --seeds 3 --methods $(ROWS) --against without_alignment --keep $(RESULTS)
+COMMA := ,
+FURTHER = $(subst $(COMMA), ,$(FURTHER_METHODS))
+OWN_ROWS = $(subst $() ,$(COMMA),$(strip $(METHODS) $(FURTHER)))
+OWN_RATES = $(RESULTS)/rates.json $(FURTHER:%=$(RESULTS)/rates-%.json)
 ifdef SIGNALS
 MI = PYTHONPATH="$(abspath $(SIGNALS))" OMP_NUM_THREADS=1 $(SIGNALS_VENV)/bin/selfmis $(MI_OPTIONS)
-ROWS = $(METHODS),$(HOST_METHODS)
-RATES = $(RESULTS)/rates.json $(RESULTS)/rates-signals.json
+ROWS = $(OWN_ROWS),$(HOST_METHODS)
+RATES = $(OWN_RATES) $(RESULTS)/rates-signals.json
 else
 MI = OMP_NUM_THREADS=1 $(BIN)/selfmis $(MI_OPTIONS)
-ROWS = $(METHODS)
-RATES = $(RESULTS)/rates.json
+ROWS = $(OWN_ROWS)
+RATES = $(OWN_RATES)
 endif
 
 results-real: setup $(if $(SIGNALS),$(SIGNALS_VENV)/ready)
@@ -150,6 +157,8 @@ endif
 	test -f $(REAL)/ptbxl/store.json || $(BIN)/selfmis prepare ptbxl "$(DATA)" --source-rate 100 --origin "PTB-XL 1.0.3" --dest $(REAL)/ptbxl
 	mkdir -p $(RESULTS)
 	test -f $(RESULTS)/rates.json || { $(MI) $(CHOICE) --methods $(METHODS) --dest $(REAL)/choice && cp $(REAL)/choice/rates.json $(RESULTS)/rates.json; }
+	for one in $(FURTHER); do test -f $(RESULTS)/rates-$$one.json || { $(MI) $(CHOICE) --methods $$one --dest $(REAL)/choice-$$one \
+		&& cp $(REAL)/choice-$$one/rates.json $(RESULTS)/rates-$$one.json; } || exit 1; done
 ifdef SIGNALS
 	test -f $(RESULTS)/rates-signals.json || { $(MI) $(CHOICE) --methods $(HOST_METHODS) --dest $(REAL)/choice-signals && cp $(REAL)/choice-signals/rates.json $(RESULTS)/rates-signals.json; }
 endif

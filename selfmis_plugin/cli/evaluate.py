@@ -19,6 +19,7 @@ from selfmis_plugin.utils.arguments import (
     add_json,
     known_names,
     labels,
+    parquet,
     prevalence,
     whole,
 )
@@ -115,7 +116,10 @@ def parser() -> argparse.ArgumentParser:
     )
     add_json(parser)
     parser.add_argument(
-        "--predictions", type=Path, metavar="FILE", help="also write each record's logits, Parquet"
+        "--predictions",
+        type=parquet,
+        metavar="FILE.parquet",
+        help="also write each record's logits",
     )
     return parser
 

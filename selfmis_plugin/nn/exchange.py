@@ -14,14 +14,26 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["gather_rows", "is_distributed", "pass_on", "rows_by_process", "visit"]
+__all__ = [
+    "gather_rows",
+    "is_distributed",
+    "pass_on",
+    "process_count",
+    "rows_by_process",
+    "visit",
+]
 
 _BLOCK_TAG, _PASSED_TAG = 0, 1
 
 
 def is_distributed() -> bool:
     """Whether there are other processes to exchange rows with."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return process_count() > 1
+
+
+def process_count() -> int:
+    """Return the number of processes of the run, at least 1."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gather_rows(rows: Tensor) -> Tensor:

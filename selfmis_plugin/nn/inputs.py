@@ -19,9 +19,10 @@ from torch import Tensor, nn
 
 __all__ = ["Preparation", "resampled_samples", "zscore"]
 
-_BLOCK_INPUTS = 512
-"""Input samples that one block of outputs advances: enough for a matrix product to be worth
-while, few enough that the zeros outside the filter's band stay cheap."""
+_BLOCK_OUTPUTS = 16
+"""Outputs of one block, or as many as the ratio's numerator: the fewer, the fewer are the zeros
+outside the filter's band that are multiplied too, and 16 fill a register of AVX-512. Of 8 to 102
+they were the fastest there, from 500 Hz to 100 2.7 times as fast as 102."""
 
 _RATE_RESOLUTION = 1000
 """Sample rates are taken to a thousandth of a hertz."""
@@ -190,7 +191,7 @@ class _Block:
     """Resampling of one window of input samples to one block of outputs, as a matrix."""
 
     def __init__(self, up: int, down: int) -> None:
-        repeats = max(1, _BLOCK_INPUTS // down)
+        repeats = max(1, _BLOCK_OUTPUTS // up)
         self.outputs = repeats * up
         self.hop = repeats * down
         # scipy's default filter reaches 10 * max(up, down) samples of the upsampled signal.

@@ -200,6 +200,8 @@ def write_report(request: Request) -> Path:
         tuple(sections),
     )
     pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
+    figures["pictures"] = list(pictures)
+    former = _former_pictures(request.dest)
     names = ("predictions.parquet", "figures.json", *pictures, "report.html")
     with whole_files(*(request.dest / name for name in names)) as paths:
         place = dict(zip(names, paths, strict=True))
@@ -209,7 +211,25 @@ def write_report(request: Request) -> Path:
             place[name].write_bytes(png)
         # A file's name need not be text.
         place["report.html"].write_text(text, encoding="utf-8", errors="replace")
+    # What an earlier report drew and this one does not would be taken for a picture of this one.
+    for name in former - set(pictures):
+        (request.dest / name).unlink(missing_ok=True)
     return request.dest / "report.html"
+
+
+def _former_pictures(folder: Path) -> set[str]:
+    """Names of the pictures that an earlier report says it has written into *folder*."""
+    try:
+        said = json.loads((folder / "figures.json").read_text(encoding="utf-8"))["pictures"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return set()
+    if not isinstance(said, list):
+        return set()
+    return {
+        name
+        for name in said
+        if isinstance(name, str) and name.endswith(".png") and Path(name).name == name
+    }
 
 
 def _summary(

@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.store.format import EMBEDDINGS_FOLDER, View
+from selfmis_plugin.nn.exchange import process_count
+from selfmis_plugin.nn.threads import batches_at_once
 from selfmis_plugin.training.contract import KeepsEmbeddings
 from selfmis_plugin.training.embedding_cache import (
     EmbeddingCache,
@@ -27,6 +29,7 @@ from selfmis_plugin.training.embedding_cache import (
 )
 from selfmis_plugin.training.kept_records import Words, fullest, keep
 from selfmis_plugin.training.store_dataset import StoreDataset
+from selfmis_plugin.utils.parallel import on_threads
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +86,6 @@ class _Signals(Dataset[torch.Tensor]):
         return self.dataset.signal(self.batches[number])
 
 
-@torch.no_grad()
 def embed_batches(
     dataset: StoreDataset,
     indices: np.ndarray,
@@ -95,7 +97,8 @@ def embed_batches(
     """Embed records of *dataset*, one batch after the other.
 
     An embedding depends in its last bits on how many records are embedded at once (on a CPU; not
-    on which ones), so a short batch is filled up, if the data set has enough records.
+    on which ones), so a short batch is filled up, if the data set has enough records. On cores that
+    a small encoder leaves idle further batches are embedded at the same time.
 
     Parameters
     ----------
@@ -127,8 +130,15 @@ def embed_batches(
         # A generator of its own: a loader draws from the common one.
         generator=torch.Generator(),
     )
-    for chosen, signal in zip(batches, signals, strict=True):
-        yield embed(signal.to(device, non_blocking=True))[: len(chosen)].float()
+
+    # Whether gradients are taken is a matter of each thread.
+    @torch.no_grad()
+    def embedded(signal: torch.Tensor) -> torch.Tensor:
+        return embed(signal.to(device, non_blocking=True)).float()
+
+    at_once = batches_at_once(device, process_count())
+    for chosen, found in zip(batches, on_threads(embedded, signals, at_once), strict=True):
+        yield found[: len(chosen)]
 
 
 def _incomplete(dataset: StoreDataset, view: View, missing: str, batch_size: int) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "known_names",
     "labels",
     "names",
+    "parquet",
     "picture",
     "positive",
     "prevalence",
@@ -218,6 +219,14 @@ def picture(text: str) -> Path:
         raise argparse.ArgumentTypeError(
             f"{text}: a picture's name ends in {', '.join(PICTURES[:-1])} or {PICTURES[-1]}"
         )
+    return file
+
+
+def parquet(text: str) -> Path:
+    """Read the name of a Parquet file to write."""
+    file = Path(text)
+    if file.suffix.lower() != ".parquet":
+        raise argparse.ArgumentTypeError(f"{text}: give a name that ends in .parquet")
     return file
 
 

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -152,6 +152,41 @@ def ordered_map(
     else:
         results = _on_processes(function, items, workers, total)
     yield from tqdm(results, total=total, desc=description, unit="", smoothing=0.05)
+
+
+def on_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], threads: int
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for every item, in the order of *items*, from threads of this
+    process.
+
+    It is for work that leaves Python's lock to others, as PyTorch's operators do. Items are read
+    as needed, one more than there are threads.
+
+    Parameters
+    ----------
+    function
+        A function of one argument.
+    items
+        What to work on.
+    threads
+        Number of threads; 1 works in the caller's own.
+    """
+    if threads == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def _on_processes(

@@ -164,7 +164,7 @@ def test_evaluate_by_sex_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert not said.exists()
     assert "XMI, of which there is no figure; labels: AMI, IMI" in capsys.readouterr().err
     for wrong in (["--by", "height"], ["--prevalence", "2"], ["--prevalence", "AMI=0.1,0.2"],
-                  ["--by", "sex", "--draws", "0"]):  # fmt: skip
+                  ["--by", "sex", "--draws", "0"], ["--predictions", "p.csv"]):  # fmt: skip
         with pytest.raises(SystemExit):
             main([*arguments, *wrong])
     assert main([*arguments[:-1], "50", "--by", "sex", "--data", str(write_store(tmp_path / "o"))])

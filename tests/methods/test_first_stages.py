@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 from selfmis_plugin.checkpoints import read_checkpoint
 from selfmis_plugin.data.crops import crops_of
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.nn.losses.pair_objectives import CosineLoss, InfoNCELoss
+from selfmis_plugin.training.configs import config_file
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.store_dataset import StoreDataset
 from tests.checkpoint_files import write_judge
@@ -175,3 +178,19 @@ def test_first_stages_are_rows_by_name() -> None:
     ways = {"probe", "finetune", "finetune_crops"}
     assert all(set(methods[name].modes) == ways for name in keys)
     assert {len(methods[name].encoder.rates["small"]) for name in keys} == {4}  # type: ignore[union-attr]
+
+
+def test_every_method_has_as_many_rates_to_try_and_its_configs_among_them() -> None:
+    tried = {
+        method.encoder.name: method.encoder
+        for method in known_methods().values()
+        if method.encoder is not None and not method.encoder.needs_file
+    }
+    assert {"selfmis", "st_mem", "heartlang", "modally_reduced", "mcma", "cyclegan"} <= {*tried}
+    for stage in tried.values():
+        for size, end in (("full", ""), ("small", "_small")):
+            rates = stage.rates[size]
+            steps = [after / before for before, after in itertools.pairwise(rates)]
+            assert len(rates) == 4 and steps == pytest.approx([4, 4, 4], rel=0.05), stage.name
+            (own,) = OmegaConf.load(config_file(f"{stage.config}{end}")).optimization.lr
+            assert own in rates, (stage.name, size)

@@ -91,6 +91,22 @@ def test_page_is_whole_and_needs_no_network(report: Path) -> None:
     assert figures["retrieval"]["records"] == len(Predictions.read(report / "predictions.parquet"))
 
 
+def test_a_second_report_of_fewer_pictures_leaves_none_of_the_first(
+    tmp_path: Path, store: Path
+) -> None:
+    classifier = write_classifier(tmp_path / "checkpoint_best.pt")
+    mine = tmp_path / "out" / "mine.png"
+    for worst in ("3", "1"):
+        arguments = ["--checkpoint", str(classifier), "--data", str(store), "--draws", "50"]
+        arguments += ["--worst", worst, "--dest", str(tmp_path / "out")]
+        assert main(["report", *arguments]) == 0
+        mine.write_bytes(b"somebody's own")
+    found = {path.name for path in (tmp_path / "out").glob("*.png")}
+    said = json.loads((tmp_path / "out/figures.json").read_text())["pictures"]
+    assert "worst_1.png" in found and "worst_2.png" not in found
+    assert found == {*said, "mine.png"}
+
+
 def test_its_first_lines_say_what_it_is_about_and_how_to_read_it(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
     first = re.findall(r"<p>(.*?)</p>", page[: page.index("Figures by label")])

@@ -52,9 +52,26 @@ def _generated(name: str, title: str, stage: Stage, paper: str | None = None) ->
     return Method(name, title, stage, _MADE, paper, generates=True)
 
 
+#: By config: a quarter of its own rate, that, and four and sixteen times as much.
+_RATES: Mapping[str, Mapping[str, tuple[float, ...]]] = {
+    "pix2pix": {"full": (5e-5, 2e-4, 8e-4, 3.2e-3), "small": (1.25e-4, 5e-4, 2e-3, 8e-3)},
+    "cyclegan": {"full": (5e-5, 2e-4, 8e-4, 3.2e-3), "small": (1.25e-4, 5e-4, 2e-3, 8e-3)},
+    "ekgan": {"full": (2.5e-5, 1e-4, 4e-4, 1.6e-3), "small": (1.25e-4, 5e-4, 2e-3, 8e-3)},
+    "mcma": {"full": (2.5e-4, 1e-3, 4e-3, 0.016), "small": (1.25e-3, 5e-3, 0.02, 0.08)},
+}
+
+
 def _stage(name: str, config: str, starts_from: Mapping[str, Stage], **keys: object) -> Stage:
     overrides = {key.replace("__", "."): value for key, value in keys.items()}
-    return Stage(name, config, UNLABELLED, starts_from, overrides, f"{name}_checkpoint")
+    return Stage(
+        name,
+        config,
+        UNLABELLED,
+        starts_from,
+        overrides,
+        f"{name}_checkpoint",
+        rates=_RATES[config],
+    )
 
 
 def _trivial(name: str, title: str, how: str) -> Method:
