@@ -16,10 +16,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from selfmis_plugin.data.overview import Overview
+    from selfmis_plugin.data.recording import Recording
     from selfmis_plugin.data.store import Store
 
 #: How a record's leads are laid out on the paper.
 LAYOUTS = ("3x4", "12x1")
+
+#: Mean difference of a recording prepared again, against the record's standard deviation, of which
+#: there are at least so many microvolts. A view that was resampled twice is far below it.
+_MOST_UNLIKE, _LEAST_DEVIATION = 0.1, 20.0
 
 #: Characters of labels that fit above the paper.
 _LONGEST_LABELS = 110
@@ -153,6 +158,7 @@ def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
                 f"{source}.hea: no such file: give the folder that the store was prepared from",
             )
         recording = read_recording(source)
+        _check_same(store, row, recording, source)
         # The same ten seconds as preparation takes.
         length = recording.microvolts.shape[-1]
         start, stop = centre(length, round(store.info.seconds * recording.rate))
@@ -170,6 +176,32 @@ def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
             dataclasses.replace(prepared, title=f"after preparation, {rate}", subtitle=subtitle),
         ]
     return draw_panels(panels, layout=options.layout or LAYOUTS[0], dpi=options.dpi)
+
+
+def _check_same(store: Store, row: int, recording: Recording, source: Path) -> None:
+    """Refuse a recording that is not what the store's record was prepared from, such as that of
+    another database whose files have the same names."""
+    import numpy as np
+
+    from selfmis_plugin.data.leads import STANDARD_LEADS
+    from selfmis_plugin.data.recording import RecordError
+    from selfmis_plugin.preparation.record import prepare_recording
+
+    info = store.info
+    again = prepare_recording(
+        recording, str(source), (), info.sample_rate, info.seconds, info.filter
+    ).signal
+    stored = store.read([row])[0].astype(np.float64)
+    known = [lead in STANDARD_LEADS for lead in info.leads]
+    places = [STANDARD_LEADS.index(lead) for lead in info.leads if lead in STANDARD_LEADS]
+    difference = float(np.abs(again[places] - stored[known]).mean()) if places else 0.0
+    if difference > _MOST_UNLIKE * max(_LEAST_DEVIATION, float(stored.std())):
+        raise RecordError(
+            "another recording",
+            f"{source}.hea: is not what this record was prepared from: prepared again it is "
+            f"{difference:.0f} microvolts off on average. Give the folder that the store was "
+            "prepared from",
+        )
 
 
 def _file_name(record: str | None) -> str:

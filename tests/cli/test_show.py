@@ -372,6 +372,21 @@ def test_wrong_calls_say_what_is_wrong(prepared: Path, tmp_path: Path, capsys) -
     assert caught.value.code == 2
 
 
+def test_a_record_of_another_database_is_refused(prepared: Path, tmp_path: Path, capsys) -> None:
+    write_record(tmp_path / "other/a/plain1", random_record(seed=77))
+    arguments = [str(prepared / "store"), "--record", "a/plain1", "--dpi", "30"]
+    arguments += ["--out", str(tmp_path / "x.png"), "--raw"]
+    assert main(["show", *arguments, str(tmp_path / "other")]) == 1
+    assert "plain1.hea: is not what this record was prepared from" in capsys.readouterr().err
+    assert not (tmp_path / "x.png").exists()
+    assert main(["show", *arguments, str(prepared / "wfdb")]) == 0
+    # A view, which was resampled again, is still of it.
+    view = tmp_path / "view"
+    command = ["prepare", "view", str(prepared / "store"), "--sample-rate", "250"]
+    assert main([*command, "--leads", ",".join(STANDARD_LEADS), "--dest", str(view)]) == 0
+    assert main(["show", str(view), *arguments[1:], str(prepared / "wfdb")]) == 0
+
+
 def test_drawing_leaves_pyplot_and_pytorch_alone() -> None:
     code = (
         "import sys, selfmis_plugin.cli.show; "
