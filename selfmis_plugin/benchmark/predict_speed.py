@@ -26,7 +26,7 @@ from selfmis_plugin.profiling.step_ways import CONFIGS
 from selfmis_plugin.profiling.timing import Speed, ratio
 from selfmis_plugin.synthetic import simulate
 
-__all__ = ["REFERENCE", "strip_ratios", "strip_ways"]
+__all__ = ["REFERENCE", "random_model", "strip_ratios", "strip_ways"]
 
 REFERENCE = "reference"
 _LEADS = ("I",)
@@ -50,7 +50,7 @@ def strip_ways(
     rate
         Their samples a second.
     """
-    saved = _random_model(config, filter_name)
+    saved = random_model(config, filter_name)
     models = {precision: Model(saved, precision) for precision in PRECISIONS}
     network = models["float32"].network
     plain = portable_classifier(saved).network(saved.input_rate)
@@ -109,7 +109,9 @@ def _xqrs_of_wfdb(signal: npt.NDArray[np.float64], rate: float) -> npt.NDArray[n
     return np.asarray(processing.xqrs_detect(signal, rate, verbose=False), dtype=np.int64)
 
 
-def _random_model(config: str, name: str) -> SavedModel:
+def random_model(config: str, name: str) -> SavedModel:
+    """Return a classifier of lead I with random weights, of a key of
+    :data:`~selfmis_plugin.profiling.step_ways.CONFIGS`, that wants a filter of that name."""
     shape = replace(CONFIGS[config], in_leads=len(_LEADS))
     network = EncoderClassifier(shape, len(INFARCTION_TYPES), _LEADS, _LEADS)
     read_as = Preprocessing(SAMPLE_RATE, SECONDS, _LEADS, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,15 @@ from selfmis_plugin.profiling.page_cache import forget
 from selfmis_plugin.profiling.process_tree import bytes_read
 from selfmis_plugin.training.store_dataset import StoreDataset
 
-__all__ = ["OrderSpeed", "compare_orders", "write_single_lead_store"]
+__all__ = [
+    "BATCH",
+    "OrderSpeed",
+    "compare_orders",
+    "in_turns",
+    "read_epoch",
+    "write_noise_store",
+    "write_single_lead_store",
+]
 
 BATCH = 128
 BLOCK = 256
@@ -55,12 +64,17 @@ class OrderSpeed:
 
 def write_single_lead_store(folder: Path, records: int) -> Path:
     """Write a store of lead I at 500 Hz, 10 s, as ``selfmis prepare view`` makes one; noise."""
+    return write_noise_store(folder, records, ("I",))
+
+
+def write_noise_store(folder: Path, records: int, leads: Sequence[str]) -> Path:
+    """Write a store of noise at 500 Hz, 10 s; return its folder."""
     random = np.random.default_rng(0)
-    signals = random.integers(-2000, 2000, (_SIGNALS, 1, SAMPLES)).astype(np.int16)
-    with StoreWriter(folder, database="noise", leads=("I",)) as writer:
+    signals = random.integers(-2000, 2000, (_SIGNALS, len(leads), SAMPLES)).astype(np.int16)
+    with StoreWriter(folder, database="noise", leads=leads) as writer:
         for number in range(records):
-            row = {"record_id": f"{number:07d}", "split": "train", "lead_mask": 1}
-            writer.append(signals[number % _SIGNALS], row)
+            row = {"record_id": f"{number:07d}", "patient_id": f"{number:07d}", "split": "train"}
+            writer.append(signals[number % _SIGNALS], {**row, "lead_mask": 2 ** len(leads) - 1})
     return folder
 
 
@@ -80,13 +94,24 @@ def compare_orders(store: Path, rounds: int) -> dict[str, OrderSpeed]:
         ``exact``: every record drawn from all; ``block``: blocks of 256 neighbours, 16 of which
         are shuffled together.
     """
-    orders = {"exact": None, "block": Blocks(BLOCK, WINDOW)}
-    found: dict[str, list[tuple[float, float | None]]] = {name: [] for name in orders}
+    return in_turns(
+        {
+            "exact": lambda epoch: read_epoch(store, None, epoch),
+            "block": lambda epoch: read_epoch(store, Blocks(BLOCK, WINDOW), epoch),
+        },
+        rounds,
+    )
+
+
+def in_turns(
+    ways: Mapping[str, Callable[[int], tuple[float, float | None]]], rounds: int
+) -> dict[str, OrderSpeed]:
+    """Read epochs in turns, each way once a round; it is given the number of the epoch and returns
+    what :func:`read_epoch` does."""
+    found: dict[str, list[tuple[float, float | None]]] = {name: [] for name in ways}
     for epoch in range(1, rounds + 1):
-        for name, blocks in orders.items():
-            gc.collect()  # a map that is still there keeps its pages
-            forget([store / SIGNALS_FILE])
-            found[name].append(_read(store, blocks, epoch))
+        for name, read in ways.items():
+            found[name].append(read(epoch))
     return {
         name: OrderSpeed(
             tuple(speed for speed, _ in pairs),
@@ -96,7 +121,11 @@ def compare_orders(store: Path, rounds: int) -> dict[str, OrderSpeed]:
     }
 
 
-def _read(store: Path, blocks: Blocks | None, epoch: int) -> tuple[float, float | None]:
+def read_epoch(store: Path, blocks: Blocks | None, epoch: int) -> tuple[float, float | None]:
+    """Read lead I of all records once, in batches of 128, from the disk alone; return the records
+    a second, and the bytes from the disk for a byte of a batch where the system tells."""
+    gc.collect()  # a map that is still there keeps its pages
+    forget([store / SIGNALS_FILE])
     opened = Store.open(store)
     dataset = StoreDataset(opened, np.arange(len(opened)), ("I",), shuffle_seed=1)
     if blocks is not None:

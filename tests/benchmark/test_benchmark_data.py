@@ -89,12 +89,32 @@ def test_orders_are_read_from_the_disk(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"blocks are {figures['block_vs_exact']:.2f} times as fast" in capsys.readouterr().out
 
 
+def test_a_view_is_read_beside_its_store(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = tmp_path / "view.json"
+    arguments = ["--view", "--records", "300", "--rounds", "2", "--json", str(report)]
+    assert main(["benchmark", "data", *arguments, "--folder", str(tmp_path / "kept")]) == 0
+    figures = json.loads(report.read_text(encoding="utf-8"))
+    pairs = zip(*(figures[name]["ecg_per_s_rounds"] for name in ("view", "store")), strict=True)
+    quotients = [view / store for view, store in pairs]
+    assert figures["view_read_vs_store"] == pytest.approx(sum(quotients) / 2)
+    assert figures["store"]["bytes"] == 300 * 12 * 10_000
+    assert figures["view"]["bytes"] == 300 * 2_000
+    printed = capsys.readouterr().out
+    assert f"the view is read {figures['view_read_vs_store']:.2f} times as fast" in printed
+    view = Store.open(tmp_path / "kept/view")
+    assert (view.info.sample_rate, view.info.view.leads) == (100, ("I",))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--records", "0"], "must be above zero"),
         (["--seconds", "nan"], "must be above zero"),
-        (["--order", "--growth"], "give one of them"),
+        (["--order", "--growth"], "--growth and --order are benchmarks of their own: give one"),
+        (["--order", "--view"], "--order and --view are benchmarks of their own: give one"),
+        (["--view", "--workers", "2"], "--view reads records of 10 s in one process"),
         (["--order", "--workers", "2"], "leave out --seconds and --workers"),
         (["--order", "--seconds", "2"], "leave out --seconds and --workers"),
     ],

@@ -18,6 +18,7 @@ from selfmis_plugin.utils.parallel import usable_cores
 
 if TYPE_CHECKING:
     from selfmis_plugin.profiling.data_speed import ReadingSpeeds
+    from selfmis_plugin.profiling.shuffle_speed import OrderSpeed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only read lead I of the records from the disk, nothing of it in the system's cache: "
         "in any order, and in blocks of neighbours (give 40000 or more)",
     )
+    parser.add_argument(
+        "--view",
+        action="store_true",
+        help="only read lead I of the records from the disk likewise: from a store of twelve leads "
+        "at 500 Hz, and from its view of lead I at 100 Hz (give 10000 or more)",
+    )
     add_json(parser)
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="empty folder for the data, which is then kept"
@@ -54,9 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, print the table and write the figures."""
-    if options.order and (options.seconds, options.workers) != (None, None):
+    alone = [name for name in ("growth", "order", "view") if getattr(options, name)]
+    if len(alone) > 1:
+        raise BenchmarkError(f"--{' and --'.join(alone)} are benchmarks of their own: give one")
+    if (options.order or options.view) and (options.seconds, options.workers) != (None, None):
         raise BenchmarkError(
-            "--order reads records of 10 s in one process: leave out --seconds and --workers"
+            f"--{alone[0]} reads records of 10 s in one process: leave out --seconds and --workers"
         )
     if options.seconds is None:
         options.seconds = 10.0
@@ -66,6 +76,8 @@ def run(options: argparse.Namespace) -> int:
         raise BenchmarkError("--records, --rounds, --workers and --seconds must be above zero")
     if options.order:
         return _run_order(options)
+    if options.view:
+        return _run_view(options)
     from selfmis_plugin.profiling.data_speed import compare_speeds, growth
     from selfmis_plugin.profiling.machine import describe_machine
     from selfmis_plugin.profiling.mimic_folder import write_mimic_folder
@@ -90,19 +102,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _run_order(options: argparse.Namespace) -> int:
     """Compare the orders in which an epoch may read a store."""
-    if options.growth:
-        raise BenchmarkError("--order and --growth are two benchmarks: give one of them")
-    try:
-        from selfmis_plugin.profiling import shuffle_speed
-    except RuntimeError as error:
-        raise BenchmarkError(str(error)) from error
-    from selfmis_plugin.profiling.machine import describe_machine
-    from selfmis_plugin.profiling.page_cache import can_forget
+    machine = _machine_that_forgets("--order")
+    from selfmis_plugin.profiling import shuffle_speed
 
-    if not can_forget():
-        raise BenchmarkError("--order: this system drops nothing of its cache when it is asked to")
-    machine = describe_machine()
-    print("; ".join(f"{name} {value}" for name, value in machine.items()))
     with _folder(options.folder) as folder:
         store = shuffle_speed.write_single_lead_store(folder / "lead-I", options.records)
         size = (store / "signals.i16").stat().st_size
@@ -119,10 +121,8 @@ def _run_order(options: argparse.Namespace) -> int:
     }
     figures = {name: speed.to_dict() for name, speed in found.items()}
     for name, speed in found.items():
-        spread = f"{min(speed.ecg_per_s):,.0f} - {max(speed.ecg_per_s):,.0f}"
         read = figures[name]["read_per_used"]
-        shown = "unknown" if read is None else f"{read:.2f}"
-        print(f"{words[name]:38}{figures[name]['ecg_per_s']:>10,.0f}{spread:>22}{shown:>13}")
+        print(f"{words[name]:38}{_spread(speed)}{'unknown' if read is None else f'{read:.2f}':>13}")
     pairs = zip(found["block"].ecg_per_s, found["exact"].ecg_per_s, strict=True)
     times = statistics.median(block / exact for block, exact in pairs)
     print(f"\nblocks are {times:.2f} times as fast")
@@ -130,6 +130,66 @@ def _run_order(options: argparse.Namespace) -> int:
         described = {"records": options.records, "bytes": size, "machine": machine}
         write_json(options.json, {"block_vs_exact": times, **figures, **described})
     return 0
+
+
+def _run_view(options: argparse.Namespace) -> int:
+    """Compare a store with its view."""
+    machine = _machine_that_forgets("--view")
+    from selfmis_plugin.profiling import shuffle_speed, view_speed
+
+    with _folder(options.folder) as folder:
+        store, view = view_speed.write_store_and_view(folder, options.records)
+        places = {"store": store, "view": view}
+        sizes = {name: view_speed.size_of(place) for name, place in places.items()}
+        used = {name: view_speed.bytes_of_lead(place) for name, place in places.items()}
+        print(
+            f"{options.records:,} records of 10 s; batches of {shuffle_speed.BATCH}; medians of "
+            f"{options.rounds} epochs (slowest to fastest)\n\n"
+            f"{'lead I, any order, from the disk':38}{'ECG/s':>10}{'slowest - fastest':>22}"
+            f"{'kB read an ECG':>16}{'size':>12}"
+        )
+        found = view_speed.compare_view(store, view, options.rounds)
+    words = {
+        "store": "store, 12 leads, 500 Hz",
+        "view": f"view, lead I, {view_speed.RATE} Hz",
+    }
+    figures: dict[str, dict[str, object]] = {}
+    for name, speed in found.items():
+        measured = speed.to_dict()
+        share = measured["read_per_used"]
+        read = used[name] * share if isinstance(share, float) else None
+        figures[name] = {**measured, "bytes": sizes[name], "read_per_ecg": read}
+        shown = "unknown" if read is None else f"{read / 1e3:.1f}"
+        print(f"{words[name]:38}{_spread(speed)}{shown:>16}{sizes[name] / 1e6:>9,.0f} MB")
+    pairs = zip(found["view"].ecg_per_s, found["store"].ecg_per_s, strict=True)
+    times = statistics.median(view_rate / store_rate for view_rate, store_rate in pairs)
+    print(f"\nthe view is read {times:.2f} times as fast")
+    if options.json:
+        described = {"records": options.records, "machine": machine}
+        write_json(options.json, {"view_read_vs_store": times, **figures, **described})
+    return 0
+
+
+def _machine_that_forgets(option: str) -> dict[str, str]:
+    """Print what the machine is; refuse one that reads everything out of its memory."""
+    try:
+        from selfmis_plugin.profiling import shuffle_speed  # noqa: F401
+    except RuntimeError as error:
+        raise BenchmarkError(str(error)) from error
+    from selfmis_plugin.profiling.machine import describe_machine
+    from selfmis_plugin.profiling.page_cache import can_forget
+
+    if not can_forget():
+        raise BenchmarkError(f"{option}: this system drops nothing of its cache when asked to")
+    machine = describe_machine()
+    print("; ".join(f"{name} {value}" for name, value in machine.items()))
+    return machine
+
+
+def _spread(speed: OrderSpeed) -> str:
+    rates = speed.ecg_per_s
+    between = f"{min(rates):,.0f} - {max(rates):,.0f}"
+    return f"{statistics.median(rates):>10,.0f}{between:>22}"
 
 
 @contextlib.contextmanager
