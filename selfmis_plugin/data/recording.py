@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 from selfmis_plugin.data.preprocessing import MISSING_INT16, to_microvolts
 
+#: Characters of a reason: paths have up to 4,096, though few have more than a hundred.
+_LONGEST_REASON = 1500
+
 
 class RecordError(ValueError):
     """A record cannot be used.
@@ -20,10 +23,14 @@ class RecordError(ValueError):
     kind
         What is wrong in two or three words, the same for all such records; summaries count it.
     reason
-        What is wrong with this one, naming the file.
+        What is wrong with this one, naming the file. Of a reason that is too long to be read, such
+        as one with a name of thousands of signs out of a damaged header, the ends are kept.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
+        if len(reason) > _LONGEST_REASON:
+            half = _LONGEST_REASON // 2
+            reason = f"{reason[:half]} ... {reason[-half:]}"
         super().__init__(kind, reason)
         self.kind = kind
         self.reason = reason

@@ -21,13 +21,13 @@ from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.data.store.identity import digest, identity_of
 from selfmis_plugin.evaluation.evaluate import fitting_split, rows_of
-from selfmis_plugin.evaluation.parts import PartsWritten, digest_of_files, write_parts
+from selfmis_plugin.evaluation.parts import PartsWritten, digest_of_files, part_of, write_parts
 from selfmis_plugin.utils.files import whole_file, whole_files
 from selfmis_plugin.utils.parallel import Processes, Workers
 
 __all__ = ["SINGLE", "TOWERS", "Embeddings", "embed_in_parts", "embed_split"]
 
-#: Records of a part, about: a run that is killed loses as many for each of its workers.
+#: Records of a part at most, about: a run that is killed loses as many for each of its workers.
 RECORDS_OF_A_PART = 4096
 ONE_PROCESS = Processes(1)
 
@@ -187,7 +187,8 @@ def embed_in_parts(
         "batch_size": batch_size,
     }
     # Whole batches: an embedding's last bits depend on how many are computed at once.
-    size = batch_size * max(1, RECORDS_OF_A_PART // batch_size)
+    most = max(1, RECORDS_OF_A_PART // batch_size)
+    size = batch_size * part_of(len(part.rows) // batch_size, 1, most)
     return write_parts(dest, of, range(len(part.rows)), embeds, size, workers, share, restart)
 
 

@@ -32,13 +32,15 @@ from selfmis_plugin.utils.files import require_folder, whole_file, write_json
 from selfmis_plugin.utils.parallel import Workers
 from selfmis_plugin.utils.temporary import is_temporary
 
-__all__ = ["PartsError", "PartsWritten", "digest_of_files", "write_parts"]
+__all__ = ["PartsError", "PartsWritten", "digest_of_files", "part_of", "write_parts"]
 
 Item = TypeVar("Item")
 
 _PLAN = "_plan.json"
 _KEY = b"selfmis_key"
 _READ_BYTES = 1 << 20
+#: Parts of a run at least, where its records are enough.
+_PARTS = 64
 
 
 class PartsError(ValueError):
@@ -102,6 +104,13 @@ class _Write(Generic[Item]):
         with whole_file(path) as temporary:
             pq.write_table(table.replace_schema_metadata({_KEY: self.key}), temporary)
         return True, len(items)
+
+
+def part_of(total: int, least: int, most: int) -> int:
+    """Return how many of *total* records, or batches of them, a part has: a sixty-fourth, so that
+    every worker has some, but at least and at most so many. It is the same for any number of
+    workers, as others may go on."""
+    return min(most, max(least, total // _PARTS))
 
 
 def write_parts(

