@@ -198,9 +198,10 @@ def _check_same(store: Store, row: int, recording: Recording, source: Path) -> N
     if difference > _MOST_UNLIKE * max(_LEAST_DEVIATION, float(stored.std())):
         raise RecordError(
             "another recording",
-            f"{source}.hea: is not what this record was prepared from: prepared again it is "
-            f"{difference:.0f} microvolts off on average. Give the folder that the store was "
-            "prepared from",
+            f"{source}.hea: its middle {info.seconds:g} s are not what this record was prepared "
+            f"from: prepared again they are {difference:.0f} microvolts off on average. Give the "
+            "folder that the store was prepared from; of recordings that were cut into several "
+            "records none can be drawn with --raw",
         )
 
 

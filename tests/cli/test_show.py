@@ -377,7 +377,10 @@ def test_a_record_of_another_database_is_refused(prepared: Path, tmp_path: Path,
     arguments = [str(prepared / "store"), "--record", "a/plain1", "--dpi", "30"]
     arguments += ["--out", str(tmp_path / "x.png"), "--raw"]
     assert main(["show", *arguments, str(tmp_path / "other")]) == 1
-    assert "plain1.hea: is not what this record was prepared from" in capsys.readouterr().err
+    assert (
+        "plain1.hea: its middle 10 s are not what this record was prepared from"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "x.png").exists()
     assert main(["show", *arguments, str(prepared / "wfdb")]) == 0
     # A view, which was resampled again, is still of it.
