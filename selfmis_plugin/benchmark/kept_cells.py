@@ -4,7 +4,7 @@
 each record of its test fold. A run over the same data, by the same version, takes up the cells
 whose trainings had the same settings, as if it had trained them; pooled figures and their intervals
 need no more. Rows beside a cell do not matter, nor does the host: a line says which it was, and a
-table may hold rows of both.
+table may hold rows of both. Several runs may share such a folder at once.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from selfmis_plugin.methods.method import LABELLED
 from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.utils.files import whole_files, write_json
+from selfmis_plugin.utils.temporary import one_at_a_time
 
 __all__ = ["KeptCells"]
 
@@ -100,7 +101,8 @@ class KeptCells:
         """
         if not (self.folder / _CELLS).is_file():
             return 0
-        cells, predictions = self._read()
+        with one_at_a_time(self.folder):
+            cells, predictions = self._read()
         said = dict(iter(predictions.groupby(["run", "cell"], sort=False)))
         lines = {tuple(getattr(line, key) for key in _KEY): line for line in cells.itertuples()}
         found = 0
@@ -144,14 +146,19 @@ class KeptCells:
                 names.add(name)
         if not lines:
             return
-        cells, records = pd.DataFrame(lines), pd.concat(said, ignore_index=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Another run may be adding its own cells.
+        with one_at_a_time(self.folder):
+            self._add(pd.DataFrame(lines), pd.concat(said, ignore_index=True))
+        self._written |= names
+
+    def _add(self, cells: pd.DataFrame, records: pd.DataFrame) -> None:
         if (self.folder / _CELLS).is_file():
             kept, told = self._read()
             cells = pd.concat([kept, cells]).drop_duplicates(list(_KEY), keep="first")
             old = pd.MultiIndex.from_frame(told[["run", "cell"]])
             new = ~pd.MultiIndex.from_frame(records[["run", "cell"]]).isin(old)
             records = pd.concat([told, records[new]], ignore_index=True)
-        self.folder.mkdir(parents=True, exist_ok=True)
         with whole_files(self.folder / _CELLS, self.folder / _PREDICTIONS) as (text, table):
             cells.to_csv(text, index=False)
             # Bytes of like meaning side by side: half the size of what Parquet does by itself.
@@ -162,7 +169,6 @@ class KeptCells:
                 use_dictionary=["run", "cell", "record_id"],
                 use_byte_stream_split=[n for n in records if records[n].dtype == np.float32],
             )
-        self._written |= names
 
     def _read(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         try:

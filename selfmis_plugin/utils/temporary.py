@@ -139,6 +139,15 @@ def lock(handle: int, wait: bool = False) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait until no other process, or thread, is in such a block of that folder, where its file
+    system knows locks."""
+    with _opened(folder) as handle:
+        lock(handle, wait=True)
+        yield
+
+
 def remove(path: Path) -> None:
     """Remove a file, or a folder with everything in it, if it is there and can be."""
     if path.is_dir() and not path.is_symlink():

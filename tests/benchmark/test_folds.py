@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -414,6 +415,37 @@ def test_kept_cells_are_taken_up_where_they_fit(
     (tmp_path / "kept/predictions.parquet").write_bytes(b"no table")
     with pytest.raises(InfarctionError, match="cannot be read"):
         run("e", methods=methods, seeds=(1,))
+
+
+def test_runs_at_once_keep_each_others_cells(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(5, min_positives=15, keep=tmp_path / "kept")
+
+    def run(name: str, own: Folds = folds) -> None:
+        methods = [known_methods()[name]]
+        asked = folds_settings(tmp_path / name, data, methods=methods, seeds=(1,))
+        assert run_folds(asked, own)["failed"] == {}
+
+    # All of it is trained, so that it is kept at once where it may be.
+    run("selfmis", dataclasses.replace(folds, keep=None))
+    other = threading.Thread(target=run, args=("selfmis",))
+    to_csv = pd.DataFrame.to_csv
+
+    def meanwhile(*args: Any, **keys: Any) -> Any:
+        if "cells.csv" in str(args[1]) and other.ident is None:
+            other.start()
+            other.join(timeout=3)
+        return to_csv(*args, **keys)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", meanwhile)
+    run("random_encoder")
+    other.join()
+    kept = pd.read_csv(tmp_path / "kept/cells.csv")
+    assert sorted(kept["method"]) == ["random_encoder"] * 5 + ["selfmis"] * 5
+    said = pd.read_parquet(tmp_path / "kept/predictions.parquet")
+    assert said["cell"].nunique() == 10
 
 
 def test_rates_are_chosen_alike_and_on_validation_alone(
