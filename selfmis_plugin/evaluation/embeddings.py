@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import filecmp
 import functools
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +20,16 @@ import torch
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsRecords, require
 from selfmis_plugin.checkpoints.loading import load_trained
-from selfmis_plugin.data.splits import Split
+from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store.identity import digest, identity_of
 from selfmis_plugin.evaluation.evaluate import fitting_split, rows_of
-from selfmis_plugin.evaluation.parts import PartsWritten, digest_of_files, part_of, write_parts
+from selfmis_plugin.evaluation.parts import (
+    PartsWritten,
+    digest_of_files,
+    part_of,
+    require_same,
+    write_parts,
+)
 from selfmis_plugin.utils.files import whole_file, whole_files
 from selfmis_plugin.utils.parallel import Processes, Workers
 
@@ -175,17 +183,18 @@ def embed_in_parts(
     PartsError
         If the folder has parts of something else, or a worker dies.
     """
-    embeds = _EmbedPart(
-        Path(checkpoint).absolute(), Path(data).absolute(), split, name, is_tower, batch_size
-    )
-    part = _opened(embeds).part
-    of = {
-        "model": digest_of_files([embeds.checkpoint]),
+    model, folder = Path(checkpoint).absolute(), Path(data).absolute()
+    part = open_split(folder, split)
+    of: dict[str, Any] = {
+        "model": digest_of_files([model]),
         "embedding": name,
         "data": identity_of(part.store),
         "manifest": digest(part.rows.astype("<i8").tobytes()),
         "batch_size": batch_size,
     }
+    key = digest(json.dumps(of, sort_keys=True).encode())
+    embeds = _EmbedPart(model, folder, split, name, is_tower, batch_size, of["model"], key)
+    part = _opened(embeds).part
     # Whole batches: an embedding's last bits depend on how many are computed at once.
     most = max(1, RECORDS_OF_A_PART // batch_size)
     size = batch_size * part_of(len(part.rows) // batch_size, 1, most)
@@ -194,7 +203,8 @@ def embed_in_parts(
 
 @dataclass(frozen=True)
 class _EmbedPart:
-    """Embeds some records of a split, in whatever process."""
+    """Embeds some records of a split, in whatever process; *key* is of all that it reads, as a
+    process may outlive what it has read before."""
 
     checkpoint: Path
     data: Path
@@ -202,6 +212,8 @@ class _EmbedPart:
     name: str
     is_tower: bool
     batch_size: int
+    model_digest: str
+    key: str
 
     def __call__(self, positions: Sequence[int]) -> pa.Table:
         opened = _opened(self)
@@ -220,6 +232,7 @@ class _Opened:
 @functools.lru_cache(maxsize=1)
 def _opened(wanted: _EmbedPart) -> _Opened:
     trained = _embedding_model(wanted.checkpoint)
+    require_same(wanted.checkpoint, wanted.model_digest, digest_of_files([wanted.checkpoint]))
     part = fitting_split(trained, wanted.data, wanted.split)
     view = _view(trained, wanted.name, wanted.is_tower)
     return _Opened(trained, trained.embedder(part.store.info.sample_rate, view), part)

@@ -32,7 +32,14 @@ from selfmis_plugin.utils.files import require_folder, whole_file, write_json
 from selfmis_plugin.utils.parallel import Workers
 from selfmis_plugin.utils.temporary import is_temporary
 
-__all__ = ["PartsError", "PartsWritten", "digest_of_files", "part_of", "write_parts"]
+__all__ = [
+    "PartsError",
+    "PartsWritten",
+    "digest_of_files",
+    "part_of",
+    "require_same",
+    "write_parts",
+]
 
 Item = TypeVar("Item")
 
@@ -188,6 +195,21 @@ def digest_of_files(paths: Sequence[Path]) -> str:
                 while block := content.read(_READ_BYTES):
                     digest.update(block)
     return digest.hexdigest()
+
+
+def require_same(path: Path, wanted: str, found: str) -> None:
+    """Refuse a file or folder that is another one than when the run began, or here than there.
+
+    Raises
+    ------
+    PartsError
+        If the digests differ.
+    """
+    if wanted != found:
+        raise PartsError(
+            f"{path}: is not what it was when this run began, or another file on "
+            f"{socket.gethostname()}: give the command again, with another folder or --restart"
+        )
 
 
 def _begin(folder: Path, values: dict[str, Any], restart: bool) -> str:

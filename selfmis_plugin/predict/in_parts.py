@@ -12,9 +12,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from selfmis_plugin.evaluation.parts import PartsWritten, digest_of_files, part_of, write_parts
+from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
+from selfmis_plugin.evaluation.parts import (
+    PartsWritten,
+    digest_of_files,
+    part_of,
+    require_same,
+    write_parts,
+)
 from selfmis_plugin.predict.asking import Asked, read_strip
 from selfmis_plugin.predict.model import load_model
+from selfmis_plugin.predict.opening import files_of_strip
 from selfmis_plugin.predict.prediction import Prediction
 from selfmis_plugin.predict.strip_model import StripModel
 from selfmis_plugin.utils.parallel import Workers
@@ -65,12 +73,13 @@ def predict_in_parts(
     PartsError
         If the folder has parts of something else, or a worker dies.
     """
-    ready = _PredictPart(
-        model.absolute(), precision, None if labels is None else tuple(labels), asked
-    )
-    _model(ready.model, ready.precision, ready.labels)  # refused before anything is written
+    model = model.absolute()
+    chosen = None if labels is None else tuple(labels)
+    opened = _Wanted(model, _digest_of_model(model), precision, chosen)
+    _model(opened)  # refused before anything is written
+    ready = _PredictPart(opened, asked)
     of = {
-        "model": digest_of_files([ready.model]),
+        "model": opened.digest,
         "precision": precision,
         "labels": labels and list(labels),
         "asked": asdict(asked),
@@ -82,16 +91,24 @@ def predict_in_parts(
 
 
 @dataclass(frozen=True)
+class _Wanted:
+    """A model as it was when the run began."""
+
+    path: Path
+    digest: str
+    precision: str
+    labels: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
 class _PredictPart:
     """Predicts some recordings, in whatever process."""
 
-    model: Path
-    precision: str
-    labels: tuple[str, ...] | None
+    model: _Wanted
     asked: Asked
 
     def __call__(self, files: Sequence[tuple[str, Path]]) -> pa.Table:
-        model = _model(self.model, self.precision, self.labels)
+        model = _model(self.model)
         rows: list[dict[str, Any]] = []
         for first in range(0, len(files), _AT_ONCE):
             strips = []
@@ -107,8 +124,9 @@ class _PredictPart:
 
 # Kept, so that a process reads the model once for all its parts.
 @functools.lru_cache(maxsize=1)
-def _model(path: Path, precision: str, labels: tuple[str, ...] | None) -> StripModel:
-    return load_model(path, precision, labels)
+def _model(wanted: _Wanted) -> StripModel:
+    require_same(wanted.path, wanted.digest, _digest_of_model(wanted.path))
+    return load_model(wanted.path, wanted.precision, wanted.labels)
 
 
 def _schema(labels: Sequence[str]) -> pa.Schema:
@@ -140,10 +158,18 @@ def _rows(prediction: Prediction) -> list[dict[str, Any]]:
 
 
 def _digest_of(files: Sequence[tuple[str, Path]]) -> str:
-    """Return the digest of the recordings' names, sizes and dates."""
+    """Return the digest of the recordings' names, and of sizes and dates of all their files."""
     digest = hashlib.sha256()
     for name, path in files:
-        found = path.stat() if path.exists() else None
-        size = (None, None) if found is None else (found.st_size, found.st_mtime_ns)
-        digest.update(f"{name}\x1f{size}\x1e".encode("utf-8", "surrogatepass"))
+        sizes = []
+        for file in files_of_strip(path):
+            found = file.stat() if file.exists() else None
+            sizes.append((None, None) if found is None else (found.st_size, found.st_mtime_ns))
+        digest.update(f"{name}\x1f{sizes}\x1e".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
+
+
+def _digest_of_model(path: Path) -> str:
+    """Return the digest of all that :func:`~selfmis_plugin.predict.model.load_model` reads: an ONNX
+    file's calibration and thresholds lie beside it."""
+    return digest_of_files([path, path.with_name(CONFIG)] if path.suffix == ONNX_SUFFIX else [path])

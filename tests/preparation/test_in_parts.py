@@ -8,11 +8,13 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.evaluation.parts import PartsError, part_of, write_parts
+from selfmis_plugin.evaluation.embeddings import embed_in_parts, embed_split
+from selfmis_plugin.evaluation.parts import PartsError, part_of, require_same, write_parts
 from selfmis_plugin.predict import in_parts
 from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.utils.parallel import Processes
@@ -20,6 +22,7 @@ from selfmis_plugin.utils.temporary import temporary_beside
 from tests.checkpoint_files import write_classifier
 from tests.part_makers import Squares
 from tests.strip_files import lead_one, write_watch
+from tests.support import write_store
 from tests.wfdb_files import write_record
 
 
@@ -116,6 +119,50 @@ def test_embeddings_in_parts_are_those_of_one_file(
     assert "other model" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([*command, "--out", str(tmp_path / "one.parquet"), "--workers", "2"])
+
+
+def test_a_process_forgets_a_model_and_a_store_that_have_changed(
+    tmp_path: Path, store: Path
+) -> None:
+    checkpoint, data = tmp_path / "c.pt", tmp_path / "store"
+
+    def embedded(dest: str) -> npt.NDArray[np.float32]:
+        embed_in_parts(checkpoint, data, tmp_path / dest)
+        once = embed_split(checkpoint, data)["single"].values
+        parts = np.stack(pd.read_parquet(tmp_path / dest)["embedding"])
+        np.testing.assert_allclose(parts, once, rtol=1e-5, atol=1e-6)
+        return parts
+
+    write_classifier(checkpoint)
+    shutil.copytree(store, data)
+    first = embedded("one")
+    write_classifier(checkpoint, seed=1)
+    second = embedded("two")
+    shutil.rmtree(data)
+    write_store(data, {"train": 1, "valid": 1, "test": 9})
+    assert not np.allclose(first, second) and len(embedded("three")) == 9
+
+
+def test_a_model_that_changes_as_a_run_begins_is_refused(tmp_path: Path) -> None:
+    require_same(tmp_path / "c.pt", "abc", "abc")
+    with pytest.raises(PartsError, match=r"c\.pt: is not what it was when this run began"):
+        require_same(tmp_path / "c.pt", "abc", "abd")
+
+
+def test_recordings_whose_signals_have_changed_are_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_classifier(tmp_path / "c.pt")
+    record = tmp_path / "strips/r"
+    write_record(record, np.rint(lead_one(10))[None].astype(np.int64), leads=["I"])
+    command = ["predict", "--model", str(model), "--dest", str(tmp_path / "parts")]
+    for named in (record, record.with_suffix(".hea"), record.with_suffix(".dat")):
+        signals = record.with_suffix(".dat")
+        begun = [*command[:-1], str(tmp_path / f"parts{named.suffix}"), str(named)]
+        assert main(begun) == 0
+        signals.write_bytes(bytes(reversed(signals.read_bytes())))
+        assert main(begun) == 1
+        assert "other recordings" in capsys.readouterr().err
 
 
 def test_predictions_in_parts_are_those_of_each_recording(
