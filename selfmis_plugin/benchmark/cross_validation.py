@@ -16,8 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.benchmark.folder import about_run, claim_folds, read_json
-from selfmis_plugin.benchmark.graph import Step, run_steps, with_needs
-from selfmis_plugin.benchmark.infarction import Plan, finished_stages, plan_infarction
+from selfmis_plugin.benchmark.graph import Step, reason, run_steps, with_needs
+from selfmis_plugin.benchmark.infarction import (
+    Plan,
+    finished_stages,
+    plan_infarction,
+    train_again,
+)
 from selfmis_plugin.benchmark.kept_cells import KeptCells
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
@@ -151,6 +156,8 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     kept = KeptCells(folds.keep, settings, folds.identity()) if folds.keep else None
     if kept is not None and (taken := kept.take_up(plans)):
         print(f"{taken} cells are taken up from {folds.keep}")
+    for plan in plans.values():
+        train_again(plan)
     try:
         failed = run_steps(_needed_steps(plans), settings.places, _telling(kept, plans))
     finally:
@@ -170,7 +177,7 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         ],
         "moved": moved,
         "tuned": [dataclasses.asdict(one) for one in tuned],
-        "failed": {name: str(error) for name, error in failed.items()},
+        "failed": {name: reason(error) for name, error in failed.items()},
         "left_out": {} if first is None else dict(first.left_out),
         "lacking": {} if first is None else dict(first.lacking),
     }
@@ -269,11 +276,14 @@ class _Row:
         """Return the row of *method* to compare with: judged in the same way or, if it never is,
         in its own; where nothing is trained on labels, with the one that was trained on most."""
         of_method = [row for row in rows if row.method == method]
+        for row in of_method:
+            if row.mode == self.mode and row.fraction == self.fraction:
+                return row
+        if self.method == method:
+            return None
         most = max((row.fraction for row in of_method), default=None)
         named = [row for row in of_method if row.fraction == (self.fraction or most)]
         alike = [row for row in named if row.mode == self.mode]
-        if self.method == method:
-            return alike[0] if alike else None
         return next(iter([*alike, *named]), None)
 
 
@@ -370,7 +380,8 @@ def _below_floor(
     wanted = (floor.method, floor.mode, line["fraction"])
     for other in lines:
         if (other["method"], other["mode"], other["fraction"]) == wanted:
-            return bool(line["figures"][ANY]["value"] < other["figures"][ANY]["value"])
+            own, untrained = (one["figures"][ANY]["value"] for one in (line, other))
+            return None if own is None or untrained is None else bool(own < untrained)
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from selfmis_plugin import toolkit
 from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings
+from selfmis_plugin.checkpoints.model_folder import file_digest
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS
 from selfmis_plugin.utils.files import write_json
@@ -29,7 +30,12 @@ __all__ = [
 FOLDS_FILE = "folds.json"
 #: How new heads begin. Folders of version 0.1 do not say it: at random.
 _HEADS = "heads"
+#: Digest of the records as their table has them, labels too.
+_TABLE = "table"
 _VERSION = "selfmis_plugin"
+#: Of the user's files, which versions before 0.2 know by their paths alone.
+_DIGESTS = "given_digests"
+_OVERRIDES = "overrides"
 
 
 def about_run(settings: Settings) -> dict[str, Any]:
@@ -37,8 +43,9 @@ def about_run(settings: Settings) -> dict[str, Any]:
     return {
         "data": {role: describe_data(path) for role, path in settings.data.items()},
         "given": {name: str(path) for name, path in settings.given.items()},
+        _DIGESTS: {name: file_digest(path) for name, path in settings.given.items()},
         "size": settings.size,
-        "overrides": {name: dict(keys) for name, keys in settings.overrides.items()},
+        _OVERRIDES: {name: dict(keys) for name, keys in settings.overrides.items()},
         "budget": settings.budget,
         "host": toolkit.host_version(),
         _VERSION: __version__,
@@ -46,8 +53,16 @@ def about_run(settings: Settings) -> dict[str, Any]:
     }
 
 
-def claim_folder(settings: Settings) -> Settings:
+def claim_folder(settings: Settings, trainings: Collection[str]) -> Settings:
     """Refuse a folder in which something else was measured: its cells would pass for these.
+
+    Parameters
+    ----------
+    settings
+        Of the benchmark.
+    trainings
+        Names under which settings of what is trained may be: stages, modes, ``method/mode``.
+        Settings of others, which only rows of before or after need, decide nothing.
 
     Returns
     -------
@@ -76,12 +91,28 @@ def claim_folder(settings: Settings) -> Settings:
         about.pop(_HEADS)
     if before.get(_VERSION) != about.pop(_VERSION):
         print(f"{settings.dest} was begun by version {before.get(_VERSION)}: its cells stay")
-    other = [key for key in about if _identity(key, before.get(key)) != _identity(key, about[key])]
+    about = json.loads(json.dumps(about, default=str))
+    told = _OVERRIDES, _DIGESTS, "given", "data"
+    other = [key for key in about if key not in told and before.get(key) != about[key]]
+    if _DIGESTS in before:
+        other += ["given"] if before[_DIGESTS] != about[_DIGESTS] else []
+    elif before.get("given") != about["given"]:
+        other.append("given")
+    if not _is_same_data(before.get("data"), about["data"]):
+        other.append("data")
+    old, new = before.get(_OVERRIDES, {}), about[_OVERRIDES]
+    if any(
+        old.get(name) != new.get(name)
+        for name in _trained(settings.dest, trainings, {**old, **new})
+    ):
+        other.append(_OVERRIDES)
     if other:
         raise InfarctionError(
             f"{settings.dest} holds a benchmark with other {', '.join(other)} ({path}). Choose "
             "another folder with --dest, or delete this one"
         )
+    if {**old, **new} != old:
+        write_json(path, {**before, _OVERRIDES: {**old, **new}})
     return settings
 
 
@@ -165,14 +196,33 @@ def describe_data(path: Path) -> dict[str, Any]:
         "origins": origins,
         "records": records,
         "digest": digest.hexdigest()[:16],
+        _TABLE: records_digest(path),
     }
 
 
-def _identity(key: str, value: Any) -> Any:
-    # A moved folder of the same records is the same data.
-    if key == "data" and isinstance(value, dict):
-        return {role: described["digest"] for role, described in value.items()}
-    return value
+def _is_same_data(before: Any, now: Mapping[str, Any]) -> bool:
+    """Whether both are the same records with the same labels: a moved folder of them is."""
+    if not isinstance(before, dict) or before.keys() != now.keys():
+        return False
+    for role, described in now.items():
+        old = before[role]
+        # Folders that were begun before this was asked know the records' names alone.
+        if (
+            old["digest"] != described["digest"]
+            or old.get(_TABLE, described[_TABLE]) != described[_TABLE]
+        ):
+            return False
+    return True
+
+
+def _trained(dest: Path, trainings: Collection[str], names: Iterable[str]) -> Iterator[str]:
+    """Yield of *names* those of *trainings* of which something lies in the folder, and that of all
+    of them."""
+    for name in names:
+        places = (f"stages/{name}", name if "/" in name else f"*/{name}")
+        there = any(next(dest.glob(f"seed*/{place}"), None) for place in places if name)
+        if not name or (name in trainings and there):
+            yield name
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -87,8 +87,8 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
             parts.append(
                 f"## Minus {rival}, pair by pair\n\n{_differences(report, titles)}\n\n"
                 "AUC in percent points, mean over seeds, on the same records, from the row that "
-                f"was judged alike or, where {rival} has none, from its own; p corrected over all "
-                "rows (Holm)."
+                f"was judged alike or, where {rival} has none, from its own; p corrected over the "
+                "rows of one share of the labels (Holm)."
             )
     if moved := {role: count for role, count in report["moved"].items() if count}:
         lines = [f"- {role}: {count:,}" for role, count in moved.items()]

@@ -12,7 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Here", "Places", "Pool", "Step", "run_steps", "with_needs"]
+__all__ = ["Here", "Places", "Pool", "Step", "reason", "run_steps", "with_needs"]
 
 #: A step that took less did nothing: it was done already, and says nothing of the others.
 _NOTHING = 0.2
@@ -107,6 +107,12 @@ def with_needs(steps: Mapping[str, Step], wanted: Iterable[str]) -> dict[str, St
             needed.add(name)
             waiting += steps[name].needs
     return {name: step for name, step in steps.items() if name in needed}
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says; one that says nothing, such as of a bare ``assert``, by its
+    name."""
+    return str(error) or repr(error)
 
 
 def run_steps(

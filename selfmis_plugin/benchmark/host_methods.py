@@ -5,9 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.splits import open_split
@@ -15,7 +12,7 @@ from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
 from selfmis_plugin.methods.host.requirement import HOW_TO_GET_SIGNALS
 from selfmis_plugin.methods.method import Export, Stage
-from selfmis_plugin.training.configs import config_file
+from selfmis_plugin.training.configs import config_content
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.utils.arguments import default_workers
 
@@ -38,7 +35,7 @@ def lacking(needs: Mapping[str, Iterable[Stage]], suffix: str) -> dict[str, str]
 
     @functools.cache
     def missing_of(config: str) -> list[str]:
-        return list(toolkit.missing_parts(_config(config)))
+        return list(toolkit.missing_parts(config_content(config)))
 
     reasons = {}
     for name, stages in needs.items():
@@ -88,10 +85,5 @@ def write_export(
 
 
 def _sample_rate(config: str, overrides: Mapping[str, object]) -> float:
-    found = overrides.get("task.sample_rate", _config(config)["task"]["sample_rate"])
+    found = overrides.get("task.sample_rate", config_content(config)["task"]["sample_rate"])
     return float(str(found))
-
-
-def _config(name: str) -> dict[str, Any]:
-    values = OmegaConf.to_container(OmegaConf.load(config_file(name)))
-    return dict(values)  # type: ignore[arg-type]

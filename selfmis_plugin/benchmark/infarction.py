@@ -11,7 +11,7 @@ from typing import Any
 from selfmis_plugin.benchmark.cells import run_cell, write_labelled
 from selfmis_plugin.benchmark.commands import CommandError
 from selfmis_plugin.benchmark.folder import about_run, claim_folder, read_json
-from selfmis_plugin.benchmark.graph import Step, run_steps
+from selfmis_plugin.benchmark.graph import Step, reason, run_steps
 from selfmis_plugin.benchmark.host_methods import lacking
 from selfmis_plugin.benchmark.settings import (
     SIZES,
@@ -26,6 +26,7 @@ from selfmis_plugin.benchmark.settings import (
     stage_name,
 )
 from selfmis_plugin.benchmark.sources import (
+    source_checkpoint,
     sources_of,
     stages_by_name,
     stages_of,
@@ -112,6 +113,7 @@ def run_infarction(
         starts from something that there is not.
     """
     plan = plan_infarction(settings)
+    train_again(plan)
     if told is None:
         failed = run_steps(plan.steps, settings.places, print)
     else:
@@ -120,10 +122,27 @@ def run_infarction(
         **about_run(plan.settings),
         "cells": finished_cells(plan),
         "stages": finished_stages(plan),
-        "failed": {name: str(error) for name, error in failed.items()},
+        "failed": {name: reason(error) for name, error in failed.items()},
         "left_out": dict(plan.left_out),
         "lacking": dict(plan.lacking),
     }
+
+
+def train_again(plan: Plan) -> None:
+    """Count cells as not finished that another one starts from, which is not finished either, and
+    whose checkpoint is gone: of a cell that was kept by another run there never was one here."""
+    settings = plan.settings
+    waiting = [
+        cell for cell in with_sources(settings, plan.cells)
+        if not cell_file(settings, cell).is_file()
+    ]  # fmt: skip
+    for cell in waiting:  # which grows
+        for source in sources_of(settings, cell).values():
+            if isinstance(source, Cell) and source.name not in settings.made:
+                done = cell_file(settings, source)
+                if done.is_file() and not source_checkpoint(settings, source, cell.seed).is_file():
+                    done.unlink()
+                    waiting.append(source)
 
 
 def plan_infarction(settings: Settings) -> Plan:
@@ -136,7 +155,8 @@ def plan_infarction(settings: Settings) -> Plan:
     stages = stages_by_name(settings, whole)
     # Where nothing is trained on the labelled records, they need only be tested on.
     _check(settings, stages, SPLITS if any(cell.fraction for cell in cells) else ("test",))
-    settings = claim_folder(settings)
+    named = {name for one in whole for name in (one.mode, f"{one.method.name}/{one.mode}")}
+    settings = claim_folder(settings, {*named, *stages})
     for seed in settings.seeds:
         for fraction in settings.fractions:
             write_labelled(settings, fraction, seed)

@@ -22,15 +22,24 @@ import pandas as pd
 from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.folder import about_run, read_json, records_digest
 from selfmis_plugin.benchmark.infarction import Plan
-from selfmis_plugin.benchmark.settings import Cell, InfarctionError, Settings, cell_file
+from selfmis_plugin.benchmark.settings import (
+    SIZES,
+    Cell,
+    InfarctionError,
+    Settings,
+    cell_file,
+    given_file,
+)
 from selfmis_plugin.benchmark.sources import stages_of, with_sources
 from selfmis_plugin.checkpoints.model_folder import file_digest
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.evaluate import figures_of
-from selfmis_plugin.methods.method import LABELLED
+from selfmis_plugin.methods.method import LABELLED, Classifier, Stage
 from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.predictions import Predictions
+from selfmis_plugin.training.configs import config_content
+from selfmis_plugin.utils import plugins
 from selfmis_plugin.utils.files import whole_files, write_json
 from selfmis_plugin.utils.temporary import one_at_a_time
 
@@ -67,12 +76,16 @@ class KeptCells:
         self._digest = data[LABELLED]
         same = {key: about[key] for key in ("size", "budget", "heads")}
         self._about = {**same, "data": data, "folds": dict(folds), "version": __version__}
+        if packages := plugins.versions():
+            self._about["packages"] = packages
         # The same weights elsewhere are the same.
         self._given = {name: file_digest(path) for name, path in settings.given.items()}
         self._written: set[str] = set()
+        self._configs: dict[str, Mapping[str, Any]] = {}
 
     def run(self, cell: Cell) -> str:
-        """Return the digest of all that a cell's figures depend on."""
+        """Return the digest of all that a cell's figures depend on, but for the code that makes or
+        predicts: a version stands for it."""
         settings = self._settings
         whole = with_sources(settings, [cell])
         stages = {stage.name: stage for one in whole for stage in stages_of(settings, one)}
@@ -82,6 +95,17 @@ class KeptCells:
         given = {stage.given_by for stage in stages.values()}
         depends = {
             **self._about,
+            "trained": {
+                **{
+                    f"{one.method.name}/{one.mode}": self._classifier(one.method.modes[one.mode])
+                    for one in whole
+                },
+                **{
+                    stage.name: self._stage(stage)
+                    for stage in stages.values()
+                    if not given_file(settings, stage)
+                },
+            },
             "given": {name: self._given[name] for name in self._given if name in given},
             "overrides": {
                 name: dict(keys) for name, keys in settings.overrides.items() if name in names
@@ -89,6 +113,23 @@ class KeptCells:
         }
         text = json.dumps(depends, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _classifier(self, of: Classifier) -> dict[str, Any]:
+        sources = {key: getattr(source, "name", source) for key, source in of.sources().items()}
+        said = (of.encoder_key, of.untrained, of.maker, of.predictor, of.overrides, of.reads)
+        return {"as": said, "from": sources, "config": of.config and self._config(of.config)}
+
+    def _stage(self, of: Stage) -> dict[str, Any]:
+        sources = {key: source.name for key, source in of.starts_from.items()}
+        said = (of.data, of.checkpoint, of.share, of.overrides, of.export)
+        return {"as": said, "from": sources, "config": self._config(of.config)}
+
+    def _config(self, name: str) -> Mapping[str, Any]:
+        """Return what a config says, but where its files go."""
+        if name not in self._configs:
+            content = config_content(name + SIZES[self._settings.size])
+            self._configs[name] = {key: content[key] for key in content if key != "hydra"}
+        return self._configs[name]
 
     def take_up(self, plans: Mapping[str, Plan]) -> int:
         """Put what is kept of this run into the folders of cells that are not there; return how
@@ -155,11 +196,17 @@ class KeptCells:
     def _add(self, cells: pd.DataFrame, records: pd.DataFrame) -> None:
         if (self.folder / _CELLS).is_file():
             kept, told = self._read()
+            # What a killed run has written of cells that have no line is of no cell.
+            lined = pd.MultiIndex.from_arrays(
+                [kept["run"], [_name(line) for line in kept.itertuples()]]
+            )
+            told = told[pd.MultiIndex.from_frame(told[["run", "cell"]]).isin(lined)]
             cells = pd.concat([kept, cells]).drop_duplicates(list(_KEY), keep="first")
             old = pd.MultiIndex.from_frame(told[["run", "cell"]])
             new = ~pd.MultiIndex.from_frame(records[["run", "cell"]]).isin(old)
             records = pd.concat([told, records[new]], ignore_index=True)
-        with whole_files(self.folder / _CELLS, self.folder / _PREDICTIONS) as (text, table):
+        # Predictions first: those without a line do no harm where a kill comes between.
+        with whole_files(self.folder / _PREDICTIONS, self.folder / _CELLS) as (table, text):
             cells.to_csv(text, index=False)
             # Bytes of like meaning side by side: half the size of what Parquet does by itself.
             records.to_parquet(
@@ -249,6 +296,11 @@ class KeptCells:
                 **figures_of(predictions, 0),
             },
         )
+
+
+def _name(line: Any) -> str:
+    """Return what a line's cell is called beside its predictions."""
+    return f"{line.fold}/seed{line.seed}/{line.method}/{line.mode}/{line.fraction:g}"
 
 
 def _finished(plans: Mapping[str, Plan]) -> Iterator[tuple[str, Cell, Path]]:

@@ -18,18 +18,24 @@ __all__ = ["train_timed"]
 def train_timed(
     settings: Settings, run: Path, config: str, overrides: Mapping[str, object], name: str
 ) -> Spent:
-    """Train; return the seconds of all attempts together, interrupted ones too."""
+    """Train; return the seconds of all attempts together, interrupted ones too.
+
+    Of an attempt that was killed with its process nobody knows how long it took, nor of any that
+    did not end by itself the processor time: that is None then.
+    """
     log = settings.dest / "logs" / f"{name.replace('/', '-')}.log"
     threads = max(1, usable_cores() // settings.workers)
     file = run.parent / f"{run.name}-seconds.json"
-    before = read_json(file) if file.exists() else {"seconds": 0.0}
+    again = file.exists()
+    before = read_json(file) if again else {"seconds": 0.0}
+    if not again:
+        write_json(file, {**before, "cpu_seconds": None})
     began = time.monotonic()
     spent = None
     try:
         spent = train(run, config + SIZES[settings.size], overrides, log, threads)
     finally:
         seconds = before["seconds"] + time.monotonic() - began
-        # Of an attempt that was interrupted nobody knows the processor time.
-        cpu = None if file.exists() or spent is None else spent.cpu_seconds
+        cpu = None if again or spent is None else spent.cpu_seconds
         write_json(file, {"seconds": seconds, "cpu_seconds": cpu})
     return Spent(seconds, spent.peak_memory, cpu)

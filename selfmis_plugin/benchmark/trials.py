@@ -18,7 +18,7 @@ from typing import Any
 
 from selfmis_plugin.benchmark.commands import best_checkpoint
 from selfmis_plugin.benchmark.folder import read_json
-from selfmis_plugin.benchmark.graph import Step, run_steps, with_needs
+from selfmis_plugin.benchmark.graph import Step, reason, run_steps, with_needs
 from selfmis_plugin.benchmark.infarction import judged_here, plan_infarction
 from selfmis_plugin.benchmark.settings import (
     Cell,
@@ -313,7 +313,7 @@ def _run(
             steps[whole] = dataclasses.replace(step, needs=needs)
             of_step[whole] = key
     failed = run_steps(steps, settings.places, functools.partial(print, "trials"))
-    return {of_step[name]: str(error).splitlines()[0] for name, error in failed.items()}
+    return {of_step[name]: reason(error).splitlines()[0] for name, error in failed.items()}
 
 
 def _judged(

@@ -231,7 +231,8 @@ def mean_difference(first: AUCs, second: AUCs) -> Difference:
         value, _of_differences(first, second), first.influence - second.influence, -1.0
     )
     mean = value.mean()
-    return Difference(_estimate(mean, *limits(Z)), float(_p_values(np.atleast_1d(mean), limits)[0]))
+    p_value = float(_p_values(np.atleast_1d(mean), limits)[0])
+    return Difference(_estimate(mean, *limits(Z)), None if np.isnan(p_value) else p_value)
 
 
 def effective_patients(patient: npt.NDArray[np.int64]) -> float:

@@ -30,19 +30,20 @@ class OverSeeds:
     estimate
         The mean over seeds with its 95 % interval by patients.
     seeds
-        The figure of each seed.
+        The figure of each seed; None where a label has no positives or no negatives.
     p_value
-        Of a difference: that it is none; None otherwise.
+        Of a difference: that it is none; None otherwise, and where it is undefined.
     """
 
     estimate: Estimate
-    seeds: tuple[float, ...]
+    seeds: tuple[float | None, ...]
     p_value: float | None = None
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation between seeds; None for one."""
-        return statistics.stdev(self.seeds) if len(self.seeds) > 1 else None
+        """Standard deviation between seeds; None for one, and where they are undefined."""
+        known = [value for value in self.seeds if value is not None]
+        return statistics.stdev(known) if len(known) > 1 else None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
@@ -62,16 +63,16 @@ def mean_over_seeds(predictions: Sequence[Predictions], labels: Sequence[str]) -
     predictions
         Of the same records in the same order, one a seed.
     labels
-        Columns of each, with positives and negatives.
+        Columns of each; without positives or negatives of one of them the figure is undefined.
 
     Raises
     ------
     PredictionsError
-        If they are of different records.
+        If they are of different records, or disagree about the truth.
     """
     _same_records(predictions)
     seeds = [_aucs(one, labels) for one in predictions]
-    return OverSeeds(mean_estimate(_mean(seeds)), tuple(float(a.value.mean()) for a in seeds))
+    return OverSeeds(mean_estimate(_mean(seeds)), tuple(_known(a.value.mean()) for a in seeds))
 
 
 def difference_over_seeds(
@@ -82,7 +83,8 @@ def difference_over_seeds(
     Raises
     ------
     PredictionsError
-        If they are of different records, or of other numbers of seeds.
+        If they are of different records, disagree about the truth, or are of other numbers of
+        seeds.
     """
     if len(first) != len(second):
         raise PredictionsError(f"{len(first)} and {len(second)} seeds cannot be compared")
@@ -90,9 +92,13 @@ def difference_over_seeds(
     sides = [[_aucs(one, labels) for one in side] for side in (first, second)]
     found = mean_difference(*map(_mean, sides))
     apart = tuple(
-        float(one.value.mean() - other.value.mean()) for one, other in zip(*sides, strict=True)
+        _known(one.value.mean() - other.value.mean()) for one, other in zip(*sides, strict=True)
     )
     return OverSeeds(found.estimate, apart, found.p_value)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _aucs(predictions: Predictions, labels: Sequence[str]) -> AUCs:
@@ -117,3 +123,8 @@ def _same_records(predictions: Sequence[Predictions]) -> None:
     for other in predictions[1:]:
         if other.record_ids != first.record_ids or other.patient_ids != first.patient_ids:
             raise PredictionsError("seeds are of different records, so they have no common figure")
+        if other.labels == first.labels and not np.array_equal(other.targets, first.targets):
+            raise PredictionsError(
+                "seeds disagree about the truth: they were judged on other labels of the same "
+                "records, so they have no common figure"
+            )

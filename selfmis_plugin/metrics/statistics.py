@@ -155,7 +155,8 @@ def judge(predictions: Predictions, draws: int = DRAWS, seed: int = 0) -> Report
 
     Those of AUCs and their means need no draws (:mod:`selfmis_plugin.metrics.intervals`). Average
     precision and sensitivity take their variance, and the Brier score its interval, from draws that
-    resample a label's positive and negative patients apart, so that every draw has both.
+    resample a label's positive and negative patients apart, so that every draw has both. Where no
+    patient is without the label, a draw may have no negative record, and is left out.
 
     Parameters
     ----------
@@ -292,7 +293,8 @@ def _share(values: npt.NDArray[np.float64], positives: npt.NDArray[np.int64]) ->
     own, drawn = float(values[0]), values[1:]
     if np.isnan(own):
         return Estimate(None, None, None)
-    if not len(drawn):
+    drawn = drawn[~np.isnan(drawn)]
+    if len(drawn) < 2:
         return Estimate(own, None, None)
     low, high = share_limits(own, positives, drawn.var())
     return Estimate(own, float(low), float(high))

@@ -94,6 +94,12 @@ def other_packages() -> dict[str, str]:
     }
 
 
+def versions() -> dict[str, str]:
+    """Return the versions of the distributions that those packages came with."""
+    entries = importlib.metadata.entry_points(group=GROUP)
+    return {entry.dist.name: entry.dist.version for entry in entries if entry.dist}
+
+
 def config_folders() -> list[Path]:
     """Return the folders of configs that packages elsewhere bring."""
     folders = (Path(place) / "configs" for name in other_packages() for place in _places(name))

@@ -7,7 +7,7 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from selfmis_plugin.benchmark import timed_training
+from selfmis_plugin.benchmark import kept_cells, timed_training
 from selfmis_plugin.benchmark.commands import Spent
 from selfmis_plugin.benchmark.cross_validation import ANY, MEAN, Folds, run_folds
 from selfmis_plugin.benchmark.folds_report import write_folds_report
@@ -30,6 +30,7 @@ from selfmis_plugin.data.split_manifests import write_split_manifests
 from selfmis_plugin.data.splits import open_split, open_splits
 from selfmis_plugin.data.store import Store, StoreWriter
 from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.method import Classifier, Method
 from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from tests.checkpoint_files import write_run
@@ -40,14 +41,20 @@ SPLITS = ("train", "valid", "test")
 
 
 def write_patients(
-    path: Path, patients: Sequence[int | str], folds: Sequence[int | None], database: str = "ptbxl"
+    path: Path,
+    patients: Sequence[int | str],
+    folds: Sequence[int | None],
+    database: str = "ptbxl",
+    without: Collection[int] = (),
 ) -> Path:
-    """Write a store of short records of these patients, in these folds of their own."""
+    """Write a store of short records of these patients, in these folds of their own; those in the
+    folds *without* have no infarction."""
     sets = {"diagnostic": LABELS, "infarction": TYPES}
     rng = np.random.default_rng(0)
     with StoreWriter(path, database=database, label_sets=sets, seconds=1) as writer:
         for number, (patient, fold) in enumerate(zip(patients, folds, strict=True)):
             labels = [name for name in LABELS if rng.random() < 0.4]
+            labels = ["NORM"] if fold in without else labels
             writer.append(
                 rng.integers(-500, 500, (12, 500)).astype(np.int16),
                 {
@@ -446,6 +453,184 @@ def test_runs_at_once_keep_each_others_cells(
     assert sorted(kept["method"]) == ["random_encoder"] * 5 + ["selfmis"] * 5
     said = pd.read_parquet(tmp_path / "kept/predictions.parquet")
     assert said["cell"].nunique() == 10
+
+
+def test_what_starts_from_a_kept_cell_is_trained_from_its_beginning(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()["selfmis"]]
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+
+    def run(dest: str, *modes: str) -> int:
+        runs.clear()
+        asked = folds_settings(tmp_path / dest, data, methods=methods, modes=modes, seeds=(1,))
+        report = run_folds(asked, folds)
+        assert report["failed"] == {} and {row["mode"] for row in report["rows"]} == {*modes}
+        return len(runs)
+
+    whole = run("a", "probe")
+    assert run("b", "probe") == 0
+    # The probe is there as figures alone: its training is needed after all, and then no more.
+    for dest in ("b", "c"):
+        assert run(dest, "probe", "finetune_two_stage") == whole + 1
+        assert run(dest, "probe", "finetune_two_stage") == 0
+        shutil.rmtree(tmp_path / "kept")
+        assert run("a", "probe") == 0
+
+
+def test_a_row_that_is_defined_anew_is_another_row(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+
+    def trained(dest: str, **overrides: object) -> int:
+        runs.clear()
+        keys = {"task.leads": ("I",), **overrides}
+        mine = Method("mine", "Mine", None, {"finetune": Classifier("selfmis_finetune", keys)})
+        asked = folds_settings(
+            tmp_path / dest, data, methods=[mine], modes=("finetune",), seeds=(1,)
+        )
+        assert run_folds(asked, folds)["failed"] == {}
+        return len(runs)
+
+    assert [trained("a"), trained("b")] == [1, 0]
+    assert [trained("c", **{"optimization.max_epoch": 3}), trained("d")] == [1, 0]
+    # So is one whose config has changed.
+    of = kept_cells.config_content
+    monkeypatch.setattr(kept_cells, "config_content", lambda name: {**of(name), "further": 1})
+    assert trained("e") == 1
+
+
+def test_a_kill_between_the_files_of_kept_cells_harms_nothing(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+
+    def run(dest: str, *names: str) -> None:
+        methods = [known_methods()[name] for name in names]
+        asked = folds_settings(tmp_path / dest, data, methods=methods, seeds=(1,))
+        assert run_folds(asked, folds)["failed"] == {}
+
+    run("a", "random_encoder")
+    lines = (tmp_path / "kept/cells.csv").read_bytes()
+    run("b", "random_encoder", "twelve_lead")
+    # As a process leaves it that is killed after the first of the two.
+    (tmp_path / "kept/cells.csv").write_bytes(lines)
+    runs.clear()
+    run("c", "random_encoder", "twelve_lead")
+    assert len(runs) == 2
+    runs.clear()
+    run("d", "random_encoder", "twelve_lead")
+    assert runs == [] and len(pd.read_csv(tmp_path / "kept/cells.csv")) == 2
+    (tmp_path / "kept/cells.csv").unlink()
+    run("e", "random_encoder")
+    assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 1
+
+
+def test_a_folder_of_other_labels_or_weights_is_another_benchmark(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(own_folds, own)
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own)
+    weights = tmp_path / "weights.pt"
+    weights.write_bytes(b"one")
+
+    def run(*names: str, **changes: Any) -> None:
+        methods = [known_methods()[name] for name in names]
+        asked = folds_settings(tmp_path / "a", data, methods=methods, seeds=(1,), **changes)
+        assert run_folds(asked, Folds(held_out=(9, 10)))["failed"] == {}
+
+    run("random_encoder", given={"unused_checkpoint": weights})
+    moved = shutil.copy(weights, tmp_path / "moved.pt")
+    run("random_encoder", given={"unused_checkpoint": Path(moved)})
+    weights.write_bytes(b"two")
+    with pytest.raises(InfarctionError, match="other given"):
+        run("random_encoder", given={"unused_checkpoint": weights})
+    records = pd.read_parquet(own / "records.parquet")
+    records["labels"] = records["labels"].iloc[::-1].to_numpy()
+    records.to_parquet(own / "records.parquet", index=False)
+    with pytest.raises(InfarctionError, match="other data"):
+        run("random_encoder", given={"unused_checkpoint": Path(moved)})
+
+
+def test_rows_join_and_leave_a_folder_of_trials(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+
+    def run(*names: str, **changes: Any) -> None:
+        methods = [known_methods()[name] for name in names]
+        values = {"methods": methods, "modes": ("finetune",), "seeds": (1,), **changes}
+        asked = folds_settings(tmp_path / "a", data, **values)
+        assert run_folds(asked, Folds(3, trials=True))["failed"] == {}
+
+    run("without_alignment")
+    run("without_alignment", "twelve_lead_labels")
+    runs.clear()
+    run("twelve_lead_labels")
+    run("without_alignment", "twelve_lead_labels")
+    assert runs == []
+    # A rate of one's own is another training, where that one is there.
+    with pytest.raises(InfarctionError, match="other overrides"):
+        run("without_alignment", overrides={"finetune": {"optimization.lr": [0.5]}})
+
+
+def test_records_without_an_infarction_have_no_figure(tmp_path: Path, runs: list[Run]) -> None:
+    fold_of = [k % 4 + 1 for k in range(40)]
+    own = write_patients(tmp_path / "own", range(40), fold_of, without={4})
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own)
+    methods = [known_methods()[name] for name in ("selfmis", "random_encoder")]
+    for against in (None, "random_encoder"):
+        asked = folds_settings(tmp_path / f"{against}", data, methods=methods, seeds=(1, 2))
+        report = run_folds(asked, Folds(held_out=(4,), against=against))
+        assert [row["figures"][ANY]["value"] for row in report["rows"]] == [None, None]
+        assert "| - |" in write_folds_report(asked.dest, report, methods)
+        json.loads((asked.dest / "report.json").read_text())
+
+
+def test_an_error_without_words_is_said_by_its_name(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()[name] for name in ("random_encoder", "without_alignment")]
+    under = timed_training.train
+
+    def trained(run: Path, config: str, *rest: Any) -> Spent:
+        if "finetune" in config:
+            raise MemoryError
+        return under(run, config, *rest)
+
+    monkeypatch.setattr(timed_training, "train", trained)
+    modes = ("probe", "without_alignment/finetune")
+    asked = folds_settings(tmp_path / "a", data, methods=methods, modes=modes, seeds=(1,))
+    report = run_folds(asked, Folds(held_out=(9, 10)))
+    assert [row["method"] for row in report["rows"]] == ["random_encoder"]
+    assert "MemoryError()" in write_folds_report(asked.dest, report, methods)
+    asked = dataclasses.replace(asked, dest=tmp_path / "b")
+    with pytest.raises(InfarctionError, match=r"could be tried: MemoryError\(\)"):
+        run_folds(asked, Folds(held_out=(9, 10), trials=True))
+
+
+def test_an_attempt_that_was_killed_makes_the_processor_time_unknown(
+    own_folds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = folds_settings(tmp_path / "a", {"labelled": own_folds})
+    run = asked.dest / "run"
+    left = tmp_path / "left.json"
+
+    def trained(*_: object) -> Spent:
+        # What a process that is killed now leaves behind.
+        shutil.copy(asked.dest / "run-seconds.json", left)
+        return Spent(1.0, None, 0.5)
+
+    monkeypatch.setattr(timed_training, "train", trained)
+    assert timed_training.train_timed(asked, run, "config", {}, "name").cpu_seconds == 0.5
+    shutil.copy(left, asked.dest / "run-seconds.json")
+    assert timed_training.train_timed(asked, run, "config", {}, "name").cpu_seconds is None
 
 
 def test_rates_are_chosen_alike_and_on_validation_alone(

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from selfmis_plugin.evaluation.evaluate import figures_of
 from selfmis_plugin.metrics import bootstrap
 from selfmis_plugin.metrics.bootstrap import draw_patients_apart, drawn_patients
+from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.ranking import LabelScores
+from selfmis_plugin.metrics.statistics import judge
 
 
 @settings(max_examples=60)
@@ -71,3 +76,30 @@ def test_a_patients_records_go_together() -> None:
     by_patient = scores.ranking_of(np.ascontiguousarray(weights[:, first].T), patient)
     np.testing.assert_array_equal(by_patient.average_precision, by_record.average_precision)
     np.testing.assert_array_equal(by_patient.sensitivity, by_record.sensitivity)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    records=st.lists(st.tuples(st.integers(0, 2), st.booleans()), min_size=2, max_size=6),
+    seed=st.integers(0, 99),
+)
+def test_no_figure_is_beyond_what_json_holds(records: list[tuple[int, bool]], seed: int) -> None:
+    # Where every patient has the label in some record, draws may have no negative record.
+    logits = np.random.default_rng(seed).normal(size=(len(records), 1)).astype(np.float32)
+    predictions = Predictions(
+        tuple(map(str, range(len(records)))),
+        tuple(str(patient) for patient, _ in records),
+        ("NORM",),
+        np.array([[has] for _, has in records]),
+        logits,
+    )
+    json.dumps(figures_of(predictions, 40), allow_nan=False)
+
+
+def test_draws_without_a_negative_record_are_left_out() -> None:
+    truth, logits = np.array([[True], [False], [True]]), np.array([[2], [1], [0]], dtype=np.float32)
+    predictions = Predictions(("a", "b", "c"), ("A", "A", "B"), ("NORM",), truth, logits)
+    figures = judge(predictions, 200).labels["NORM"]
+    for figure in (figures.average_precision, figures.sensitivity):
+        assert figure.value is not None and figure.low is not None and figure.high is not None
+        assert 0 <= figure.low <= figure.value <= figure.high <= 1
