@@ -192,7 +192,11 @@ def _telling(kept: KeptCells | None, plans: Mapping[str, Plan]) -> Callable[[str
         nonlocal last
         print(line)
         if kept is not None and time.monotonic() - last > _KEEP_SECONDS:
-            kept.keep(plans)
+            try:
+                kept.keep(plans)
+            except (OSError, InfarctionError) as error:
+                # The trainings go on: all is tried again, and said, at the end.
+                print(f"not kept yet: {error}")
             last = time.monotonic()
 
     return tell

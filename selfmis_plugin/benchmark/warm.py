@@ -84,13 +84,17 @@ class ForkedTraining:
 @contextmanager
 def _environment(values: Mapping[str, str]) -> Iterator[None]:
     """Let processes that start meanwhile have *values*; the forking one keeps them."""
-    before = dict(os.environ)
+    before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        # One by one: other threads read the others meanwhile.
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _end_with_parent() -> None:
