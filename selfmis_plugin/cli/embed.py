@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfmis_plugin.cli.sharing import add_parts, refuse_needless, workers
-from selfmis_plugin.utils.arguments import add_checkpoint, whole
+from selfmis_plugin.utils.arguments import HUB_MODEL_HELP, add_checkpoint, whole
 from selfmis_plugin.utils.hub import on_this_machine
 
 SINGLE, TOWERS = "single", ("single", "multi")
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "embedding) or .npy (with the names in FILE.records.tsv), or as a folder of Parquet files: "
         "then the same command goes on after a kill, and processes share the work.",
     )
-    add_checkpoint(parser)
+    add_checkpoint(parser, HUB_MODEL_HELP)
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
     parser.add_argument(

@@ -13,8 +13,8 @@ from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES, infar
 from selfmis_plugin.data.person import GROUPINGS
 from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS
 from selfmis_plugin.utils.arguments import (
+    HUB_MODEL_HELP,
     LABELS_HELP,
-    MODEL_HELP,
     add_checkpoint,
     add_json,
     known_names,
@@ -69,8 +69,8 @@ def parser() -> argparse.ArgumentParser:
     )
     add_checkpoint(
         parser,
-        MODEL_HELP + ", evaluated by its own head: as published, through those of its 150 classes "
-        "that name a statement of the data",
+        f"{HUB_MODEL_HELP}; an ECGFounder file is evaluated by its own head: as published, through "
+        "those of its 150 classes that name a statement of the data",
     )
     parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
@@ -80,7 +80,8 @@ def parser() -> argparse.ArgumentParser:
         "--against",
         type=Path,
         metavar="CHECKPOINT",
-        help="a second classifier: also print the differences with intervals and p-values",
+        help="a second classifier (or hf:ORG/NAME): also print the differences with intervals "
+        "and p-values",
     )
     parser.add_argument(
         "--against-labels", type=labels, metavar="NAMES", help="as --labels, of that second one"

@@ -19,6 +19,7 @@ from selfmis_plugin.utils.arguments import (
     said,
     told,
 )
+from selfmis_plugin.utils.extras import how_to_install
 from selfmis_plugin.utils.files import folder_beside
 from selfmis_plugin.utils.hub import HubError, push, repository
 
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         model, onnx = _export(options)
     except ImportError as error:
         print(
-            f"selfmis export: {error}; ONNX needs: pip install 'selfmis-plugin[export]'",
+            f"selfmis export: {error}; ONNX needs an extra, {how_to_install('export')}",
             file=sys.stderr,
         )
         return 1

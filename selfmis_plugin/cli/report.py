@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfmis_plugin.metrics.defaults import DRAWS
-from selfmis_plugin.utils.arguments import MODEL_HELP, add_checkpoint, add_dest, whole
+from selfmis_plugin.utils.arguments import HUB_MODEL_HELP, add_checkpoint, add_dest, whole
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
         "curves, the records that it gets most wrong, its config and versions; with the "
         "pre-training's checkpoint also retrieval and a map of the embeddings.",
     )
-    add_checkpoint(parser, f"a classifier: {MODEL_HELP}")
+    add_checkpoint(parser, f"a classifier: {HUB_MODEL_HELP}")
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
     parser.add_argument(

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from selfmis_plugin.cli.strip_models import add_strip_model, named_model, strip_model
+from selfmis_plugin.utils.extras import how_to_install
 
 #: Packages of the extra, whose lack is told.
 _EXTRA = ("anyio", "starlette", "uvicorn")
@@ -21,8 +22,7 @@ def main(argv: Sequence[str]) -> int:
         if error.name not in _EXTRA:
             raise
         print(
-            "selfmis serve: the page needs starlette and uvicorn: pip install "
-            "'selfmis-plugin[serve]'",
+            f"selfmis serve: the page needs starlette and uvicorn; {how_to_install('serve')}",
             file=sys.stderr,
         )
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.utils import arguments
+from selfmis_plugin.utils.extras import how_to_install
 
 if TYPE_CHECKING:
     from selfmis_plugin.utils.parallel import Workers
@@ -116,6 +117,6 @@ def cluster(address: str) -> Workers:
 def without_dask(error: ModuleNotFoundError) -> str:
     """Return what to say where there is no Dask."""
     return (
-        f"--scheduler needs {error.name}, which is not installed: pip install "
-        "'selfmis-plugin[cluster]', here and on every worker"
+        f"--scheduler needs {error.name}, which is not installed; {how_to_install('cluster')}, "
+        "here and on every worker"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from selfmis_plugin.data.thresholds import PUBLISHED_THRESHOLD
-from selfmis_plugin.utils.arguments import LABELS_HELP, MODEL_HELP, labels, probability
+from selfmis_plugin.utils.arguments import HUB_MODEL_HELP, LABELS_HELP, labels, probability
 from selfmis_plugin.utils.hub import on_this_machine
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ def add_strip_model(parser: argparse.ArgumentParser) -> None:
         "--checkpoint",
         type=Path,
         metavar="MODEL",
-        help=MODEL_HELP
-        + ", or hf:ORG/NAME, such a folder on the Hugging Face hub; only an exported folder has "
-        "thresholds (default: the one that comes with the plugin, which reads lead I)",
+        help=f"{HUB_MODEL_HELP}; only an exported folder has thresholds (default: the one that "
+        "comes with the plugin, which reads lead I)",
     )
     parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument(

@@ -29,9 +29,9 @@ SUPPORTED = {
 INSTALLATION = "https://github.com/Jwoos5/fairseq-signals#requirements-and-installation"
 #: What to say, and to do, where there is none.
 NO_TOOLKIT = (
-    "No training toolkit is installed. For the embedded default run 'make setup' in a checkout, "
-    "or: pip install --no-build-isolation 'selfmis-plugin[fairseq]' (after torch, numpy, cython "
-    f"and setuptools). To train inside fairseq-signals see {INSTALLATION}"
+    "No training toolkit is installed. For the embedded default run 'make setup' in a checkout of "
+    "this plugin, or there: pip install --no-build-isolation -e '.[fairseq]' (after torch, numpy, "
+    f"cython, setuptools and wheel). To train inside fairseq-signals see {INSTALLATION}"
 )
 #: Packages that come with a toolkit, and that nothing else here needs.
 _BROUGHT = frozenset({"antlr4", "hydra", "omegaconf", FAIRSEQ, FAIRSEQ_SIGNALS, COMMAND_LINE})

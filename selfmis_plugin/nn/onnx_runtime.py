@@ -1,7 +1,7 @@
 """A classifier in onnxruntime, for machines without PyTorch.
 
-NumPy and onnxruntime are all that is imported here; a model whose signals are to be filtered also
-needs SciPy and Numba, for :mod:`selfmis_plugin.data.filters`.
+Of other packages NumPy and onnxruntime are all that is imported here; a model whose signals are to
+be filtered also needs SciPy and Numba, for :mod:`selfmis_plugin.data.filters`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.utils.extras import how_to_install
+
 __all__ = ["DESCRIPTION", "INPUT", "NEEDS_RUNTIME", "OUTPUT", "OnnxClassifier"]
 
 #: What to say of a file where it is missing.
-NEEDS_RUNTIME = (
-    "is run by onnxruntime, which is not installed: pip install 'selfmis-plugin[export]'"
-)
+NEEDS_RUNTIME = "is run by onnxruntime, which is not installed; " + how_to_install("export")
 
 #: Key of the file's metadata that holds its description, and names of input and output.
 DESCRIPTION = "selfmis"

@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from selfmis_plugin.utils.extras import how_to_install
+
 __all__ = ["one_tracked_run", "refuse_missing_trackers"]
 
 #: Keys of ``common``, packages of which the hosts need one for it, and the extra that brings it.
@@ -33,8 +35,8 @@ def refuse_missing_trackers(cfg: Any) -> None:
     for key, (packages, extra) in _NEEDS.items():
         if _value(cfg, key) and not any(map(importlib.util.find_spec, packages)):
             raise ValueError(
-                f"common.{key}={_value(cfg, key)} needs the package {packages[0]}: "
-                f"pip install 'selfmis-plugin[{extra}]', or leave the key out"
+                f"common.{key}={_value(cfg, key)} needs the package {packages[0]}; "
+                f"{how_to_install(extra)}, or leave the key out"
             )
 
 

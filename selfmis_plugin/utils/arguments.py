@@ -12,6 +12,7 @@ from typing import TypeVar
 from selfmis_plugin.utils.parallel import usable_cores
 
 __all__ = [
+    "HUB_MODEL_HELP",
     "LABELS_HELP",
     "MODEL_HELP",
     "PICTURES",
@@ -72,9 +73,11 @@ MODEL_HELP = (
     "a run's checkpoint_best.pt, a folder of selfmis export or its model.onnx, or an ECGFounder "
     "file"
 )
+#: The same of a command that also brings a model from the hub.
+HUB_MODEL_HELP = f"{MODEL_HELP}, or hf:ORG/NAME, such a folder on the Hugging Face hub"
 
 
-def add_checkpoint(parser: argparse.ArgumentParser, text: str = MODEL_HELP) -> None:
+def add_checkpoint(parser: argparse.ArgumentParser, text: str) -> None:
     """Declare ``--checkpoint``, also called ``--model``."""
     parser.add_argument(
         "--checkpoint", "--model", type=Path, required=True, metavar="MODEL", help=text

@@ -189,4 +189,4 @@ def test_what_cannot_work_is_refused(
     monkeypatch.setitem(sys.modules, "distributed", None)
     assert main(words) == 1
     error = capsys.readouterr().err
-    assert "--scheduler needs distributed" in error and "selfmis-plugin[cluster]" in error
+    assert "--scheduler needs distributed" in error and "pip install '.[cluster]'" in error

@@ -204,7 +204,7 @@ def test_a_format_without_its_reader_says_what_to_install(
 ) -> None:
     path = write_aecg(tmp_path / "a.xml", steps, STANDARD_LEADS)
     monkeypatch.setattr(device_file, "PACKAGE", "no_such_package")
-    with pytest.raises(RecordError, match=r"pip install 'selfmis-plugin\[formats\]'"):
+    with pytest.raises(RecordError, match=r"pip install '\.\[formats\]'"):
         open_strip_file(path)
 
 

@@ -117,4 +117,4 @@ def test_without_dask_the_extra_is_named(
     command = ["wfdb-folder", str(database), "--dest", str(tmp_path / "s")]
     assert prepare.main([*command, "--scheduler", "tcp://h:1"]) == 1
     error = capsys.readouterr().err
-    assert "--scheduler needs distributed" in error and "selfmis-plugin[cluster]" in error
+    assert "--scheduler needs distributed" in error and "pip install '.[cluster]'" in error

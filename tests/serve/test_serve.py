@@ -335,4 +335,4 @@ def test_without_the_extra_it_says_how_to_get_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert main(["serve", "--model", str(model)]) == 1
-    assert "pip install 'selfmis-plugin[serve]'" in capsys.readouterr().err
+    assert "pip install '.[serve]'" in capsys.readouterr().err

@@ -25,7 +25,7 @@ def test_curves_that_nothing_can_write_are_refused(
     cfg = OmegaConf.create({"common": {key: "curves"}})
     found: list[str] = []
     monkeypatch.setattr("importlib.util.find_spec", lambda name: name in found or None)
-    with pytest.raises(ValueError, match=rf"common.{key}=curves needs .* {package}: .*\[{extra}\]"):
+    with pytest.raises(ValueError, match=rf"common.{key}=curves needs .* {package}; .*\[{extra}\]"):
         toolkit.refuse_missing_trackers(cfg)
     found.append(package)
     toolkit.refuse_missing_trackers(cfg)

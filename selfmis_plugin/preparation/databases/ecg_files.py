@@ -36,6 +36,7 @@ from selfmis_plugin.preparation.recordings.subject_splits import SHARE, SubjectS
 from selfmis_plugin.preparation.recordings.units import told_microvolts
 from selfmis_plugin.preparation.recordings.whole_recording import read_whole
 from selfmis_plugin.utils import arguments
+from selfmis_plugin.utils.extras import how_to_install
 from selfmis_plugin.utils.files import whole_file
 from selfmis_plugin.utils.paths import escaped
 
@@ -232,8 +233,8 @@ def _check_readers(root: Path, paths: Sequence[str]) -> None:
             continue  # said of this record alone
         if format in DEVICE_FORMATS and not reader_is_installed(format):
             raise DatabaseError(
-                f"{root}: holds {format}, which ecgdatakit reads, and it is not installed: pip "
-                "install 'selfmis-plugin[formats]'"
+                f"{root}: holds {format}, which ecgdatakit reads, and it is not installed; "
+                + how_to_install("formats")
             )
 
 

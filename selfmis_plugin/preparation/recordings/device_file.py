@@ -20,6 +20,7 @@ from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.array_recording import ArrayRecording
 from selfmis_plugin.preparation.recordings.content import content_of
 from selfmis_plugin.preparation.recordings.long_recording import ReadingOptions
+from selfmis_plugin.utils.extras import how_to_install
 
 __all__ = ["PACKAGE", "read_device_file", "reader_is_installed"]
 
@@ -72,8 +73,8 @@ def read_device_file(path: Path, options: ReadingOptions) -> ArrayRecording:
     if format is None or not reader_is_installed(format):
         raise RecordError(
             "reader not installed",
-            f"{path.name}: is {format}, which ecgdatakit reads, and it is not installed: "
-            "pip install 'selfmis-plugin[formats]'",
+            f"{path.name}: is {format}, which ecgdatakit reads, and it is not installed; "
+            + how_to_install("formats"),
         )
     record = _read(path, format)
     names, signals, rates, units, notes = [], [], [], [], _notes(record)
