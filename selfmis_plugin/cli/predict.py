@@ -128,7 +128,7 @@ def _predict(options: argparse.Namespace) -> int:
     path = named_model(options)
     model = strip_model(path, options)
     person = Person(options.sex, options.age)
-    refuse_person(model, path.name, person)
+    refuse_person(model, str(options.model or path.name), person)
     strips, problems = _read(model, options)
     predictions = model.score(strips, person=person)
     if options.json:
@@ -199,17 +199,17 @@ def _files(given: Sequence[Path]) -> Iterator[list[tuple[str, Path]]]:
     """The recordings that are named, in named folders, or typed in, and what to call them; an
     empty folder stands for itself."""
     from selfmis_plugin.preparation.recordings.sources import recording_paths
+    from selfmis_plugin.preparation.wfdb.reader import header_path
 
     files: list[tuple[str, Path]] = []
     with contextlib.ExitStack() as stack:
         for path in given:
-            header = path.with_name(path.name + ".hea")
             if str(path) == _STANDARD_INPUT:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 typed = folder / "standard-input.csv"
                 typed.write_bytes(sys.stdin.buffer.read())
                 files.append((_TYPED_IN, typed))
-            elif path.is_dir() and not header.is_file():
+            elif path.is_dir() and not header_path(path).is_file():
                 found = sorted(recording_paths(path))
                 files += [(name, path / name) for name in found] or [(str(path), path)]
             else:
@@ -228,9 +228,11 @@ def _told_apart(files: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
 
 def _absent(name: str, path: Path) -> str | None:
     """Say what is wrong with a path that was typed and leads to no recording."""
+    from selfmis_plugin.preparation.wfdb.reader import header_path
+
     if path.is_dir() and name == escaped(str(path)):
         return f"{path}: no recording of a known format in it"
-    if not path.exists() and not path.with_name(path.name + ".hea").exists():
+    if not path.exists() and not header_path(path).exists():
         return f"{path}: no such file"
     return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.long_recording import LongRecording, ReadingOptions
 from selfmis_plugin.preparation.recordings.opening import open_recording
+from selfmis_plugin.preparation.wfdb.reader import header_path
 
 _WFDB_SIGNALS = (".dat", ".mat", "")
 
@@ -20,7 +21,7 @@ def open_strip_file(path: Path, options: ReadingOptions | None = None) -> LongRe
         If it cannot be read.
     """
     suffix = path.suffix.casefold()
-    header = path.with_name(path.name + ".hea") if not suffix else path.with_suffix(".hea")
+    header = header_path(path) if not suffix else path.with_suffix(".hea")
     if suffix in _WFDB_SIGNALS and header.is_file():
         path = header
     if path.is_dir() and not header.is_file():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import edfio
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 from scipy.special import expit
@@ -262,6 +263,29 @@ def test_a_bad_file_does_not_cost_the_others(
     shown = capsys.readouterr()
     assert "good.csv: 3 of 3 windows scored" in shown.out
     assert "bad.edf" in shown.err and "missing.csv: no such file" in shown.err
+
+
+@pytest.mark.parametrize("folder", [".", "./", "in/.."])
+def test_the_folder_that_one_stands_in_is_a_folder_as_any(
+    tmp_path: Path,
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: str,
+) -> None:
+    place = tmp_path / "recordings"
+    (place / "in").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    command = ["predict", "--model", str(checkpoint), folder]
+    assert main(command) == 1
+    assert "no recording of a known format in it" in capsys.readouterr().err
+    write_watch(place / "ecg.csv", lead_one(30, 512))
+    assert main([*command, "--dest", str(tmp_path / "said")]) == 0
+    assert len(pd.read_parquet(tmp_path / "said")) == 3
+    assert main(command) == 0
+    assert "ecg.csv: 3 of 3 windows scored" in capsys.readouterr().out
+    with pytest.raises(RecordError, match="is a folder: name the recordings in it"):
+        open_strip_file(Path(folder))
 
 
 def test_reduced_precision_changes_little(checkpoint: Path) -> None:
