@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +134,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         difference_of,
         evaluate,
         figures_of,
+        fitting_split,
         predict_split,
     )
     from selfmis_plugin.evaluation.subgroups import figures_by
@@ -158,11 +159,11 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     against = on_this_machine(options.against) if options.against else None
     if against is not None:
         load_trained(against, options.against_labels)  # refused before anything is computed
+    part = fitting_split(trained, options.data, options.split)
+    shares = _shares(options.prevalence, trained.labels, part.store.info.labels)
     predictions = predict_split(options.checkpoint, *place, options.labels)
-    shares = _shares(options.prevalence, predictions.labels)
     if options.predictions:
         predictions.write(options.predictions)
-    part = open_split(options.data, options.split)
     figures = {
         "kind": "classifier",
         "checkpoint": typed,
@@ -323,8 +324,14 @@ def _coverage_lines(figures: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _shares(stated: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
-    """Return the prevalence of each label for which it was stated."""
+def _shares(
+    stated: Mapping[str, float], outputs: Sequence[str], known: Collection[str]
+) -> dict[str, float]:
+    """Return the prevalence of each label for which it was stated, of those that a classifier's
+    outputs and the data share."""
+    labels = [name for name in outputs if name in known]
+    if not labels:
+        return {}  # what the two lack is said by who computes
     if unknown := [name for name in stated if name and name not in labels]:
         raise ValueError(
             f"--prevalence names {', '.join(unknown)}, of which there is no figure; labels: "

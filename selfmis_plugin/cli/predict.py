@@ -139,11 +139,18 @@ def _predict(options: argparse.Namespace) -> int:
     if options.png:
         _draw(options.png, model, predictions)
     if predictions:
+        from selfmis_plugin.predict.strips import UNLIKE
         from selfmis_plugin.predict.words import model_lines, recording_lines
 
         for prediction in predictions:
             print("\n".join([*recording_lines(prediction, options.all_labels), ""]))
-        print("\n".join(model_lines(model)))
+        print("\n".join(model_lines(model, any(said.scored.any() for said in predictions))))
+        windows = [window for said in predictions for window in said.strip.windows]
+        if any(window.problem.startswith(UNLIKE) for window in windows):
+            print(
+                f"Windows whose beats are alike to less than {options.quality:g} are scored with a "
+                "lower --quality."
+            )
     for problem in problems:
         print(f"selfmis predict: {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -151,6 +158,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _predict_in_parts(options: argparse.Namespace) -> int:
     from selfmis_plugin.predict.asking import Asked
+    from selfmis_plugin.predict.counted import counted
     from selfmis_plugin.predict.in_parts import predict_in_parts
 
     asked = Asked(channel_names(options.lead), options.rate, options.unit, options.quality)
@@ -160,19 +168,19 @@ def _predict_in_parts(options: argparse.Namespace) -> int:
             for problem in problems:
                 print(f"selfmis predict: {problem}", file=sys.stderr)
             return 1
-        print(
-            predict_in_parts(
-                named_model(options),
-                files,
-                options.dest,
-                asked,
-                workers(options),
-                options.precision,
-                options.labels,
-                options.part or (1, 1),
-                options.restart,
-            )
+        written = predict_in_parts(
+            named_model(options),
+            files,
+            options.dest,
+            asked,
+            workers(options),
+            options.precision,
+            options.labels,
+            options.part or (1, 1),
+            options.restart,
         )
+    print(written)
+    print(counted(written.folder))
     return 0
 
 

@@ -29,6 +29,9 @@ SHORTEST_SHARE = 0.5
 #: Seconds that are read at once.
 BLOCK_SECONDS = 60.0
 
+#: What the problem of a window begins with that a lower figure of quality would let pass.
+UNLIKE = "noisy: the beats are alike to"
+
 #: Signs of quality.SIGNS that say too little alone.
 _SAID = {
     "missing": "samples missing",
@@ -278,7 +281,7 @@ def _window(
     reasons = sorted({reason for quality in found for reason in quality.reasons})
     figure = min(quality.figure for quality in found)
     if not reasons and figure < threshold:
-        reasons = [f"noisy: the beats are alike to {figure:.2f}, not to {threshold:.2f}"]
+        reasons = [f"{UNLIKE} {figure:.2f}, not to {threshold:.2f}"]
     return StripWindow(
         start,
         values.shape[1] / rate,

@@ -162,7 +162,9 @@ def test_evaluate_by_sex_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = tmp_path / "said.parquet"
     assert main([*arguments, "--prevalence", "XMI=0.1", "--predictions", str(said)]) == 1
     assert not said.exists()
-    assert "XMI, of which there is no figure; labels: AMI, IMI" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "batch" not in shown.err  # before anything is computed
+    assert "XMI, of which there is no figure; labels: AMI, IMI" in shown.err
     for wrong in (["--by", "height"], ["--prevalence", "2"], ["--prevalence", "AMI=0.1,0.2"],
                   ["--by", "sex", "--draws", "0"], ["--predictions", "p.csv"]):  # fmt: skip
         with pytest.raises(SystemExit):

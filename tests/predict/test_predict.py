@@ -265,6 +265,34 @@ def test_a_bad_file_does_not_cost_the_others(
     assert "bad.edf" in shown.err and "missing.csv: no such file" in shown.err
 
 
+def test_what_became_of_every_window_is_said(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_watch(tmp_path / "in.csv", np.concatenate([lead_one(20, 512), np.zeros(5120)]))
+    command = ["predict", "--model", str(checkpoint), str(tmp_path / "in.csv"), "--dest"]
+    assert main([*command, str(tmp_path / "some")]) == 0
+    printed = capsys.readouterr().out
+    assert "2 windows scored, 1 not scored, 0 files not read (why: column refused)" in printed
+    write_watch(tmp_path / "in.csv", lead_one(20, 512))
+    assert main([*command, str(tmp_path / "all")]) == 0
+    assert "2 windows scored, 0 not scored, 0 files not read\n" in capsys.readouterr().out
+
+
+def test_of_no_window_there_is_no_threshold_and_quality_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The model that comes with the plugin has thresholds.
+    command = ["predict", str(write_watch(tmp_path / "ecg.csv", lead_one(10, 512)))]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "* above the threshold" in printed and "--quality" not in printed
+    assert main([*command, "--quality", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "0 of 1 windows scored" in printed and "the beats are alike to" in printed
+    assert "above the threshold" not in printed
+    assert "alike to less than 1 are scored with a lower --quality" in printed
+
+
 @pytest.mark.parametrize("folder", [".", "./", "in/.."])
 def test_the_folder_that_one_stands_in_is_a_folder_as_any(
     tmp_path: Path,

@@ -210,6 +210,16 @@ def test_a_table_that_cannot_be_used(
     assert said in capsys.readouterr().err and not (tmp_path / "store").exists()
 
 
+@pytest.mark.parametrize("option", ["--labels", "--ids"])
+def test_a_table_that_is_not_there_is_asked_for_by_its_option(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    typo = tmp_path / "typo.csv"
+    assert prepare(folder, tmp_path / "store", option, str(typo)) == 1
+    error = capsys.readouterr().err
+    assert f"{typo}: no such file; give the table with {option}" in error
+
+
 def texts(folder: Path) -> Iterator[tuple[str, bytes]]:
     """Whatever can be read in the files of a folder, those in archives too, and their names."""
     for path in folder.rglob("*"):

@@ -274,7 +274,7 @@ def _columns(table: Path) -> list[str]:
 def _read_ids(table: Path, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Id and patient ("" where it is not said) of each file."""
     extra = [_PATIENT] if _PATIENT in _columns(table) else []
-    frame = read_columns(table, [_FILE, _ID, *extra])
+    frame = read_columns(table, [_FILE, _ID, *extra], option="--ids")
     rows = _rows(table, frame, paths)
     without = len(paths) - len(rows)
     if without:
@@ -300,7 +300,8 @@ def _read_table(
     known = [name for name in (_FILE, _PATIENT, _SPLIT, _LABELS) if name in columns]
     single = [name for name in columns if name not in (_FILE, _PATIENT, _SPLIT, _ID)]
     wanted = [*known] if _LABELS in known else [*known, *single]
-    frame = read_columns(table, wanted if _FILE in wanted else [_FILE, *wanted])
+    wanted = wanted if _FILE in wanted else [_FILE, *wanted]
+    frame = read_columns(table, wanted, option="--labels")
     rows = _rows(table, frame, paths)
     found, listed = {}, dict[str, None]() if _LABELS in known else dict.fromkeys(single)
     for path, row in rows.items():
