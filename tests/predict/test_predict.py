@@ -238,6 +238,34 @@ def test_the_lead_is_never_guessed_against_a_name(tmp_path: Path, checkpoint: Pa
     np.testing.assert_allclose(chosen.logits, expected, atol=1e-3)
 
 
+def test_a_channel_that_is_another_lead_is_not_taken_for_the_models(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal = np.rint(np.stack([lead_one(10), lead_one(10, patient=1)])).astype(np.int64)
+    write_record(tmp_path / "w", signal, leads=["II", "ECG"])
+    command = ["predict", "--model", str(checkpoint), str(tmp_path / "w.hea"), "--lead"]
+    assert main([*command, "ii"]) == 1
+    shown = capsys.readouterr()
+    said = "channel II is lead II, and the classifier reads lead I there: name that one with"
+    assert f"w.hea: {said} --lead, or take a model of lead II" in shown.err and not shown.out
+    assert main([*command, "ECG"]) == 0
+    assert "w.hea: 1 of 1 windows scored" in capsys.readouterr().out
+    # A file that names no channel has the names that the user gives.
+    np.save(tmp_path / "a.npy", signal[1])
+    told = [*command[:3], str(tmp_path / "a.npy"), "--rate", "500", "--unit", "uV", "--lead"]
+    assert main([*told, "Ableitung II"]) == 1
+    assert "channel Ableitung II is lead II" in capsys.readouterr().err
+    assert main([*told, "I"]) == 0
+    # From Python it is said in Python's words.
+    model = selfmis_plugin.load_model(checkpoint)
+    with pytest.raises(RecordError, match=f"w.hea: {said} channels=, or"):
+        model.cut(open_strip_file(tmp_path / "w"), ["II"])
+    with pytest.raises(RecordError, match="no I among X, II; .* with lead="):
+        model.predict(signal, 500, "uV", ("X", "II"))
+    with pytest.raises(RecordError, match="no I among V5; take a recording that has it, or"):
+        model.predict(signal[0], 500, "uV", "V5")
+
+
 def test_unit_and_rate_of_the_user_go_first(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
