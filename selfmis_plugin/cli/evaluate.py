@@ -137,7 +137,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         fitting_split,
         predict_split,
     )
-    from selfmis_plugin.evaluation.subgroups import figures_by
+    from selfmis_plugin.evaluation.subgroups import figures_by, refuse_unrecorded
 
     place = options.data, options.split, options.batch_size
     typed = str(options.checkpoint)
@@ -161,6 +161,7 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         load_trained(against, options.against_labels)  # refused before anything is computed
     part = fitting_split(trained, options.data, options.split)
     shares = _shares(options.prevalence, trained.labels, part.store.info.labels)
+    refuse_unrecorded(part, options.by)
     predictions = predict_split(options.checkpoint, *place, options.labels)
     if options.predictions:
         predictions.write(options.predictions)

@@ -169,8 +169,11 @@ def test_evaluate_by_sex_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[s
                   ["--by", "sex", "--draws", "0"], ["--predictions", "p.csv"]):  # fmt: skip
         with pytest.raises(SystemExit):
             main([*arguments, *wrong])
+    capsys.readouterr()
     assert main([*arguments[:-1], "50", "--by", "sex", "--data", str(write_store(tmp_path / "o"))])
-    assert "the sex of none of its records is recorded" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "the sex of none of its records is recorded" in error and "column sex of" in error
+    assert "batch" not in error  # before anything is computed
 
 
 @pytest.mark.parametrize("prevalence", [0.001, 0.3, 0.9])
