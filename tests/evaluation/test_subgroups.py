@@ -148,7 +148,7 @@ def test_evaluate_by_sex_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[s
     auc = roc_auc_score(predictions.targets[men, 0], predictions.logits[men, 0])
     assert groups["male"]["record"]["labels"]["AMI"]["auc"]["value"] == pytest.approx(auc)
     assert groups["male"]["patient"]["units"] == 15
-    assert f"AMI*      male               15 {predictions.targets[men, 0].sum():>9}" in printed
+    assert f"{'AMI*':14} male               15 {predictions.targets[men, 0].sum():>9}" in printed
     assert f"{predictions.targets[men, 0].sum()}! " in printed  # fewer than ten patients
     assert "positive patients, and how little that says is in the interval" not in printed
     # In a group as in the whole, and where it was stated alone.
