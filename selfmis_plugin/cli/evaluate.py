@@ -5,11 +5,16 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from selfmis_plugin.data.labels import INFARCTION_NAMES, INFARCTION_TYPES, infarctions_first
+from selfmis_plugin.data.labels import (
+    ANY_INFARCTION,
+    INFARCTION_NAMES,
+    INFARCTION_TYPES,
+    infarctions_first,
+)
 from selfmis_plugin.data.person import GROUPINGS
 from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS
 from selfmis_plugin.utils.arguments import (
@@ -128,16 +133,29 @@ def parser() -> argparse.ArgumentParser:
 def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     from selfmis_plugin.checkpoints.contract import Classifies, Trained, lacks
     from selfmis_plugin.checkpoints.loading import load_trained
+    from selfmis_plugin.checkpoints.operation import read_operation
     from selfmis_plugin.data.splits import open_split
-    from selfmis_plugin.evaluation.calibrating import calibration_figures, calibration_text
+    from selfmis_plugin.evaluation.any_infarction import (
+        any_figures,
+        is_derived,
+        predictions_of_any,
+    )
+    from selfmis_plugin.evaluation.calibrating import (
+        calibration_of,
+        calibration_text,
+        line_of_any,
+        measured,
+    )
     from selfmis_plugin.evaluation.evaluate import (
         coverage,
         difference_of,
         evaluate,
         figures_of,
+        fitting_split,
         predict_split,
     )
-    from selfmis_plugin.evaluation.subgroups import figures_by
+    from selfmis_plugin.evaluation.own_thresholds import threshold_figures, threshold_text
+    from selfmis_plugin.evaluation.subgroups import figures_by, refuse_unrecorded
 
     place = options.data, options.split, options.batch_size
     typed = str(options.checkpoint)
@@ -159,11 +177,28 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     against = on_this_machine(options.against) if options.against else None
     if against is not None:
         load_trained(against, options.against_labels)  # refused before anything is computed
+    part = fitting_split(trained, options.data, options.split)
+    brought = read_operation(options.checkpoint)
+    judged = [name for name in trained.labels if name in part.store.info.labels]
+    shares = _shares(options.prevalence, judged, is_derived(judged))
+    share_of_any = {n: shares.pop(n) for n in (ANY_INFARCTION,) if n in shares and n not in judged}
+    refuse_unrecorded(part, options.by)
     predictions = predict_split(options.checkpoint, *place, options.labels)
-    shares = _shares(options.prevalence, predictions.labels)
     if options.predictions:
         predictions.write(options.predictions)
-    part = open_split(options.data, options.split)
+    either = predictions_of_any(predictions, part)
+    # The model's own line and threshold are of all the types that it knows.
+    types = [name for name in trained.labels if name in INFARCTION_TYPES]
+    own_either = either if set(types) <= set(predictions.labels) else None
+    fitted = calibration_of(
+        options.checkpoint,
+        options.data,
+        predictions,
+        brought,
+        options.split,
+        options.batch_size,
+        options.labels,
+    )
     figures = {
         "kind": "classifier",
         "checkpoint": typed,
@@ -173,30 +208,52 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         **figures_of(predictions, options.draws, shares),
         **coverage(trained, options.data, options.split),
         **_facts(options.checkpoint, part),
-        "calibrated": calibration_figures(
-            options.checkpoint,
-            options.data,
-            options.split,
-            predictions,
-            options.batch_size,
-            options.labels,
-        ),
+        "any_infarction": None
+        if either is None
+        else any_figures(either, options.draws, share_of_any),
+        "calibrated": measured(fitted, predictions),
+        "own_thresholds": threshold_figures(brought, predictions, own_either),
     }
     lines = [*_title(figures), *_figure_lines(figures, options), *_coverage_lines(figures)]
     lines += calibration_text(figures["calibrated"])
-    if shares:
-        lines += ["", *_predictive_lines(figures[options.level])]
+    if own_either is not None and ANY_INFARCTION in brought.calibration:
+        line = line_of_any(brought.calibration[ANY_INFARCTION], own_either)
+        figures["any_infarction"]["calibrated"] = line
+        if line["error"] is not None:
+            lines.append(
+                f"calibration error of {ANY_INFARCTION}: {line['raw_error']:.3f} as the network "
+                f"gives it, {line['error']:.3f} by the calibration that the model brings"
+            )
+    if figures["own_thresholds"] is not None:
+        lines += ["", *threshold_text(figures["own_thresholds"])]
+    if shares or share_of_any:
+        lines += ["", *_predictive_lines(_with_any(figures, options.level))]
     if options.by:
         figures["by"] = figures_by(predictions, part, options.by, options.draws, shares)
-        lines += _group_lines(figures["by"], options.level)
+        by_any: dict[str, Any] = {}
+        if either is not None:
+            by_any = figures_by(either, part, options.by, options.draws, share_of_any)
+            figures["any_infarction"]["by"] = by_any
+        lines += _group_lines(figures["by"], by_any, options.level)
     if against is not None:
         other = predict_split(against, *place, options.against_labels)
         figures["against"] = str(options.against)
         figures["difference"] = difference_of(predictions, other)
+        other_either = predictions_of_any(other, part)
+        if either is not None and other_either is not None:
+            figures["any_infarction"]["difference"] = {
+                level: found["labels"][ANY_INFARCTION]
+                for level, found in difference_of(either, other_either).items()
+            }
         facts = _facts(against, part)
         figures["against_seen_in_training"] = facts["seen_in_training"]
         lines += ["", f"AUC minus that of {options.against}", *_seen_lines(facts)]
-        lines += _difference_lines(figures["difference"][options.level], predictions)
+        of_any = (figures["any_infarction"] or {}).get("difference")
+        lines += _difference_lines(
+            figures["difference"][options.level],
+            predictions,
+            None if of_any is None else of_any[options.level],
+        )
     return figures, lines
 
 
@@ -260,20 +317,28 @@ def wilson(share: float, number: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
+def _with_any(figures: Mapping[str, Any], level: str) -> dict[str, Any]:
+    """Return figures of every label, and of any infarction where there are some."""
+    either = figures["any_infarction"]
+    labels = figures[level]["labels"]
+    return labels if either is None else {ANY_INFARCTION: either[level], **labels}
+
+
 def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> list[str]:
     if not options.draws:
         return _plain_lines(figures)
-    report = figures[options.level]
+    report, labels = figures[options.level], _with_any(figures, options.level)
+    width = _width(labels)
     lines = [
         f"95 % intervals by patient, of {report['patients']:,}; one unit is a {options.level}",
-        f"{'label':9} {'positives':>9}  {'AUC':20} {'average precision':20} "
+        f"{'label':{width}} {'positives':>9}  {'AUC':20} {'average precision':20} "
         f"{'sens. at 90 % spec.':20} {'Brier':>6} {'calib.':>6}",
     ]
-    for name in infarctions_first(report["labels"]):
-        label = report["labels"][name]
+    for name in infarctions_first(labels):
+        label = labels[name]
         few = "!" if 0 < label["positive_patients"] < FEW_PATIENTS else " "
         lines.append(
-            f"{_marked(name)} {label['positives']:>9}{few} {_interval(label['auc']):20} "
+            f"{_marked(name, width)} {label['positives']:>9}{few} {_interval(label['auc']):20} "
             f"{_interval(label['average_precision']):20} "
             f"{_interval(label['sensitivity_at_90_specificity']):20} "
             f"{_number(label['brier']['value']):>6} {label['calibration']['error']:6.3f}"
@@ -288,7 +353,7 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
                 f"patient{'s' if mean['fewest'] > 1 else ''}, and how little that says is in the "
                 "interval"
             )
-    if any(0 < label["positive_patients"] < FEW_PATIENTS for label in report["labels"].values()):
+    if any(0 < label["positive_patients"] < FEW_PATIENTS for label in labels.values()):
         lines.append(
             f"! fewer than {FEW_PATIENTS} positive patients: read the interval, not the figure"
         )
@@ -296,10 +361,15 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
 
 
 def _plain_lines(figures: Mapping[str, Any]) -> list[str]:
-    lines = [f"{'label':9} {'positives':>9}  AUC"]
-    for name in infarctions_first(figures["per_label"]):
-        auc = _number(figures["per_label"][name])
-        lines.append(f"{_marked(name)} {figures['positives'][name]:>9}  {auc:5}{_words(name)}")
+    aucs, positives = dict(figures["per_label"]), dict(figures["positives"])
+    if figures["any_infarction"] is not None:
+        aucs[ANY_INFARCTION] = figures["any_infarction"]["auc"]
+        positives[ANY_INFARCTION] = figures["any_infarction"]["positives"]
+    width = _width(aucs)
+    lines = [f"{'label':{width}} {'positives':>9}  AUC"]
+    for name in infarctions_first(aucs):
+        auc = _number(aucs[name])
+        lines.append(f"{_marked(name, width)} {positives[name]:>9}  {auc:5}{_words(name)}")
     lines.append(f"macro AUC: {_number(figures['macro_auc'])}")
     lines.append(f"mean over the infarction types (*): {_number(figures['mi_auc'])}")
     return lines + _undefined_lines(figures)
@@ -317,58 +387,68 @@ def _coverage_lines(figures: Mapping[str, Any]) -> list[str]:
     if figures["not_covered"] and figures["infarction"]:
         lines.append(
             f"no output for {', '.join(figures['not_covered'])}: the mean over the infarction "
-            "types is one over the others"
+            "types is one over the others, and any infarction has their records among its positives"
         )
     if figures["not_in_data"]:
         lines.append(f"not a label of the data, so left out: {', '.join(figures['not_in_data'])}")
     return lines
 
 
-def _shares(stated: Mapping[str, float], labels: Sequence[str]) -> dict[str, float]:
-    """Return the prevalence of each label for which it was stated."""
-    if unknown := [name for name in stated if name and name not in labels]:
+def _shares(stated: Mapping[str, float], labels: Sequence[str], with_any: bool) -> dict[str, float]:
+    """Return the prevalence of each label for which it was stated, of those that a classifier and
+    the data share; that of any infarction is another, and has to be named."""
+    if not labels:
+        return {}  # what the two lack is said by who computes
+    judged = [*labels, *([ANY_INFARCTION] if with_any else [])]
+    if unknown := [name for name in stated if name and name not in judged]:
         raise ValueError(
             f"--prevalence names {', '.join(unknown)}, of which there is no figure; labels: "
-            f"{', '.join(labels)}"
+            f"{', '.join(judged)}"
         )
     return dict.fromkeys(labels, stated[""]) if "" in stated else dict(stated)
 
 
-def _predictive_lines(report: Mapping[str, Any]) -> list[str]:
+def _predictive_lines(labels: Mapping[str, Any]) -> list[str]:
+    stated = {name: label for name, label in labels.items() if label.get("predictive_values")}
+    width = _width(stated)
     lines = [
         "predictive values at 90 % specificity, where the label is as common as stated",
-        f"{'label':9} {'prevalence':>10}  {'positive':20} {'negative':20}",
+        f"{'label':{width}} {'prevalence':>10}  {'positive':20} {'negative':20}",
     ]
-    for name, label in report["labels"].items():
-        if values := label.get("predictive_values"):
-            lines.append(
-                f"{_marked(name)} {values['prevalence']:>10g}  {_interval(values['positive']):20} "
-                f"{_interval(values['negative']):20}"
-            )
+    for name, label in stated.items():
+        values = label["predictive_values"]
+        lines.append(
+            f"{_marked(name, width)} {values['prevalence']:>10g}  "
+            f"{_interval(values['positive']):20} {_interval(values['negative']):20}"
+        )
     return lines
 
 
-def _group_lines(by: Mapping[str, Any], level: str) -> list[str]:
+def _group_lines(by: Mapping[str, Any], by_any: Mapping[str, Any], level: str) -> list[str]:
     """One table a label: its figures in each group."""
     lines = []
     for name, groups in by.items():
         reports = {group: figures[level] for group, figures in groups.items()}
+        of_any = {group: found[level]["labels"] for group, found in by_any.get(name, {}).items()}
+        rows = {group: of_any.get(group, {}) | reports[group]["labels"] for group in reports}
+        labels = next(iter(rows.values()))
+        width = _width(labels)
         lines += ["", f"by {name}, each group with its own threshold of 90 % specificity"]
         lines.append(
-            f"{'label':9} {'group':12} {level + 's':>8} {'positives':>9}  {'AUC':20} "
+            f"{'label':{width}} {'group':12} {level + 's':>8} {'positives':>9}  {'AUC':20} "
             f"{'sens. at 90 % spec.':20}"
         )
-        labels = next(iter(reports.values()))["labels"]
-        shown = [label for label in labels if label in INFARCTION_TYPES] or list(labels)
+        first = (ANY_INFARCTION, *INFARCTION_TYPES)
+        shown = [label for label in labels if label in first] or list(labels)
         for label in shown:
-            if not any(report["labels"][label]["positives"] for report in reports.values()):
+            if not any(found[label]["positives"] for found in rows.values()):
                 continue
             for group, report in reports.items():
-                own = report["labels"][label]
+                own = rows[group][label]
                 few = "!" if 0 < own["positive_patients"] < FEW_PATIENTS else " "
                 lines.append(
-                    f"{_marked(label)} {group:12} {report['units']:>8} {own['positives']:>9}{few} "
-                    f"{_interval(own['auc']):20} "
+                    f"{_marked(label, width)} {group:12} {report['units']:>8} "
+                    f"{own['positives']:>9}{few} {_interval(own['auc']):20} "
                     f"{_interval(own['sensitivity_at_90_specificity']):20}"
                 )
         for group, report in reports.items():
@@ -380,20 +460,30 @@ def _group_lines(by: Mapping[str, Any], level: str) -> list[str]:
     return lines
 
 
-def _difference_lines(difference: Mapping[str, Any], predictions: Predictions) -> list[str]:
-    lines = [f"{'label':9} {'difference':23} p"]
-    found = difference["labels"]
+def _difference_lines(
+    difference: Mapping[str, Any], predictions: Predictions, of_any: Mapping[str, Any] | None
+) -> list[str]:
+    found = dict(difference["labels"])
+    if of_any is not None:
+        found[ANY_INFARCTION] = of_any
+    width = _width(found)
+    lines = [f"{'label':{width}} {'difference':23} p"]
     rows = [(_marked(name), found[name]) for name in infarctions_first(found)]
     rows += [("macro AUC", difference["macro_auc"]), ("mean of *", difference["mi_auc"])]
     for name, row in rows:
-        lines.append(f"{name:9} {_interval(row, sign='+'):23} {_number(row['p_value'])}")
+        lines.append(f"{name:{width}} {_interval(row, sign='+'):23} {_number(row['p_value'])}")
     if len(difference["labels"]) < len(predictions.labels):
         lines.append("labels that only one of the two has are left out")
     return lines
 
 
-def _marked(name: str) -> str:
-    return f"{name}{'*' if name in INFARCTION_TYPES else ''}".ljust(9)
+def _width(labels: Collection[str]) -> int:
+    """Signs of a column of labels' names."""
+    return len(ANY_INFARCTION) if ANY_INFARCTION in labels else 9
+
+
+def _marked(name: str, width: int = 0) -> str:
+    return f"{name}{'*' if name in INFARCTION_TYPES else ''}".ljust(width)
 
 
 def _words(name: str) -> str:

@@ -128,7 +128,7 @@ def _predict(options: argparse.Namespace) -> int:
     path = named_model(options)
     model = strip_model(path, options)
     person = Person(options.sex, options.age)
-    refuse_person(model, path.name, person)
+    refuse_person(model, str(options.model or path.name), person)
     strips, problems = _read(model, options)
     predictions = model.score(strips, person=person)
     if options.json:
@@ -139,11 +139,18 @@ def _predict(options: argparse.Namespace) -> int:
     if options.png:
         _draw(options.png, model, predictions)
     if predictions:
+        from selfmis_plugin.predict.strips import UNLIKE
         from selfmis_plugin.predict.words import model_lines, recording_lines
 
         for prediction in predictions:
             print("\n".join([*recording_lines(prediction, options.all_labels), ""]))
-        print("\n".join(model_lines(model)))
+        print("\n".join(model_lines(model, any(said.scored.any() for said in predictions))))
+        windows = [window for said in predictions for window in said.strip.windows]
+        if any(window.problem.startswith(UNLIKE) for window in windows):
+            print(
+                f"Windows whose beats are alike to less than {options.quality:g} are scored with a "
+                "lower --quality."
+            )
     for problem in problems:
         print(f"selfmis predict: {problem}", file=sys.stderr)
     return 1 if problems else 0
@@ -151,6 +158,7 @@ def _predict(options: argparse.Namespace) -> int:
 
 def _predict_in_parts(options: argparse.Namespace) -> int:
     from selfmis_plugin.predict.asking import Asked
+    from selfmis_plugin.predict.counted import counted
     from selfmis_plugin.predict.in_parts import predict_in_parts
 
     asked = Asked(channel_names(options.lead), options.rate, options.unit, options.quality)
@@ -160,19 +168,19 @@ def _predict_in_parts(options: argparse.Namespace) -> int:
             for problem in problems:
                 print(f"selfmis predict: {problem}", file=sys.stderr)
             return 1
-        print(
-            predict_in_parts(
-                named_model(options),
-                files,
-                options.dest,
-                asked,
-                workers(options),
-                options.precision,
-                options.labels,
-                options.part or (1, 1),
-                options.restart,
-            )
+        written = predict_in_parts(
+            named_model(options),
+            files,
+            options.dest,
+            asked,
+            workers(options),
+            options.precision,
+            options.labels,
+            options.part or (1, 1),
+            options.restart,
         )
+    print(written)
+    print(counted(written.folder))
     return 0
 
 
@@ -199,17 +207,17 @@ def _files(given: Sequence[Path]) -> Iterator[list[tuple[str, Path]]]:
     """The recordings that are named, in named folders, or typed in, and what to call them; an
     empty folder stands for itself."""
     from selfmis_plugin.preparation.recordings.sources import recording_paths
+    from selfmis_plugin.preparation.wfdb.reader import header_path
 
     files: list[tuple[str, Path]] = []
     with contextlib.ExitStack() as stack:
         for path in given:
-            header = path.with_name(path.name + ".hea")
             if str(path) == _STANDARD_INPUT:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 typed = folder / "standard-input.csv"
                 typed.write_bytes(sys.stdin.buffer.read())
                 files.append((_TYPED_IN, typed))
-            elif path.is_dir() and not header.is_file():
+            elif path.is_dir() and not header_path(path).is_file():
                 found = sorted(recording_paths(path))
                 files += [(name, path / name) for name in found] or [(str(path), path)]
             else:
@@ -228,9 +236,11 @@ def _told_apart(files: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
 
 def _absent(name: str, path: Path) -> str | None:
     """Say what is wrong with a path that was typed and leads to no recording."""
+    from selfmis_plugin.preparation.wfdb.reader import header_path
+
     if path.is_dir() and name == escaped(str(path)):
         return f"{path}: no recording of a known format in it"
-    if not path.exists() and not path.with_name(path.name + ".hea").exists():
+    if not path.exists() and not header_path(path).exists():
         return f"{path}: no such file"
     return None
 

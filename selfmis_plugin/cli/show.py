@@ -130,7 +130,7 @@ def _is_manifests(folder: Path) -> bool:
 def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
     from selfmis_plugin.data.preprocessing import centre
     from selfmis_plugin.data.recording import RecordError
-    from selfmis_plugin.preparation.wfdb.reader import read_recording
+    from selfmis_plugin.preparation.wfdb.reader import header_path, read_recording
     from selfmis_plugin.visualization.ecg import Panel, draw_panels
 
     row = store.find(options.record)
@@ -152,7 +152,7 @@ def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
     panels = [prepared]
     if options.raw is not None:
         source = options.raw / str(record["source"])
-        if not source.with_name(source.name + ".hea").is_file():
+        if not header_path(source).is_file():
             raise RecordError(
                 "missing header",
                 f"{source}.hea: no such file: give the folder that the store was prepared from",

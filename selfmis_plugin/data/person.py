@@ -44,6 +44,13 @@ class Person:
         """Whether both are."""
         return self.sex is not None and self.age is not None
 
+    def or_else(self, other: Person) -> Person:
+        """Return this person, of whom what is not recorded is as *other* has it."""
+        return Person(
+            other.sex if self.sex is None else self.sex,
+            other.age if self.age is None else self.age,
+        )
+
     @property
     def sign(self) -> float:
         """1 for men, -1 for women, NaN where the sex is not known."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.data.person import UNKNOWN_PERSON, Person
 from selfmis_plugin.data.preprocessing import MISSING_INT16, to_microvolts
 
 #: Characters of a reason: paths have up to 4,096, though few have more than a hundred.
@@ -53,12 +54,15 @@ class Recording:
         Samples a second.
     notes
         What had to be assumed or left aside when reading, for the table of records.
+    person
+        Whom it is of, where the file was asked; what a database's tables say goes first.
     """
 
     microvolts: npt.NDArray[np.float64]
     leads: tuple[str, ...]
     rate: float
     notes: tuple[str, ...] = ()
+    person: Person = UNKNOWN_PERSON
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class DigitalRecording:
         int16, (leads, samples); missing samples are -32768.
     gain, baseline, factor
         float64, (leads, 1): steps in one unit, step of zero, microvolts in one unit.
-    leads, rate, notes
+    leads, rate, notes, person
         As in :class:`Recording`.
     """
 
@@ -82,12 +86,13 @@ class DigitalRecording:
     leads: tuple[str, ...]
     rate: float
     notes: tuple[str, ...] = ()
+    person: Person = UNKNOWN_PERSON
 
     def to_recording(self) -> Recording:
         """Return the same recording in microvolts."""
         signal = to_microvolts(self.digital, self.gain, self.baseline, self.factor)
         signal[self.digital == MISSING_INT16] = np.nan
-        return Recording(signal, self.leads, self.rate, self.notes)
+        return Recording(signal, self.leads, self.rate, self.notes, self.person)
 
 
 #: Takes a record's path without suffix and raises RecordError.

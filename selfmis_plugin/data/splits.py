@@ -57,7 +57,7 @@ class Split:
             )
 
 
-def open_split(data: str | os.PathLike[str], split: str) -> Split:
+def open_split(data: str | os.PathLike[str], split: str, is_choice: bool = True) -> Split:
     """Open a split of a store, or of a folder of manifests.
 
     Parameters
@@ -66,6 +66,8 @@ def open_split(data: str | os.PathLike[str], split: str) -> Split:
         Folder of the manifests; a store has its own.
     split
         Name of the manifest: ``test`` for ``test.tsv``.
+    is_choice
+        Whether the user can name another split instead, for messages.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def open_split(data: str | os.PathLike[str], split: str) -> Split:
     """
     path = Path(data) / f"{split}.tsv"
     if not path.is_file():
-        raise StoreError(f"{path} is missing: {_instead(Path(data))}")
+        raise StoreError(f"{path} is missing: {_instead(Path(data), is_choice)}")
     manifest = read_manifest(path)
     store = Store.open(manifest.root)
     rows = store.rows_of(manifest.record_ids)
@@ -83,13 +85,15 @@ def open_split(data: str | os.PathLike[str], split: str) -> Split:
     return Split(path, store, rows)
 
 
-def _instead(folder: Path) -> str:
+def _instead(folder: Path, is_choice: bool) -> str:
     there = sorted(p.stem for p in folder.glob("*.tsv") if p.name != REFUSED_FILE)
     if not there:
         return (
             "no manifests are there. Give the folder of a prepared store (make one with 'selfmis "
             "prepare'), or a folder with manifests of your own"
         )
+    if not is_choice:
+        return f"the splits there are {', '.join(there)}; give a folder that has this one too"
     first = next(split for split in ("valid", *SPLITS, there[0]) if split in there)
     return (
         f"the splits there are {', '.join(there)}. Name one of them where the command asks for a "

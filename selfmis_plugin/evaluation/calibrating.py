@@ -1,4 +1,5 @@
-"""A classifier's calibration: fitted on validation, measured on the split that is evaluated."""
+"""A classifier's calibration, its own or fitted on validation, measured on the split that is
+evaluated."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.facts import read_facts
+from selfmis_plugin.checkpoints.operation import Operation
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.evaluate import predict_split
 from selfmis_plugin.metrics.predictions import Predictions
@@ -23,9 +25,20 @@ from selfmis_plugin.metrics.recalibration import (
     recalibrated,
 )
 
-__all__ = ["Fitted", "calibration_figures", "calibration_text", "fit_on_validation", "measured"]
+__all__ = [
+    "OWN",
+    "Fitted",
+    "calibration_of",
+    "calibration_text",
+    "fit_on_validation",
+    "fitted_to",
+    "line_of_any",
+    "measured",
+]
 
 VALID = "valid"
+#: What a calibration was fitted to that an exported model brings.
+OWN = "model"
 
 
 @dataclass(frozen=True)
@@ -40,11 +53,47 @@ class Fitted:
         Why there is none at all; empty where there is one.
     unlearned
         Labels without a positive among the training records.
+    on
+        What it was fitted to: the validation split, or, as "model", what the model's folder brings
+        was fitted to.
     """
 
     labels: Mapping[str, Recalibration] = field(default_factory=dict)
     problem: str = ""
     unlearned: tuple[str, ...] = ()
+    on: str = VALID
+
+
+def calibration_of(
+    checkpoint: str | Path,
+    data: str | Path,
+    predictions: Predictions,
+    brought: Operation,
+    split: str = "test",
+    batch_size: int = 128,
+    labels: Sequence[str] | None = None,
+) -> Fitted:
+    """Return the calibration that an exported model brings; fit one to the validation split for a
+    model that brings none.
+
+    Parameters
+    ----------
+    checkpoint, data, split, batch_size, labels
+        As of :func:`fit_on_validation`.
+    predictions
+        What it is for: the model's own is asked for their labels.
+    brought
+        What the model brings.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint cannot be read.
+    """
+    own = {name: line for name, line in brought.calibration.items() if name in predictions.labels}
+    if own:
+        return Fitted(own, "", read_facts(checkpoint).unlearned, OWN)
+    return fit_on_validation(checkpoint, data, split, batch_size, labels)
 
 
 def fit_on_validation(
@@ -67,6 +116,13 @@ def fit_on_validation(
     unlearned = read_facts(checkpoint).unlearned
     if split == VALID:
         return Fitted({}, f"the figures are of {VALID} itself", unlearned)
+    if not (Path(data) / f"{VALID}.tsv").is_file():
+        # Of another split it would be no calibration to judge: what open_split advises is wrong.
+        problem = (
+            f"no validation split to fit it to ({data} has no {VALID}.tsv), and the model brings "
+            "none (selfmis export --data STORE gives it one)"
+        )
+        return Fitted({}, problem, unlearned)
     try:
         predictions = predict_split(checkpoint, data, VALID, batch_size, labels)
     except (CheckpointError, StoreError) as error:
@@ -90,7 +146,7 @@ def measured(
     fitted: Fitted,
     predictions: Predictions,
     calibrated: Predictions | None = None,
-    fitted_on: str = VALID,
+    fitted_on: str | None = None,
 ) -> dict[str, Any]:
     """Return what a calibration does to predictions of records that it was not fitted to.
 
@@ -103,7 +159,8 @@ def measured(
     calibrated
         The same as log odds, where these come from elsewhere, such as folds in turn.
     fitted_on
-        What it was fitted to, in words.
+        What it was fitted to, in words, where that is neither the validation split nor the model's
+        own.
 
     Returns
     -------
@@ -119,7 +176,7 @@ def measured(
     after = calibration_errors(calibrated)
     judged = [name for name in raw if name in fitted.labels]
     return {
-        "fitted_on": fitted_on if fitted.labels else None,
+        "fitted_on": (fitted_on or fitted.on) if fitted.labels else None,
         "problem": fitted.problem or None,
         "labels": {
             name: {**line.to_dict(), "error": after.get(name), "raw_error": raw.get(name)}
@@ -136,16 +193,13 @@ def measured(
     }
 
 
-def calibration_figures(
-    checkpoint: str | Path,
-    data: str | Path,
-    split: str,
-    predictions: Predictions,
-    batch_size: int = 128,
-    labels: Sequence[str] | None = None,
-) -> dict[str, Any]:
-    """Return what the calibration on validation does to predictions of *split*."""
-    return measured(fit_on_validation(checkpoint, data, split, batch_size, labels), predictions)
+def line_of_any(line: Recalibration, either: Predictions) -> dict[str, Any]:
+    """Return what a model's own line does to predictions of any infarction, as a label's in
+    :func:`measured`."""
+    raw = calibration_errors(either)
+    after = calibration_errors(recalibrated(either, dict.fromkeys(either.labels, line)))
+    (name,) = either.labels
+    return {**line.to_dict(), "error": after.get(name), "raw_error": raw.get(name)}
 
 
 def calibration_text(figures: Mapping[str, Any]) -> list[str]:
@@ -157,13 +211,16 @@ def calibration_text(figures: Mapping[str, Any]) -> list[str]:
         methods = [line["method"] for line in figures["labels"].values()]
         own = methods.count(PLATT)
         how = f"Platt's line for {own} labels, a shared slope for {len(methods) - own}"
+        by = f"calibrated on {figures['fitted_on']}"
+        if figures["fitted_on"] == OWN:
+            by = "by the calibration that the model brings"
         if figures["error"] is not None:
             lines.append(
                 f"calibration error, mean over labels: {figures['raw_error']:.3f} as the network "
-                f"gives it, {figures['error']:.3f} calibrated on {figures['fitted_on']} ({how})"
+                f"gives it, {figures['error']:.3f} {by} ({how})"
             )
         else:
-            lines.append(f"calibrated on {figures['fitted_on']} ({how})")
+            lines.append(f"{by} ({how})")
         if figures["not_calibrated"]:
             lines.append(f"not calibrated: {', '.join(figures['not_calibrated'])}")
     if figures["unlearned"]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from selfmis_plugin.data.person import GROUPINGS, UNKNOWN
 from selfmis_plugin.data.splits import Split
@@ -14,7 +15,40 @@ from selfmis_plugin.evaluation.evaluate import by_record_and_patient
 from selfmis_plugin.metrics.defaults import DRAWS
 from selfmis_plugin.metrics.predictions import Predictions
 
-__all__ = ["figures_by"]
+__all__ = ["figures_by", "refuse_unrecorded"]
+
+
+def refuse_unrecorded(part: Split, by: Sequence[str]) -> None:
+    """Refuse to group a split by what is recorded of none of its records.
+
+    Parameters
+    ----------
+    part
+        The split.
+    by
+        Names in :data:`~selfmis_plugin.data.person.GROUPINGS`.
+
+    Raises
+    ------
+    StoreError
+        If there is such a name.
+    """
+    for name in by:
+        if (_groups_of(part, name) == UNKNOWN).all():
+            raise StoreError(
+                f"{part.manifest}: the {name} of none of its records is recorded in "
+                f"{part.store.path}: leave it out of --by. Where the files or the database's "
+                "tables say it (of selfmis prepare ecg_files also a column "
+                f"{name} of --labels), prepare the store again with --overwrite: versions before "
+                "0.2.0 kept neither sex nor age"
+            )
+
+
+def _groups_of(part: Split, name: str) -> npt.NDArray[np.object_]:
+    """The group of each record of a split, (records,)."""
+    _, group_of = GROUPINGS[name]
+    values = part.store.records[name].iloc[part.rows]
+    return np.array([group_of(value) for value in values], dtype=object)
 
 
 def figures_by(
@@ -51,17 +85,11 @@ def figures_by(
     StoreError
         If no record of the split has what it is to be grouped by.
     """
-    records = part.store.records.iloc[part.rows]
+    refuse_unrecorded(part, by)
     found: dict[str, Any] = {}
     for name in by:
-        groups, group_of = GROUPINGS[name]
-        own = np.array([group_of(value) for value in records[name]], dtype=object)
-        if (own == UNKNOWN).all():
-            raise StoreError(
-                f"{part.manifest}: the {name} of none of its records is recorded in "
-                f"{part.store.path}. An older version of the plugin did not keep it: prepare "
-                "the store again; if its database does not say it, leave it out of --by"
-            )
+        groups, _ = GROUPINGS[name]
+        own = _groups_of(part, name)
         found[name] = {}
         for group in groups:
             chosen = np.asarray(own == group, dtype=bool)

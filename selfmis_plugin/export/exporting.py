@@ -94,7 +94,7 @@ def prepare_export(
     if cross_validated:
         files = read_out_of_fold(cross_validated, model.classifier.labels)
         return _by_recipe(model, data, files, specificity, draws, provenance)
-    valid, test = open_split(data, VALID), open_split(data, TEST)
+    valid, test = (open_split(data, split, is_choice=False) for split in (VALID, TEST))
     chosen_on = predict_split(checkpoint, data, VALID, labels=labels)
     points = choose_operating_points(chosen_on, specificity)
     points = {label: point for label, point in points.items() if label not in unlearned}

@@ -57,10 +57,12 @@ def read_strip(model: StripModel, path: Path, name: str, asked: Asked) -> Strip:
     Raises
     ------
     RecordError
-        If it cannot be read, has no such lead, or is too short.
+        If it cannot be read, has no such lead, a channel that is named is another lead, or it is
+        too short.
     """
     reading = ReadingOptions(asked.rate, asked.microvolts_per_unit, asked.channels)
-    strip = model.cut(open_strip_file(path, reading), asked.channels, asked.rate, asked.quality)
+    recording = open_strip_file(path, reading)
+    strip = model.cut(recording, asked.channels, asked.rate, asked.quality, named_by="--lead")
     return replace(strip, name=name)
 
 

@@ -10,6 +10,7 @@ from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.long_recording import LongRecording, ReadingOptions
 from selfmis_plugin.preparation.recordings.opening import open_recording
 from selfmis_plugin.preparation.wfdb.header import GAP, read_header
+from selfmis_plugin.preparation.wfdb.reader import header_path
 
 _WFDB_SIGNALS = (".dat", ".mat", "")
 _HEADER = ".hea"
@@ -55,7 +56,7 @@ def _signal_files(header: Path) -> list[Path]:
 def _named(path: Path) -> Path:
     """Return the header of a WFDB record that is given by another of its files or by none."""
     suffix = path.suffix.casefold()
-    if suffix not in _WFDB_SIGNALS or not path.name:
+    if suffix not in _WFDB_SIGNALS:
         return path
-    header = path.with_suffix(_HEADER) if suffix else path.with_name(path.name + _HEADER)
+    header = path.with_suffix(_HEADER) if suffix else header_path(path)
     return header if header.is_file() else path

@@ -177,7 +177,8 @@ class StripModel(ABC):
         if not math.isfinite(rate):
             raise ValueError(f"{rate!r} is not a number of samples a second")
         recording = ArrayRecording("signal", values * factor, names, float(rate))
-        return self.score([self.cut(recording, quality=quality)], person=person)[0]
+        strip = self.cut(recording, quality=quality, named_by="lead=")
+        return self.score([strip], person=person)[0]
 
     def cut(
         self,
@@ -185,9 +186,12 @@ class StripModel(ABC):
         channels: Sequence[str] | None = None,
         rate: float | None = None,
         quality: float = PUBLISHED_THRESHOLD,
+        named_by: str = "channels=",
     ) -> Strip:
         """Cut a recording into windows; see :func:`~selfmis_plugin.predict.strips.cut_strip`."""
-        return cut_strip(recording, self.preprocessing, self.input_rate, channels, rate, quality)
+        return cut_strip(
+            recording, self.preprocessing, self.input_rate, channels, rate, quality, named_by
+        )
 
     def score(
         self, strips: Sequence[Strip], batch_size: int = 32, person: Person = UNKNOWN_PERSON

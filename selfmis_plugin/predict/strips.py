@@ -29,6 +29,9 @@ SHORTEST_SHARE = 0.5
 #: Seconds that are read at once.
 BLOCK_SECONDS = 60.0
 
+#: What the problem of a window begins with that a lower figure of quality would let pass.
+UNLIKE = "noisy: the beats are alike to"
+
 #: Signs of quality.SIGNS that say too little alone.
 _SAID = {
     "missing": "samples missing",
@@ -90,6 +93,7 @@ def cut_strip(
     channels: Sequence[str] | None = None,
     rate: float | None = None,
     threshold: float = PUBLISHED_THRESHOLD,
+    named_by: str = "channels=",
 ) -> Strip:
     """Cut a recording into windows, one after the other, and judge and prepare each.
 
@@ -113,13 +117,16 @@ def cut_strip(
     threshold
         Lowest figure of quality of a window that is scored
         (:func:`~selfmis_plugin.data.quality.assess`).
+    named_by
+        What the user names channels with, for messages.
 
     Raises
     ------
     RecordError
-        If a lead is not there, the recording is too short, or it cannot be read.
+        If a lead is not there, a channel that is named is another lead, the recording is too short,
+        or it cannot be read.
     """
-    names, notes = find_channels(recording, preprocessing.leads, channels)
+    names, notes = find_channels(recording, preprocessing.leads, channels, named_by)
     notes += recording.notes
     rates = {recording.rates[name] for name in names} if rate is None else {rate}
     if len(rates) > 1:
@@ -161,17 +168,33 @@ def cut_strip(
 
 
 def find_channels(
-    recording: LongRecording, leads: Sequence[str], channels: Sequence[str] | None = None
+    recording: LongRecording,
+    leads: Sequence[str],
+    channels: Sequence[str] | None = None,
+    named_by: str = "channels=",
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the names of the channels that are *leads*, and what had to be assumed.
 
     A channel is a lead if :func:`~selfmis_plugin.data.leads.standard_lead` says so. The one channel
-    of a recording is taken for the one lead of a classifier, unless it is called after another.
+    of a recording is taken for the one lead of a classifier, unless it is called after another; nor
+    is a channel called after another taken because it is named.
+
+    Parameters
+    ----------
+    recording
+        Whose channels.
+    leads
+        The classifier's.
+    channels
+        Names of the channels that are these leads, in their order; None finds them by name.
+    named_by
+        What the user names channels with, for messages.
 
     Raises
     ------
     RecordError
-        If there are none such, or two channels are one lead.
+        If there are none such, a channel that is named is another lead, or two channels are one
+        lead.
     """
     if channels is not None:
         if len(channels) != len(leads):
@@ -180,7 +203,17 @@ def find_channels(
                 f"{recording.path.name}: {len(channels)} channels named, and the classifier reads "
                 f"{len(leads)}: {', '.join(leads)}",
             )
-        return recording.names_of(channels), []
+        named = recording.names_of(channels)
+        for name, wanted in zip(named, leads, strict=True):
+            own = standard_lead(name)
+            if own not in (None, wanted):
+                raise RecordError(
+                    "another lead",
+                    f"{recording.path.name}: channel {name} is lead {own}, and the classifier "
+                    f"reads lead {wanted} there: name that one with {named_by}, or take a model of "
+                    f"lead {own}",
+                )
+        return named, []
     by_lead: dict[str, list[str]] = {lead: [] for lead in leads}
     keys = {lead_key(lead): lead for lead in leads}
     for name in recording.rates:
@@ -190,7 +223,7 @@ def find_channels(
         raise RecordError(
             "lead twice",
             f"{recording.path.name}: {' and '.join(map(repr, by_lead[twice[0]]))} are both lead "
-            f"{twice[0]}; name the channel to read (--lead)",
+            f"{twice[0]}; name the channel to read with {named_by}",
         )
     missing = [lead for lead in leads if not by_lead[lead]]
     if not missing:
@@ -199,11 +232,13 @@ def find_channels(
     if len(leads) == 1 and only is not None and standard_lead(only) is None:
         note = f"its only channel, {only}, is taken for lead {leads[0]}"
         return recording.names_of([only]), [note]
+    advice = f"name the channel that is this lead with {named_by}"
+    if all(standard_lead(name) for name in recording.rates):
+        advice = "take a recording that has it, or a model of the leads that are there"
     raise RecordError(
         "missing lead",
         f"{recording.path.name}: the classifier reads lead {', '.join(leads)}, and there is no "
-        f"{', '.join(missing)} among {', '.join(recording.rates) or 'no channels'}; name the "
-        "channel that is this lead (--lead)",
+        f"{', '.join(missing)} among {', '.join(recording.rates) or 'no channels'}; {advice}",
     )
 
 
@@ -278,7 +313,7 @@ def _window(
     reasons = sorted({reason for quality in found for reason in quality.reasons})
     figure = min(quality.figure for quality in found)
     if not reasons and figure < threshold:
-        reasons = [f"noisy: the beats are alike to {figure:.2f}, not to {threshold:.2f}"]
+        reasons = [f"{UNLIKE} {figure:.2f}, not to {threshold:.2f}"]
     return StripWindow(
         start,
         values.shape[1] / rate,

@@ -38,11 +38,20 @@ def recording_lines(prediction: Prediction, all_labels: bool = False) -> list[st
     return lines + (_table(prediction, all_labels) if scored else [])
 
 
-def model_lines(model: StripModel) -> list[str]:
+def model_lines(model: StripModel, scored: bool = True) -> list[str]:
     """Return what to know of a model's probabilities and thresholds, and that they are for
-    research."""
+    research.
+
+    Parameters
+    ----------
+    model
+        The model.
+    scored
+        Whether any window was; of no figure there is no threshold to explain.
+    """
     star = "* " if model.points else ""
-    return [f"{star}{threshold_line(model)}", *model.remarks(), DISCLAIMER]
+    legend = [f"{star}{threshold_line(model)}"] if scored else []
+    return [*legend, *model.remarks(), DISCLAIMER]
 
 
 def threshold_line(model: StripModel) -> str:

@@ -147,10 +147,21 @@ def existing_folder(root: Path) -> Path:
     return root.absolute()
 
 
-def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+def read_columns(
+    path: Path, columns: Sequence[str], optional: Sequence[str] = (), option: str | None = None
+) -> pd.DataFrame:
     """Read columns of a CSV file as text; an empty cell is an empty text.
 
-    Those of *optional* that the file lacks are columns of empty texts.
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Those that it must have.
+    optional
+        Those that are columns of empty texts where the file lacks them.
+    option
+        The option of the command line that named the file; None: it is one of the database's.
 
     Raises
     ------
@@ -171,7 +182,10 @@ def read_columns(path: Path, columns: Sequence[str], optional: Sequence[str] = (
             warnings.simplefilter("error", pd.errors.ParserWarning)
             table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
     except FileNotFoundError:
-        raise DatabaseError(f"{path}: no such file; is this the database's root folder?") from None
+        advice = (
+            f"give the table with {option}" if option else "is this the database's root folder?"
+        )
+        raise DatabaseError(f"{path}: no such file; {advice}") from None
     except DatabaseError:
         raise
     except (OSError, ValueError, pd.errors.ParserWarning) as error:

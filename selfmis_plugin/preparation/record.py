@@ -15,6 +15,7 @@ import numpy.typing as npt
 from selfmis_plugin.data.filter_names import NO_FILTER
 from selfmis_plugin.data.filters import FILTERS
 from selfmis_plugin.data.leads import STANDARD_LEADS, lead_mask
+from selfmis_plugin.data.person import UNKNOWN_PERSON, Person
 from selfmis_plugin.data.preprocessing import (
     MISSING_INT16,
     PreprocessingError,
@@ -45,11 +46,14 @@ class Prepared:
         Bit k is set if lead k is present.
     repairs
         What was done, as kind (for counting) and text.
+    person
+        Whom it is of, as far as its file was asked.
     """
 
     signal: npt.NDArray[np.int16]
     lead_mask: int
     repairs: tuple[tuple[str, str], ...]
+    person: Person = UNKNOWN_PERSON
 
 
 def prepare_recording(
@@ -132,7 +136,7 @@ def prepare_recording(
         whole = np.zeros((len(STANDARD_LEADS), samples), dtype=np.int16)
         whole[[STANDARD_LEADS.index(lead) for lead in present], : stop - start] = rounded
         rounded = whole
-    return Prepared(rounded, lead_mask(present), tuple(repairs))
+    return Prepared(rounded, lead_mask(present), tuple(repairs), recording.person)
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,7 @@ class PartPreparer:
         )
 
     def _row(self, record: ListedRecord, prepared: Prepared) -> dict[str, Any]:
+        person = record.person.or_else(prepared.person)
         try:
             self.layout.check_signal(prepared.signal, record.record_id)
             return self.layout.checked_row(
@@ -198,8 +199,8 @@ class PartPreparer:
                     "lead_mask": prepared.lead_mask,
                     "labels": record.labels,
                     "strat_fold": record.strat_fold,
-                    "sex": record.person.sex,
-                    "age": record.person.age,
+                    "sex": person.sex,
+                    "age": person.age,
                     "session": record.session,
                 }
             )
@@ -261,6 +262,8 @@ def _first_difference(rows: list[dict[str, Any]], records: Iterable[ListedRecord
         ):
             value = getattr(record.person if name in ("sex", "age") else record, name)
             now = list(value) if isinstance(value, tuple) else value
+            if now is None and name in ("sex", "age"):
+                continue  # the row has what the record's file says
             if now != row[name]:
                 return f" (record {row['record_id']!r}: {name} now {now!r}, then {row[name]!r})"
     return ""

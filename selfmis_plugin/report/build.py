@@ -17,6 +17,7 @@ from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
 from selfmis_plugin.checkpoints.facts import PROVENANCE, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
+from selfmis_plugin.checkpoints.operation import read_operation
 from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
 from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words, infarctions_first
@@ -24,9 +25,10 @@ from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.trained_people import SeenInTraining, seen_in_training
 from selfmis_plugin.evaluation.calibrating import (
+    OWN,
     Fitted,
+    calibration_of,
     calibration_text,
-    fit_on_validation,
     measured,
 )
 from selfmis_plugin.evaluation.evaluate import (
@@ -134,7 +136,8 @@ def write_report(request: Request) -> Path:
     part = open_split(request.data, request.split)
     provenance = read_facts(request.checkpoint).provenance
     seen = seen_in_training(provenance, part)
-    fitted = fit_on_validation(request.checkpoint, request.data, request.split)
+    brought = read_operation(request.checkpoint)
+    fitted = calibration_of(request.checkpoint, request.data, predictions, brought, request.split)
     figures = {
         "checkpoint": typed,
         "data": str(request.data),
@@ -309,9 +312,10 @@ def _calibration(
     ]
     if fitted.labels and shown:
         after = judge(recalibrated(predictions, fitted.labels), draws=0)
-        pictures.append(
-            _reliability("calibrated", "Calibrated on the validation split", after, shown)
-        )
+        title = "Calibrated on the validation split"
+        if fitted.on == OWN:
+            title = "By the calibration that the model brings"
+        pictures.append(_reliability("calibrated", title, after, shown))
     about = (
         "Whether probabilities come true: of records that are given 10 %, a tenth should have the "
         "label. Each point is a tenth of the records, at their mean probability and the share of "

@@ -185,10 +185,13 @@ def _existing(folder: Path, wanted: dict[str, object]) -> CohortSummary | None:
             "or remove this one if it is not needed"
         ) from None
     if not same:
-        has = {key: held.get(key) for key in wanted}
+        differs = "; ".join(
+            f"{key} {held.get(key, 'not said')} there, {value} wanted"
+            for key, value in wanted.items()
+            if held.get(key) != value
+        )
         raise CohortError(
-            f"{folder} holds another cohort ({has}, wanted {wanted}): "
-            "name another folder or remove it"
+            f"{folder} holds another cohort ({differs}): name another folder or remove it"
         )
     return CohortSummary(
         path=folder,

@@ -9,6 +9,7 @@ from selfmis_plugin.toolkit.checkpoint_files import whole_checkpoints
 from selfmis_plugin.toolkit.configs import (
     brings_ecg_methods,
     build_host_model,
+    lacks_parts,
     missing_parts,
     model_class,
     registered_models,
@@ -75,6 +76,7 @@ __all__ = [
     "host_name",
     "host_version",
     "import_command_line",
+    "lacks_parts",
     "keep_order_of_batches",
     "mend_for_run",
     "metrics",

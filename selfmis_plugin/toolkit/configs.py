@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from selfmis_plugin.compat.installed import FAIRSEQ_SIGNALS
-from selfmis_plugin.toolkit.host import HOST
+from selfmis_plugin.toolkit.host import HOST, host_version
 from selfmis_plugin.toolkit.parts import BaseModel, BaseTask
 from selfmis_plugin.utils import plugins
 
 __all__ = [
     "brings_ecg_methods",
     "build_host_model",
+    "lacks_parts",
     "missing_parts",
     "model_class",
     "registered_models",
@@ -74,10 +75,40 @@ def missing_parts(values: Mapping[str, Any]) -> list[str]:
     folders = {"task": "tasks", "model": "models", "criterion": "criterions"}
     missing = []
     for part, folder in folders.items():
-        registry = getattr(importlib.import_module(f"{HOST}.{folder}"), f"{part.upper()}_REGISTRY")
-        if values[part]["_name"] not in registry:
-            missing.append(f"{part} {values[part]['_name']}")
+        if part not in values or values[part] is None or "_name" not in values[part]:
+            continue  # the host says what it makes of that
+        module, name = importlib.import_module(f"{HOST}.{folder}"), values[part]["_name"]
+        # fairseq also builds models by the names of their sizes.
+        registries = (f"{part.upper()}_REGISTRY", f"ARCH_{part.upper()}_REGISTRY")
+        if not any(name in getattr(module, registry, ()) for registry in registries):
+            missing.append(f"{part} {name}")
     return missing
+
+
+def lacks_parts(name: str, missing: Sequence[str], is_ours: bool) -> str:
+    """Say that the host cannot train a config.
+
+    Parameters
+    ----------
+    name
+        Of the config.
+    missing
+        :func:`missing_parts` of it.
+    is_ours
+        Whether they stand so in a config of this package, whose own parts any host has: then they
+        are the other toolkit's.
+    """
+    other = "fairseq" if HOST == FAIRSEQ_SIGNALS else "fairseq-signals"
+    if is_ours:
+        return (
+            f"{name} trains inside {other} only; this environment has {host_version()}, which "
+            f"lacks {', '.join(missing)}: see docs/install.md"
+        )
+    return (
+        f"{name}: {host_version()} lacks {', '.join(missing)}: check the name, and that the "
+        f"package is installed that brings it; what {other} alone has trains there "
+        "(docs/install.md)"
+    )
 
 
 def whole_config(values: Any) -> Any:

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import OmegaConf
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.data.store.format import CutShortError
 from selfmis_plugin.nn.threads import suit_threads
 from selfmis_plugin.training import given_files, resuming
+from selfmis_plugin.training.configs import configs_folder
 from selfmis_plugin.training.contract import StartsFromWeights
 from selfmis_plugin.training.embedding_cache import EmbeddingCacheError
 from selfmis_plugin.training.explaining import TRACEBACK, no_task, wants_traceback
+from selfmis_plugin.training.known_configs import known_configs
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.resuming import ResumeError
 from selfmis_plugin.training.run_folder import (
@@ -60,7 +63,8 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
     Raises
     ------
     RuntimeError
-        If ``common.fp16`` is asked for without a GPU.
+        If ``common.fp16`` is asked for without a GPU, or the config names a part that the host
+        lacks.
     ValueError
         If the config names no task, leaves out a checkpoint that it demands or names two for one
         thing, or if both the host and the model are asked to reduce the precision.
@@ -159,6 +163,7 @@ def _train(cfg: Any, **kwargs: Any) -> None:
     # fairseq composes its own defaults, which name no task, where it finds no config of that name.
     if cfg.task is None:
         raise ValueError(no_task(config_name_of(Path.cwd()), sys.argv[1:]))
+    _refuse_missing_parts(cfg)
     toolkit.refuse_missing_trackers(cfg)
     done = toolkit.mend_for_run(cfg)
     if done and cfg.distributed_training.distributed_rank in (0, None):
@@ -192,6 +197,18 @@ def _has_ended(cfg: Any) -> bool:
         if isinstance(model, StartsFromWeights):
             model.check_start(cfg.model)
     return ended
+
+
+def _refuse_missing_parts(cfg: Any) -> None:
+    """The host's own word for a task that it does not have is an assertion with all that it has."""
+    missing = toolkit.missing_parts(cfg)
+    if not missing:
+        return
+    name = config_name_of(Path.cwd())
+    file = known_configs([configs_folder()]).get(name or "")
+    shipped: Any = {} if file is None else OmegaConf.to_container(OmegaConf.load(file))
+    is_ours = set(missing) <= set(toolkit.missing_parts(shipped))
+    raise RuntimeError(toolkit.lacks_parts(name or "the config", missing, is_ours))
 
 
 def _suit_threads(cfg: Any, model: Any) -> None:

@@ -134,9 +134,9 @@ def test_infarction_types_come_first_and_in_words(
         assert main(call) == 0
         lines = capsys.readouterr().out.splitlines()
         first = next(k for k, line in enumerate(lines) if line.startswith("label"))
-        rows = [line.split()[0].rstrip("*") for line in lines[first + 1 : first + 5]]
-        assert rows == ["AMI", "IMI", "PMI", "NORM"]
-        assert lines[first + 2].endswith("inferior infarction")
+        rows = [line.split()[0].rstrip("*") for line in lines[first + 1 : first + 6]]
+        assert rows == ["any", "AMI", "IMI", "PMI", "NORM"]
+        assert lines[first + 3].endswith("inferior infarction")
 
 
 def test_retrieval_comes_in_percent_with_chance_and_intervals(

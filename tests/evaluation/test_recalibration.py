@@ -148,7 +148,9 @@ def test_evaluate_says_what_was_done_and_why_not(
     figures, said = evaluated(store, "valid")
     assert figures["fitted_on"] is None and "the figures are of valid itself" in said
     figures, said = evaluated(manifests, "test")
-    assert figures["fitted_on"] is None and "no validation split to fit it to" in said
+    assert figures["fitted_on"] is None
+    assert f"no validation split to fit it to ({manifests} has no valid.tsv)" in said
+    assert "--split" not in said  # another split would not do
     # One that the classifier cannot read costs the figures of the other split nothing.
     other = write_store(tmp_path / "other", {"valid": 4}, lead_mask=0)
     listed = (other / "valid.tsv").read_text().split("\n", 1)[1]

@@ -148,7 +148,7 @@ def test_evaluate_by_sex_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[s
     auc = roc_auc_score(predictions.targets[men, 0], predictions.logits[men, 0])
     assert groups["male"]["record"]["labels"]["AMI"]["auc"]["value"] == pytest.approx(auc)
     assert groups["male"]["patient"]["units"] == 15
-    assert f"AMI*      male               15 {predictions.targets[men, 0].sum():>9}" in printed
+    assert f"{'AMI*':14} male               15 {predictions.targets[men, 0].sum():>9}" in printed
     assert f"{predictions.targets[men, 0].sum()}! " in printed  # fewer than ten patients
     assert "positive patients, and how little that says is in the interval" not in printed
     # In a group as in the whole, and where it was stated alone.
@@ -162,13 +162,18 @@ def test_evaluate_by_sex_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = tmp_path / "said.parquet"
     assert main([*arguments, "--prevalence", "XMI=0.1", "--predictions", str(said)]) == 1
     assert not said.exists()
-    assert "XMI, of which there is no figure; labels: AMI, IMI" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "batch" not in shown.err  # before anything is computed
+    assert "XMI, of which there is no figure; labels: AMI, IMI" in shown.err
     for wrong in (["--by", "height"], ["--prevalence", "2"], ["--prevalence", "AMI=0.1,0.2"],
                   ["--by", "sex", "--draws", "0"], ["--predictions", "p.csv"]):  # fmt: skip
         with pytest.raises(SystemExit):
             main([*arguments, *wrong])
+    capsys.readouterr()
     assert main([*arguments[:-1], "50", "--by", "sex", "--data", str(write_store(tmp_path / "o"))])
-    assert "the sex of none of its records is recorded" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "the sex of none of its records is recorded" in error and "column sex of" in error
+    assert "batch" not in error  # before anything is computed
 
 
 @pytest.mark.parametrize("prevalence", [0.001, 0.3, 0.9])

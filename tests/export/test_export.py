@@ -34,7 +34,7 @@ from selfmis_plugin.nn.net1d.config import Net1DConfig
 from selfmis_plugin.predict.model import Model
 from tests.checkpoint_files import write_classifier, write_towers
 from tests.strip_files import lead_one
-from tests.support import environment
+from tests.support import environment, write_store
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +218,10 @@ def test_errors(
     towers = write_towers(tmp_path / "t.pt")
     assert "predicts no label" in said("--checkpoint", str(towers))
     assert "valid.tsv" in said("--checkpoint", str(checkpoint), "--data", str(tmp_path))
+    untested = write_store(tmp_path / "data", {"train": 2, "valid": 2})
+    error = said("--checkpoint", str(checkpoint), "--data", str(untested))
+    assert "test.tsv is missing: the splits there are train, valid; give a folder" in error
+    assert "--split" not in error  # which export has not
     assert main(["export", "--checkpoint", str(checkpoint), "--dest", str(folder)]) == 1
     assert "there already" in capsys.readouterr().err
     for wrong in (["--int8"], ["--int8", "--format", "onnx"], ["--specificity", "1"]):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import edfio
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 from scipy.special import expit
@@ -237,6 +238,34 @@ def test_the_lead_is_never_guessed_against_a_name(tmp_path: Path, checkpoint: Pa
     np.testing.assert_allclose(chosen.logits, expected, atol=1e-3)
 
 
+def test_a_channel_that_is_another_lead_is_not_taken_for_the_models(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    signal = np.rint(np.stack([lead_one(10), lead_one(10, patient=1)])).astype(np.int64)
+    write_record(tmp_path / "w", signal, leads=["II", "ECG"])
+    command = ["predict", "--model", str(checkpoint), str(tmp_path / "w.hea"), "--lead"]
+    assert main([*command, "ii"]) == 1
+    shown = capsys.readouterr()
+    said = "channel II is lead II, and the classifier reads lead I there: name that one with"
+    assert f"w.hea: {said} --lead, or take a model of lead II" in shown.err and not shown.out
+    assert main([*command, "ECG"]) == 0
+    assert "w.hea: 1 of 1 windows scored" in capsys.readouterr().out
+    # A file that names no channel has the names that the user gives.
+    np.save(tmp_path / "a.npy", signal[1])
+    told = [*command[:3], str(tmp_path / "a.npy"), "--rate", "500", "--unit", "uV", "--lead"]
+    assert main([*told, "Ableitung II"]) == 1
+    assert "channel Ableitung II is lead II" in capsys.readouterr().err
+    assert main([*told, "I"]) == 0
+    # From Python it is said in Python's words.
+    model = selfmis_plugin.load_model(checkpoint)
+    with pytest.raises(RecordError, match=f"w.hea: {said} channels=, or"):
+        model.cut(open_strip_file(tmp_path / "w"), ["II"])
+    with pytest.raises(RecordError, match="no I among X, II; .* with lead="):
+        model.predict(signal, 500, "uV", ("X", "II"))
+    with pytest.raises(RecordError, match="no I among V5; take a recording that has it, or"):
+        model.predict(signal[0], 500, "uV", "V5")
+
+
 def test_unit_and_rate_of_the_user_go_first(
     tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -262,6 +291,57 @@ def test_a_bad_file_does_not_cost_the_others(
     shown = capsys.readouterr()
     assert "good.csv: 3 of 3 windows scored" in shown.out
     assert "bad.edf" in shown.err and "missing.csv: no such file" in shown.err
+
+
+def test_what_became_of_every_window_is_said(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_watch(tmp_path / "in.csv", np.concatenate([lead_one(20, 512), np.zeros(5120)]))
+    command = ["predict", "--model", str(checkpoint), str(tmp_path / "in.csv"), "--dest"]
+    assert main([*command, str(tmp_path / "some")]) == 0
+    printed = capsys.readouterr().out
+    assert "2 windows scored, 1 not scored, 0 files not read (why: column refused)" in printed
+    write_watch(tmp_path / "in.csv", lead_one(20, 512))
+    assert main([*command, str(tmp_path / "all")]) == 0
+    assert "2 windows scored, 0 not scored, 0 files not read\n" in capsys.readouterr().out
+
+
+def test_of_no_window_there_is_no_threshold_and_quality_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The model that comes with the plugin has thresholds.
+    command = ["predict", str(write_watch(tmp_path / "ecg.csv", lead_one(10, 512)))]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    assert "* above the threshold" in printed and "--quality" not in printed
+    assert main([*command, "--quality", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "0 of 1 windows scored" in printed and "the beats are alike to" in printed
+    assert "above the threshold" not in printed
+    assert "alike to less than 1 are scored with a lower --quality" in printed
+
+
+@pytest.mark.parametrize("folder", [".", "./", "in/.."])
+def test_the_folder_that_one_stands_in_is_a_folder_as_any(
+    tmp_path: Path,
+    checkpoint: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: str,
+) -> None:
+    place = tmp_path / "recordings"
+    (place / "in").mkdir(parents=True)
+    monkeypatch.chdir(place)
+    command = ["predict", "--model", str(checkpoint), folder]
+    assert main(command) == 1
+    assert "no recording of a known format in it" in capsys.readouterr().err
+    write_watch(place / "ecg.csv", lead_one(30, 512))
+    assert main([*command, "--dest", str(tmp_path / "said")]) == 0
+    assert len(pd.read_parquet(tmp_path / "said")) == 3
+    assert main(command) == 0
+    assert "ecg.csv: 3 of 3 windows scored" in capsys.readouterr().out
+    with pytest.raises(RecordError, match="is a folder: name the recordings in it"):
+        open_strip_file(Path(folder))
 
 
 def test_reduced_precision_changes_little(checkpoint: Path) -> None:

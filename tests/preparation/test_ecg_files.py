@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import os
 import re
+import shutil
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -197,6 +199,8 @@ def test_ids_of_the_users_own(
     [
         ("file,AMI", ["{}", "maybe"], "row 2: column AMI is a label, and holds neither 1 nor 0"),
         ("file,labels,split", ["{}", "AMI", "dev"], "row 2: split must be one of train"),
+        ("file,AMI,sex", ["{}", "1", "diverse"], "row 2: sex must be one of female, male, f, m"),
+        ("file,labels,age", ["{}", "AMI", "131"], "row 2: age must be years, 0 to 130, or empty"),
         ("name,labels", ["{}", "AMI"], "lacks the columns file"),
         ("file,labels", ["other.xml", "AMI"], "none of its files is below"),
     ],
@@ -208,6 +212,80 @@ def test_a_table_that_cannot_be_used(
     table = write_labels(tmp_path / "t.csv", [[cell.format(paths[0]) for cell in row]], head)
     assert prepare(folder, tmp_path / "store", "--labels", str(table)) == 1
     assert said in capsys.readouterr().err and not (tmp_path / "store").exists()
+
+
+def of_a_woman(root: Path, steps: npt.NDArray[np.int16]) -> list[str]:
+    """Files that say that they are of a woman of 71 years, one of 93, and one of nobody."""
+    root.mkdir()
+    path = write_aecg(root / "a.xml", steps, STANDARD_LEADS)
+    sex, born = '<administrativeGenderCode code="F"/>', '<birthTime value="19480301"/>'
+    end = "</subjectDemographicPerson>"
+    path.write_text(path.read_text().replace(end, f"{sex}{born}{end}"))
+    write_record(root / "b", steps.astype(np.int64) * STEP)
+    header = root / "b.hea"
+    header.write_text(header.read_text() + "# Age: 93\n# Sex: Female\n")
+    signals = [
+        edfio.EdfSignal(row, RATE, label=lead, physical_dimension="mV", physical_range=(-32, 32))
+        for lead, row in zip(STANDARD_LEADS, steps * STEP / 1000, strict=True)
+    ]
+    patient = edfio.Patient(sex="F", birthdate=datetime.date(1948, 3, 1))
+    recording = edfio.Recording(startdate=datetime.date(2020, 1, 2))
+    edfio.Edf(signals, patient=patient, recording=recording).write(root / "c.edf")
+    np.save(root / "d.npy", steps.T)
+    return ["a.xml", "b.hea", "c.edf", "d.npy"]
+
+
+def test_sex_and_age_are_those_of_the_files_unless_the_table_says_them(
+    tmp_path: Path, steps: npt.NDArray[np.int16], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "in"
+    names = of_a_woman(root, steps)
+
+    def persons(store: str, *options: str) -> list[tuple[object, object]]:
+        said = ("--units", str(STEP), "--split", "test")
+        assert prepare(root, tmp_path / store, *said, *options) == 0
+        records = Store.open(tmp_path / store).records.astype(object)
+        return [
+            (sex if isinstance(sex, str) else None, None if np.isnan(age) else age)
+            for sex, age in zip(records["sex"], records["age"], strict=True)
+        ]
+
+    own = [("female", 71), ("female", 90), ("female", 71), (None, None)]
+    assert persons("plain") == own
+    cells = [["M", ""], ["", "56.5"], ["male", "95"], ["Female", "0"]]
+    rows = [[name, "AMI", *cell] for name, cell in zip(names, cells, strict=True)]
+    for head in ("file,labels,sex,age", "file,AMI,sex,age"):
+        table = [[row[0], row[1] if "labels" in head else "1", *row[2:]] for row in rows]
+        labels = write_labels(tmp_path / f"{head}.csv", table, head)
+        assert persons(head, "--labels", str(labels)) == [
+            ("male", 71), ("female", 56.5), ("male", 90), ("female", 0),
+        ]  # fmt: skip
+        assert Store.open(tmp_path / head).info.label_sets["labels"] == ("AMI",)
+    # What one evaluates by.
+    checkpoint = write_classifier(tmp_path / "c.pt", labels=("AMI", "IMI"))
+    arguments = ["--checkpoint", str(checkpoint), "--data", str(tmp_path / head), "--by", "sex,age"]
+    assert main(["evaluate", *arguments]) == 0
+    assert "by age, each group" in capsys.readouterr().out
+
+
+def test_a_real_file_of_a_hospital_says_sex_and_age(tmp_path: Path, real_data: Path) -> None:
+    root = tmp_path / "in"
+    root.mkdir()
+    shutil.copy(real_data / "formats/aecg_fda.xml", root)
+    assert main(["prepare", "ecg_files", str(root), "--dest", str(tmp_path / "s"), "--split",
+                 "test", "--leads", "I"]) == 0  # fmt: skip
+    (record,) = Store.open(tmp_path / "s").records.to_dict("records")
+    assert (record["sex"], record["age"]) == ("male", 46)
+
+
+@pytest.mark.parametrize("option", ["--labels", "--ids"])
+def test_a_table_that_is_not_there_is_asked_for_by_its_option(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    typo = tmp_path / "typo.csv"
+    assert prepare(folder, tmp_path / "store", option, str(typo)) == 1
+    error = capsys.readouterr().err
+    assert f"{typo}: no such file; give the table with {option}" in error
 
 
 def texts(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -177,7 +177,9 @@ def test_predictions_in_parts_are_those_of_each_recording(
     (tmp_path / "strips/z.hea").write_text("z 1 500 5000\nmissing.dat 16 1000 16 0 0 0 0 I\n")
     command = ["predict", "--model", str(model), str(tmp_path / "strips")]
     assert main([*command, "--dest", str(tmp_path / "parts")]) == 0
-    assert "2 files; all 4 records are there" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "2 files; all 4 records are there" in printed
+    assert "6 windows scored, 0 not scored, 1 file not read (why: column refused)" in printed
     table = pd.read_parquet(tmp_path / "parts")
     ready = load_model(model)
     for name, values in signals.items():

@@ -427,9 +427,13 @@ def test_a_finished_cohort_is_kept_and_foreign_folders_are_refused(tmp_path: Pat
     assert again.already_there and not first.already_there
     assert (again.patients, again.positives) == (first.patients, first.positives)
     assert marker.stat().st_mtime_ns == stamp
-    for changed in ({"records": 6}, {"seed": 2}, {"layout": "mimic-iv-ecg"}):
+    for changed, said in (
+        ({"records": 6}, "records 5 there, 6 wanted"),
+        ({"seed": 2, "records": 7}, "records 5 there, 7 wanted; seed 1 there, 2 wanted"),
+        ({"layout": "mimic-iv-ecg"}, "layout ptbxl there, mimic-iv-ecg wanted"),
+    ):
         arguments = {"layout": "ptbxl", "records": 5, "seed": 1, **changed}
-        with pytest.raises(CohortError, match="another cohort"):
+        with pytest.raises(CohortError, match=rf"holds another cohort \({said}\): name another"):
             write_cohort(dest, **arguments)  # type: ignore[arg-type]
     foreign = tmp_path / "foreign"
     foreign.mkdir()

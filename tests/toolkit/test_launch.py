@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from selfmis_plugin import toolkit
 from selfmis_plugin.training.command_line import has_own_configs
 from selfmis_plugin.training.configs import configs_folder
 from selfmis_plugin.training.explaining import explain, no_task
@@ -105,6 +106,28 @@ def test_a_config_that_is_not_there_is_said(tmp_path: Path) -> None:
     shown = train(["--config-name", "selfmis_pretrian"], tmp_path, check=False)
     assert "the config names no task: there is no config 'selfmis_pretrian'" in shown
     assert "Did you mean selfmis_pretrain" in shown
+
+
+def test_what_trains_in_the_other_toolkit_alone_is_refused_before_it_starts(
+    tmp_path: Path,
+) -> None:
+    if toolkit.brings_ecg_methods():
+        pytest.skip("this toolkit has these methods")
+    call = ["baselines/w2v_cmsc", f"task.data={tmp_path}"]
+    command = [sys.executable, "-m", "selfmis_plugin.cli.main", "train"]
+    shown = train(call, tmp_path, check=False, command=command, SELFMIS_LOG="")
+    assert (
+        "baselines/w2v_cmsc trains inside fairseq-signals only; this environment has "
+        f"{toolkit.host_version()}, which lacks task ecg_pretraining, model wav2vec2_cmsc, "
+        "criterion wav2vec2_with_cmsc: see docs/install.md"
+    ) in shown
+    assert "Traceback" not in shown and "AssertionError" not in shown
+    assert not (tmp_path / "outputs/baselines/w2v_cmsc").exists()
+    # A name that is the user's own is not said to be another toolkit's.
+    call = ["--config-name", "selfmis_pretrain_small", "task._name=selfmis_pretrainin"]
+    shown = train([*call, f"task.data={tmp_path}"], tmp_path, check=False)
+    assert "lacks task selfmis_pretrainin: check the name" in shown
+    assert "only" not in shown.split("lacks task")[1]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Any folder of ECG files, in any mixture of formats, with labels from a table.
 
 Names stay out: a record's id is a running number, and neither a file's name nor anything that a
-file says of a person comes into the store or a message, unless the user asks for it.
+file says of a person, but sex and age, comes into the store or a message, unless the user asks for
+it.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES, refuse_derived
 from selfmis_plugin.data.origin import origins_of
+from selfmis_plugin.data.person import SEXES, UNKNOWN_PERSON, Person, age_of, sex_of
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
 from selfmis_plugin.data.split_names import SPLITS
 from selfmis_plugin.preparation.input_files import wfdb_files
@@ -53,6 +55,9 @@ FILENAME = "filename"
 #: Digits of a running number, at least.
 _DIGITS = 5
 _FILE, _PATIENT, _SPLIT, _LABELS, _ID = "file", "patient", "split", "labels", "id"
+_SEX, _AGE = "sex", "age"
+#: Columns of a table of labels that are none.
+_ABOUT = (_FILE, _PATIENT, _SPLIT, _SEX, _AGE)
 _YES = frozenset({"1", "1.0", "true", "yes"})
 _NO = frozenset({"0", "0.0", "false", "no", ""})
 
@@ -130,11 +135,14 @@ class Labelled:
         Its statements.
     patient, split
         Whose it is, and where it belongs; "" where the table does not say.
+    person
+        Sex and age, as far as the table says; the file's own where it does not.
     """
 
     labels: tuple[str, ...] = ()
     patient: str = ""
     split: str = ""
+    person: Person = UNKNOWN_PERSON
 
 
 def list_records(
@@ -161,7 +169,8 @@ def list_records(
         Where to write which number is which file, for the user's eyes alone.
     table
         CSV file with a column ``file``, and ``labels`` (apart by semicolons) or a column of 0 and
-        1 for each label; perhaps also ``patient`` and ``split``.
+        1 for each label; perhaps also ``patient``, ``split``, ``sex`` and ``age``, which go before
+        what the files say.
     split
         The split of all records; None: by shares of the patients.
     splits
@@ -200,6 +209,7 @@ def list_records(
                 source=numbers[path],
                 split=about.split or chosen[patients[path]],
                 labels=about.labels,
+                person=about.person,
             )
         )
     if id_list is not None:
@@ -275,7 +285,7 @@ def _columns(table: Path) -> list[str]:
 def _read_ids(table: Path, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
     """Id and patient ("" where it is not said) of each file."""
     extra = [_PATIENT] if _PATIENT in _columns(table) else []
-    frame = read_columns(table, [_FILE, _ID, *extra])
+    frame = read_columns(table, [_FILE, _ID, *extra], option="--ids")
     rows = _rows(table, frame, paths)
     without = len(paths) - len(rows)
     if without:
@@ -298,10 +308,11 @@ def _read_table(
 ) -> tuple[dict[str, Labelled], tuple[str, ...], list[str]]:
     """What a table says of the files, its labels in order, and what there is to note."""
     columns = _columns(table)
-    known = [name for name in (_FILE, _PATIENT, _SPLIT, _LABELS) if name in columns]
-    single = [name for name in columns if name not in (_FILE, _PATIENT, _SPLIT, _ID)]
+    known = [name for name in (*_ABOUT, _LABELS) if name in columns]
+    single = [name for name in columns if name not in (*_ABOUT, _ID)]
     wanted = [*known] if _LABELS in known else [*known, *single]
-    frame = read_columns(table, wanted if _FILE in wanted else [_FILE, *wanted])
+    wanted = wanted if _FILE in wanted else [_FILE, *wanted]
+    frame = read_columns(table, wanted, option="--labels")
     rows = _rows(table, frame, paths)
     found, listed = {}, dict[str, None]() if _LABELS in known else dict.fromkeys(single)
     for path, row in rows.items():
@@ -318,7 +329,7 @@ def _read_table(
                 f"{table}: row {row + 2}: split must be one of {', '.join(SPLITS)} or empty"
             )
         patient = str(values[_PATIENT]).strip() if _PATIENT in known else ""
-        found[path] = Labelled(labels, patient, split)
+        found[path] = Labelled(labels, patient, split, _person(table, row, values.to_dict()))
     order = tuple(sorted(listed)) if _LABELS in known else tuple(listed)
     try:
         refuse_derived(order)
@@ -337,8 +348,22 @@ def _is_set(table: Path, row: int, name: str, value: object) -> bool:
         return False
     raise DatabaseError(
         f"{table}: row {row + 2}: column {name} is a label, and holds neither 1 nor 0; take out "
-        f"columns that are none (known besides labels: {_FILE}, {_PATIENT}, {_SPLIT})"
+        f"columns that are none (known besides labels: {', '.join(_ABOUT)})"
     )
+
+
+def _person(table: Path, row: int, values: Mapping[Any, Any]) -> Person:
+    """Sex and age of a row, whose cells may be empty, or absent."""
+    said = {name: str(values[name]).strip() if name in values else "" for name in (_SEX, _AGE)}
+    person = Person(sex_of(said[_SEX]), age_of(said[_AGE]))
+    # What stands there is not shown: it may be anything of a person.
+    if said[_SEX] and person.sex is None:
+        raise DatabaseError(
+            f"{table}: row {row + 2}: sex must be one of {', '.join(SEXES)}, f, m or empty"
+        )
+    if said[_AGE] and person.age is None:
+        raise DatabaseError(f"{table}: row {row + 2}: age must be years, 0 to 130, or empty")
+    return person
 
 
 def _patients(
@@ -407,7 +432,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="a table with a column file (path below ROOT), and either a column labels (apart by "
         "semicolons) or a column of 0 and 1 for each label; a column patient keeps a patient's "
-        "records in one split, a column split says which; files without a row are left out",
+        "records in one split, a column split says which, columns sex and age go before what the "
+        "files say; files without a row are left out",
     )
     parser.add_argument(
         "--ids",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.data.person import UNKNOWN_PERSON, Person
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.long_recording import (
     Block,
@@ -36,6 +37,8 @@ class ArrayRecording(LongRecording):
         What the user says about it; the unit goes before the channels'.
     notes
         What had to be assumed or left aside.
+    person
+        Whom it is of.
 
     Raises
     ------
@@ -52,12 +55,13 @@ class ArrayRecording(LongRecording):
         units: Sequence[str] | None = None,
         options: ReadingOptions | None = None,
         notes: Sequence[str] = (),
+        person: Person = UNKNOWN_PERSON,
     ) -> None:
         path = Path(name)
         rates = [float(rate)] * len(names) if isinstance(rate, int | float) else list(rate)
         if len({channel.strip().casefold() for channel in names}) < len(names):
             raise RecordError("channel twice", f"{path.name}: two channels have the same name")
-        super().__init__(path, dict(zip(names, rates, strict=True)), notes)
+        super().__init__(path, dict(zip(names, rates, strict=True)), notes, person)
         self._signals = dict(zip(names, signals, strict=True))
         self._units: Mapping[str, str] = dict(
             zip(names, ["uV"] * len(names) if units is None else units, strict=True)

@@ -1,7 +1,7 @@
 """Recordings in the formats of hospitals and devices, read by ecgdatakit.
 
-Nothing of what a file says of a person leaves here: neither names, nor texts of the reading
-library's messages, which may hold them.
+Nothing of what a file says of a person leaves here but sex and age: neither names, nor texts of the
+reading library's messages, which may hold them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.data.person import Person, age_of, sex_of
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.array_recording import ArrayRecording
 from selfmis_plugin.preparation.recordings.content import content_of
@@ -97,7 +98,8 @@ def read_device_file(path: Path, options: ReadingOptions) -> ArrayRecording:
         signals.append(signal)
         rates.append(rate)
         units.append(unit)
-    return ArrayRecording(path, signals, names, rates, units, options, notes)
+    person = Person(sex_of(str(record.patient.sex)), age_of(str(record.patient.age)))
+    return ArrayRecording(path, signals, names, rates, units, options, notes, person)
 
 
 def _read(path: Path, format: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from selfmis_plugin.data.person import UNKNOWN_PERSON, Person, age_of, sex_of
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.recordings.long_recording import (
     Block,
@@ -78,7 +80,7 @@ class EdfRecording(LongRecording):
         labels = list(self._edf.labels)
         self._twice = {label for label in labels if labels.count(label) > 1}
         names = {name: rates[name] for name in dict.fromkeys(labels)}
-        super().__init__(path, names, _notes(stated, found))
+        super().__init__(path, names, _notes(stated, found), _person(self._edf))
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
         """Yield the channels block by block."""
@@ -144,6 +146,20 @@ def _whole(field: bytes) -> int | None:
         return int(field.decode("ascii"))
     except ValueError:
         return None
+
+
+def _person(edf: edfio.Edf) -> Person:
+    """Sex and age of an EDF+ file; of a plain one, whose field is free text, neither."""
+    # Many that write such fields leave out that the file is EDF+.
+    about = edf.local_recording_identification
+    if not edf.reserved.startswith("EDF+") and not about.startswith("Startdate "):
+        return UNKNOWN_PERSON
+    age = None
+    with contextlib.suppress(Exception):  # a date is left out, or is none
+        born, recorded = edf.patient.birthdate, edf.recording.startdate
+        before = (recorded.month, recorded.day) < (born.month, born.day)
+        age = age_of(str(recorded.year - born.year - before))
+    return Person(sex_of(edf.patient.sex), age)
 
 
 def _notes(stated: int | None, found: int) -> list[str]:

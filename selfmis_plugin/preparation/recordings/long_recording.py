@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.data.person import UNKNOWN_PERSON, Person
 from selfmis_plugin.data.preprocessing import HIGHEST_RATE, LOWEST_RATE
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.data.voltages import MICROVOLTS
@@ -67,12 +68,21 @@ class LongRecording(ABC):
         Name and rate of each channel.
     notes
         What had to be assumed or left aside.
+    person
+        Whom it is of, as far as the file says and is asked.
     """
 
-    def __init__(self, path: Path, rates: Mapping[str, float], notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        path: Path,
+        rates: Mapping[str, float],
+        notes: Sequence[str] = (),
+        person: Person = UNKNOWN_PERSON,
+    ) -> None:
         self.path = path
         self.rates = dict(rates)
         self.notes = tuple(notes)
+        self.person = person
 
     def names_of(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return the names of channels as the file spells them.

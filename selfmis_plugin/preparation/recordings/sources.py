@@ -145,9 +145,9 @@ def _matched(paths: list[str], group: str) -> Iterator[Source]:
 
 def _listed(root: Path, table: Path) -> Iterator[Source]:
     try:
-        rows = read_columns(table, ["file", "subject", "activity"])
+        rows = read_columns(table, ["file", "subject", "activity"], option="--table")
     except DatabaseError:
-        rows = read_columns(table, ["file", "subject"]).assign(activity="")
+        rows = read_columns(table, ["file", "subject"], option="--table").assign(activity="")
     for row in rows.itertuples(index=False):
         path = os.path.normpath(str(row.file).strip()).replace(os.sep, "/")
         problem = None

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from selfmis_plugin.data.leads import STANDARD_LEADS, standard_lead
+from selfmis_plugin.data.person import person_of_header
 from selfmis_plugin.data.preprocessing import centre
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
 from selfmis_plugin.preparation.recordings.long_recording import LongRecording, ReadingOptions
@@ -25,7 +26,8 @@ Signals = tuple[npt.NDArray[np.float64], ...]
 def read_whole(
     path: Path, options: ReadingOptions, longest: float = LONGEST_READ
 ) -> Recording | DigitalRecording:
-    """Read the standard leads of a recording, whatever its format.
+    """Read the standard leads of a recording, whatever its format, and whose it is: sex and age,
+    where the file says them.
 
     Parameters
     ----------
@@ -45,7 +47,9 @@ def read_whole(
         If it cannot be read, or has no standard lead.
     """
     if path.suffix == ".hea":
-        return read_record(path.with_suffix(""), longest)
+        found = read_record(path.with_suffix(""), longest)
+        text = path.read_text(encoding="utf-8", errors="replace")
+        return replace(found, person=person_of_header(text))
     try:
         own = replace(options, rate=None, microvolts_per_unit=None)
         return _read(path, own, longest)
@@ -77,7 +81,7 @@ def _read(path: Path, options: ReadingOptions, longest: float) -> Recording:
     notes = list(recording.notes)
     if len(signals[0]) < total:
         notes.append(part_note(len(signals[0]), total, rate))
-    return Recording(np.stack(signals), tuple(leads), rate, tuple(notes))
+    return Recording(np.stack(signals), tuple(leads), rate, tuple(notes), recording.person)
 
 
 def _leads(recording: LongRecording, channels: Sequence[str] | None) -> dict[str, str]:

@@ -67,7 +67,8 @@ def read_recording(
 
 def header_path(path: Path) -> Path:
     """Return the header file of a record that is given with or without the suffix .hea."""
-    return path if path.suffix == ".hea" else path.with_name(path.name + ".hea")
+    # Not with_name: "." and "/" have no name, and are folders that a user may well name.
+    return path if path.suffix == ".hea" else path.parent / f"{path.name}.hea"
 
 
 def window(rate: float, longest: float) -> int:

@@ -1,0 +1,165 @@
+"""``selfmis evaluate``: any infarction, and the calibration and thresholds that a model brings."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from selfmis_plugin.checkpoints.model_folder import write_model
+from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.store import Store
+from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.metrics.calibrated import Recalibration
+from selfmis_plugin.metrics.calibration import calibrate
+from selfmis_plugin.metrics.operating_point import OperatingPoint
+from selfmis_plugin.metrics.predictions import Predictions
+from tests.checkpoint_files import write_classifier
+from tests.evaluation.test_subgroups import store_with_persons
+
+TYPES = ("AMI", "IMI", "PMI")
+ANY = "any infarction"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return store_with_persons(tmp_path_factory.mktemp("data") / "store", 80)
+
+
+def evaluated(
+    model: Path, store: Path, folder: Path, *options: str
+) -> tuple[dict[str, Any], Predictions]:
+    out, kept = folder / "f.json", folder / "p.parquet"
+    place = ["--checkpoint", str(model), "--data", str(store), "--draws", "30"]
+    assert main(["evaluate", *place, "--json", str(out), "--predictions", str(kept), *options]) == 0
+    return json.loads(out.read_text()), Predictions.read(kept)
+
+
+def of_any(said: Predictions) -> np.ndarray:
+    """The probability of at least one of the types, by its definition."""
+    columns = [said.labels.index(label) for label in said.labels if label in TYPES]
+    return 1 - np.prod(1 - expit(said.logits[:, columns].astype(np.float64)), axis=1)
+
+
+@pytest.mark.parametrize("labels", [("NORM", *TYPES), ("AMI", "IMI", "odd")])
+def test_any_infarction_is_a_row_of_its_own(
+    tmp_path: Path, store: Path, labels: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_classifier(tmp_path / "c.pt", labels=labels)
+    options = ("--by", "sex", "--prevalence", f"AMI=0.02,{ANY}=0.1", "--against", str(model))
+    figures, said = evaluated(model, store, tmp_path, *options)
+    printed = capsys.readouterr().out
+    # Whoever has one of a type that the model does not know has an infarction too.
+    has = np.array([bool(set(names) & set(TYPES)) for names in Store.open(store).records["labels"]])
+    found = figures["any_infarction"]
+    assert found["positives"] == found["record"]["positives"] == has.sum()
+    auc = roc_auc_score(has, of_any(said))
+    assert found["auc"] == pytest.approx(auc)
+    assert found["record"]["auc"]["value"] == pytest.approx(auc)
+    assert found["record"]["auc"]["low"] < auc < found["record"]["auc"]["high"]
+    assert found["record"]["predictive_values"]["prevalence"] == 0.1
+    assert found["patient"]["positives"] < has.sum()
+    assert found["difference"]["record"]["value"] == 0
+    women = found["by"]["sex"]["female"]["record"]
+    assert women["units"] == 40 and women["labels"][ANY]["positives"] == has[::4].sum() + (
+        has[3::4].sum()
+    )
+    # It is a label of no mean, and in no table of the labels.
+    assert ANY not in figures["record"]["labels"] and ANY not in figures["per_label"]
+    assert figures["record"]["mi_auc"]["labels"] == len(set(labels) & set(TYPES))
+    # First, before the types; with both models, by sex, and as the predictive values.
+    rows = [line for line in printed.splitlines() if line.startswith(ANY)]
+    assert rows[0].split()[2].rstrip("!") == str(has.sum()) and f"{auc:.3f} (" in rows[0]
+    assert len(rows) == 1 + 1 + 3 + 1
+    assert ("any infarction has their records among its positives" in printed) == (
+        "PMI" not in labels
+    )
+    assert main(["evaluate", "--checkpoint", str(model), "--data", str(store), "--draws", "0"]) == 0
+    assert f"{ANY} {has.sum():>9}  {auc:.3f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("labels", [("NORM", "AMI"), ("NORM", "SR")])
+def test_of_one_type_there_is_no_such_row(
+    tmp_path: Path, store: Path, labels: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_classifier(tmp_path / "c.pt", labels=labels)
+    figures, _ = evaluated(model, store, tmp_path)
+    assert figures["any_infarction"] is None
+    assert not any(line.startswith(ANY) for line in capsys.readouterr().out.splitlines())
+    place = ["--checkpoint", str(model), "--data", str(store), "--prevalence", f"{ANY}=0.1"]
+    assert main(["evaluate", *place]) == 1
+    assert f"--prevalence names {ANY}, of which there is no figure" in capsys.readouterr().err
+
+
+def write_exported(folder: Path, labels: tuple[str, ...]) -> dict[str, Recalibration]:
+    """A folder with a line and a threshold for any infarction and AMI."""
+    lines = {
+        ANY: Recalibration("platt", 1.5, -0.5, 20),
+        "AMI": Recalibration("platt", 0.5, -1.0, 12),
+    }
+    # An untrained network's logits are near zero.
+    points = {label: OperatingPoint(logit, 0.9, 0.5, 9, 50) for label, logit in ((ANY, 1.9),
+              ("AMI", 0.0), ("NORM", 0.0))}  # fmt: skip
+    saved = prepare_export(write_classifier(folder.parent / f"{folder.name}.pt", labels=labels))
+    saved = dataclasses.replace(saved, calibration=lines, points=points, specificity=0.9)
+    write_model(saved, folder, "card")
+    return lines
+
+
+def test_what_a_model_brings_is_what_is_judged(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = write_exported(tmp_path / "model", ("NORM", *TYPES))
+    figures, said = evaluated(tmp_path / "model", store, tmp_path)
+    printed = capsys.readouterr().out
+    found = figures["calibrated"]
+    assert found["fitted_on"] == "model" and found["labels"].keys() == {"AMI"}
+    assert "by the calibration that the model brings (Platt's line for 1 labels" in printed
+    assert f"calibration error of {ANY}: " in printed and "calibrated on" not in printed
+    column = said.labels.index("AMI")
+    raw = said.logits[:, column].astype(np.float64)
+    error = calibrate(said.targets[:, column], expit(0.5 * raw - 1)).error
+    assert found["labels"]["AMI"]["error"] == pytest.approx(error, abs=1e-6)
+    either = of_any(said)
+    odds = 1.5 * np.log(either / (1 - either)) - 0.5
+    has = np.array([bool(set(names) & set(TYPES)) for names in Store.open(store).records["labels"]])
+    line = figures["any_infarction"]["calibrated"]
+    assert line["slope"] == lines[ANY].slope
+    assert line["error"] == pytest.approx(calibrate(has, expit(odds)).error, abs=1e-5)
+    # The thresholds, as a prediction is compared with them.
+    own = figures["own_thresholds"]
+    assert own["specificity"] == 0.9 and own["labels"].keys() == {ANY, "AMI", "NORM"}
+    assert own["labels"]["AMI"]["threshold"] == pytest.approx(expit(-1.0))
+    above = np.log(either / (1 - either)) > 1.9
+    reached = own["labels"][ANY]
+    assert reached["threshold"] == pytest.approx(expit(1.5 * 1.9 - 0.5))
+    assert reached["sensitivity"] == pytest.approx(above[has].mean())
+    assert reached["specificity"] == pytest.approx((~above)[~has].mean())
+    table = printed[printed.index("at the thresholds that the model brings (chosen to keep 0.9)") :]
+    assert f"({above[has].sum()} of {has.sum()})" in table and "NORM " not in table
+
+
+def test_a_model_of_types_that_the_data_have_not_is_not_judged_by_its_line_for_any(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Its line is of the logit of all its types, and the one here is of two of them.
+    write_exported(tmp_path / "model", ("NORM", "AMI", "IMI", "LMI"))
+    figures, _ = evaluated(tmp_path / "model", store, tmp_path)
+    assert figures["not_in_data"] == ["LMI"]
+    assert "calibrated" not in figures["any_infarction"]
+    assert figures["own_thresholds"]["labels"].keys() == {"AMI", "NORM"}
+    assert f"{ANY} " in capsys.readouterr().out
+
+
+def test_the_report_judges_the_models_own_calibration_too(tmp_path: Path, store: Path) -> None:
+    write_exported(tmp_path / "model", ("NORM", *TYPES))
+    place = ["--checkpoint", str(tmp_path / "model"), "--data", str(store)]
+    assert main(["report", *place, "--dest", str(tmp_path / "report")]) == 0
+    page = next((tmp_path / "report").glob("*.html")).read_text()
+    assert "calibration that the model brings" in page and "Calibrated on the val" not in page
