@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import re
 import shutil
-import threading
-from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,71 +15,32 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from selfmis_plugin.benchmark import kept_cells, timed_training
+from selfmis_plugin.benchmark import timed_training
 from selfmis_plugin.benchmark.commands import Spent
 from selfmis_plugin.benchmark.cross_validation import ANY, MEAN, Folds, run_folds
 from selfmis_plugin.benchmark.folds_report import write_folds_report
 from selfmis_plugin.benchmark.rotations import held_out, rotations
-from selfmis_plugin.benchmark.settings import InfarctionError, Settings
+from selfmis_plugin.benchmark.settings import InfarctionError
 from selfmis_plugin.benchmark.trials import is_said
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.split_manifests import write_split_manifests
-from selfmis_plugin.data.splits import open_split, open_splits
-from selfmis_plugin.data.store import Store, StoreWriter
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.store import Store
 from selfmis_plugin.methods import known_methods
-from selfmis_plugin.methods.method import Classifier, Method
 from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
-from tests.checkpoint_files import write_run
-from tests.support import LABELS
+from tests.fold_runs import (
+    SPLITS,
+    TYPES,
+    Run,
+    folds_settings,
+    own_folds,
+    patients_of,
+    runs,
+    write_patients,
+)
 
-TYPES = LABELS[1:]
-SPLITS = ("train", "valid", "test")
-
-
-def write_patients(
-    path: Path,
-    patients: Sequence[int | str],
-    folds: Sequence[int | None],
-    database: str = "ptbxl",
-    without: Collection[int] = (),
-) -> Path:
-    """Write a store of short records of these patients, in these folds of their own; those in the
-    folds *without* have no infarction."""
-    sets = {"diagnostic": LABELS, "infarction": TYPES}
-    rng = np.random.default_rng(0)
-    with StoreWriter(path, database=database, label_sets=sets, seconds=1) as writer:
-        for number, (patient, fold) in enumerate(zip(patients, folds, strict=True)):
-            labels = [name for name in LABELS if rng.random() < 0.4]
-            labels = ["NORM"] if fold in without else labels
-            writer.append(
-                rng.integers(-500, 500, (12, 500)).astype(np.int16),
-                {
-                    "record_id": f"{number:05d}",
-                    "patient_id": str(patient),
-                    "source": f"r{number}",
-                    "split": "valid" if number % 5 == 0 else "train",
-                    "repaired": "",
-                    "lead_mask": 2**12 - 1,
-                    "labels": labels,
-                    "strat_fold": fold,
-                },
-            )
-    return path
-
-
-@pytest.fixture(scope="module")
-def own_folds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixty records of forty patients, in ten folds that keep patients together."""
-    rng = np.random.default_rng(1)
-    patients = [*range(40), *range(20)]
-    fold_of = rng.permutation(np.arange(40) % 10 + 1)
-    folder = tmp_path_factory.mktemp("folds")
-    return write_patients(folder / "own", patients, [int(fold_of[p]) for p in patients])
-
-
-def patients_of(store: Store, rows: np.ndarray) -> set[str]:
-    return set(store.records["patient_id"].to_numpy()[rows])
+__all__ = ["own_folds", "runs"]  # fixtures
 
 
 @settings(
@@ -150,47 +108,6 @@ def test_chosen_folds_and_those_held_out(own_folds: Path, tmp_path: Path) -> Non
         held_out(none, (1,))
     with pytest.raises(InfarctionError, match="4 patients cannot be dealt into 5"):
         rotations(none, 5)
-
-
-class Run:
-    """A training that was asked for, and the patients that it and its validation read."""
-
-    def __init__(self, run: Path, overrides: dict[str, Any]) -> None:
-        self.fold = next(p for p in run.parts if p == "trials" or re.fullmatch(r"fold\d", p))
-        self.checkpoints = [p for p in overrides.values() if isinstance(p, Path) and p.is_file()]
-        self.splits = open_splits(overrides["task.data"])
-        self.patients = {
-            name: patients_of(split.store, split.rows) for name, split in self.splits.items()
-        }
-
-
-@pytest.fixture
-def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
-    seen: list[Run] = []
-
-    def trained(run: Path, config: str, overrides: dict[str, Any], *_: object) -> Spent:
-        seen.append(Run(run, overrides))
-        pairs = config.startswith("selfmis_pretrain")
-        write_run(run, pairs, sum(map(ord, str(run.relative_to(run.parents[5])))), seconds=1)
-        return Spent(1.0, None, 0.5)
-
-    monkeypatch.setattr(timed_training, "train", trained)
-    return seen
-
-
-def folds_settings(dest: Path, data: dict[str, Path], **changes: Any) -> Settings:
-    methods = known_methods()
-    values: dict[str, Any] = {
-        "dest": dest,
-        "methods": [methods[name] for name in ("selfmis", "random_encoder", "twelve_lead")],
-        "data": data,
-        "modes": ("probe",),
-        "seeds": (1, 2),
-        "size": "small",
-        "others": list(methods.values()),
-        **changes,
-    }
-    return Settings(**values)
 
 
 def test_no_training_of_a_rotation_knows_a_patient_of_its_test_fold(
@@ -366,217 +283,6 @@ def test_what_nobody_tunes_is_trained_once_for_all_trials(
     taken = Folds(held_out=(9, 10), rates_from=(asked.dest / "rates.json",))
     again = run_folds(dataclasses.replace(asked, dest=tmp_path / "b/taken"), taken)
     assert [one["rate"] for one in again["tuned"]] == [one["rate"] for one in only["tuned"]]
-
-
-def test_kept_cells_are_taken_up_where_they_fit(
-    own_folds: Path, tmp_path: Path, runs: list[Run]
-) -> None:
-    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
-    methods = [known_methods()[name] for name in ("selfmis", "random_encoder")]
-    folds = Folds(5, min_positives=15, keep=tmp_path / "kept")
-
-    def run(dest: str, own: Folds = folds, **changes: Any) -> dict[str, Any]:
-        runs.clear()
-        return run_folds(folds_settings(tmp_path / dest, data, **changes), own)
-
-    whole = run("a", methods=methods, seeds=(1,))
-    lines = pd.read_csv(tmp_path / "kept/cells.csv")
-    assert len(lines) == 5 * 2 and set(lines["fold"]) == {f"fold{k}" for k in range(1, 6)}
-    # A fresh folder: nothing is trained, and the figures are the same.
-    again = run("b", methods=methods, seeds=(1,))
-    assert runs == [] and again["rows"] == whole["rows"]
-    # One more row trains that row, and what it starts from, alone.
-    more = [*methods, known_methods()["twelve_lead"]]
-    run("c", methods=more, seeds=(1,))
-    assert len(runs) == 5 * 2
-    assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 5 * 3
-    assert run("d", methods=more, seeds=(1,))["failed"] == {} and runs == []
-    # The same records, prepared by another version and elsewhere, are the same.
-    elsewhere = tmp_path / "elsewhere"
-    shutil.copytree(own_folds, elsewhere)
-    info = json.loads((elsewhere / "store.json").read_text())
-    (elsewhere / "store.json").write_text(json.dumps({**info, "created_with": "0.0.1"}))
-    moved = dict.fromkeys(data, elsewhere)
-    runs.clear()
-    run_folds(folds_settings(tmp_path / "moved", moved, methods=methods, seeds=(1,)), folds)
-    assert runs == []
-    # Rows beside them, and settings of other trainings, leave them as they are.
-    beside = {"twelve_lead/probe": {"optimization.max_epoch": 3}}
-    run("beside", methods=methods, seeds=(1,), overrides=beside)
-    assert runs == []
-    lines = pd.read_csv(tmp_path / "kept/cells.csv")
-    assert len(lines) == 5 * 3 and lines["host"].str.startswith("fairseq").all()
-    # Other settings or folds are other cells.
-    for own, changes in (
-        (folds, {"overrides": {"probe": {"optimization.max_epoch": 3}}}),
-        (dataclasses.replace(folds, folds=4), {}),
-    ):
-        run(f"other{own.folds}", own, methods=methods[1:], seeds=(1,), **changes)
-        assert len(runs) == own.folds
-    table = pd.read_parquet(tmp_path / "kept/predictions.parquet")
-    table[table["cell"] != "fold2/seed1/selfmis/probe/1"].to_parquet(
-        tmp_path / "kept/predictions.parquet"
-    )
-    with pytest.raises(InfarctionError, match="fold2/seed1/selfmis/probe/1, and predictions"):
-        run("torn", methods=methods, seeds=(1,))
-    (tmp_path / "kept/predictions.parquet").write_bytes(b"no table")
-    with pytest.raises(InfarctionError, match="cannot be read"):
-        run("e", methods=methods, seeds=(1,))
-
-
-def test_runs_at_once_keep_each_others_cells(
-    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
-    folds = Folds(5, min_positives=15, keep=tmp_path / "kept")
-
-    def run(name: str, own: Folds = folds) -> None:
-        methods = [known_methods()[name]]
-        asked = folds_settings(tmp_path / name, data, methods=methods, seeds=(1,))
-        assert run_folds(asked, own)["failed"] == {}
-
-    # All of it is trained, so that it is kept at once where it may be.
-    run("selfmis", dataclasses.replace(folds, keep=None))
-    other = threading.Thread(target=run, args=("selfmis",))
-    to_csv = pd.DataFrame.to_csv
-
-    def meanwhile(*args: Any, **keys: Any) -> Any:
-        if "cells.csv" in str(args[1]) and other.ident is None:
-            other.start()
-            other.join(timeout=3)
-        return to_csv(*args, **keys)
-
-    monkeypatch.setattr(pd.DataFrame, "to_csv", meanwhile)
-    run("random_encoder")
-    other.join()
-    kept = pd.read_csv(tmp_path / "kept/cells.csv")
-    assert sorted(kept["method"]) == ["random_encoder"] * 5 + ["selfmis"] * 5
-    said = pd.read_parquet(tmp_path / "kept/predictions.parquet")
-    assert said["cell"].nunique() == 10
-
-
-def test_what_starts_from_a_kept_cell_is_trained_from_its_beginning(
-    own_folds: Path, tmp_path: Path, runs: list[Run]
-) -> None:
-    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
-    methods = [known_methods()["selfmis"]]
-    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
-
-    def run(dest: str, *modes: str) -> int:
-        runs.clear()
-        asked = folds_settings(tmp_path / dest, data, methods=methods, modes=modes, seeds=(1,))
-        report = run_folds(asked, folds)
-        assert report["failed"] == {} and {row["mode"] for row in report["rows"]} == {*modes}
-        return len(runs)
-
-    whole = run("a", "probe")
-    assert run("b", "probe") == 0
-    # The probe is there as figures alone: its training is needed after all, and then no more.
-    for dest in ("b", "c"):
-        assert run(dest, "probe", "finetune_two_stage") == whole + 1
-        assert run(dest, "probe", "finetune_two_stage") == 0
-        shutil.rmtree(tmp_path / "kept")
-        assert run("a", "probe") == 0
-
-
-def test_a_row_that_is_defined_anew_is_another_row(
-    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
-    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
-
-    def trained(dest: str, **overrides: object) -> int:
-        runs.clear()
-        keys = {"task.leads": ("I",), **overrides}
-        mine = Method("mine", "Mine", None, {"finetune": Classifier("selfmis_finetune", keys)})
-        asked = folds_settings(
-            tmp_path / dest, data, methods=[mine], modes=("finetune",), seeds=(1,)
-        )
-        assert run_folds(asked, folds)["failed"] == {}
-        return len(runs)
-
-    assert [trained("a"), trained("b")] == [1, 0]
-    assert [trained("c", **{"optimization.max_epoch": 3}), trained("d")] == [1, 0]
-    # So is one whose config has changed.
-    of = kept_cells.config_content
-    monkeypatch.setattr(kept_cells, "config_content", lambda name: {**of(name), "further": 1})
-    assert trained("e") == 1
-
-
-def test_a_kill_between_the_files_of_kept_cells_harms_nothing(
-    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
-    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
-
-    def run(dest: str, *names: str) -> None:
-        methods = [known_methods()[name] for name in names]
-        asked = folds_settings(tmp_path / dest, data, methods=methods, seeds=(1,))
-        assert run_folds(asked, folds)["failed"] == {}
-
-    run("a", "random_encoder")
-    lines = (tmp_path / "kept/cells.csv").read_bytes()
-    run("b", "random_encoder", "twelve_lead")
-    # As a process leaves it that is killed after the first of the two.
-    (tmp_path / "kept/cells.csv").write_bytes(lines)
-    runs.clear()
-    run("c", "random_encoder", "twelve_lead")
-    assert len(runs) == 2
-    runs.clear()
-    run("d", "random_encoder", "twelve_lead")
-    assert runs == [] and len(pd.read_csv(tmp_path / "kept/cells.csv")) == 2
-    (tmp_path / "kept/cells.csv").unlink()
-    run("e", "random_encoder")
-    assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 1
-
-
-def test_a_folder_of_other_labels_or_weights_is_another_benchmark(
-    own_folds: Path, tmp_path: Path, runs: list[Run]
-) -> None:
-    own = tmp_path / "own"
-    shutil.copytree(own_folds, own)
-    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own)
-    weights = tmp_path / "weights.pt"
-    weights.write_bytes(b"one")
-
-    def run(*names: str, **changes: Any) -> None:
-        methods = [known_methods()[name] for name in names]
-        asked = folds_settings(tmp_path / "a", data, methods=methods, seeds=(1,), **changes)
-        assert run_folds(asked, Folds(held_out=(9, 10)))["failed"] == {}
-
-    run("random_encoder", given={"unused_checkpoint": weights})
-    moved = shutil.copy(weights, tmp_path / "moved.pt")
-    run("random_encoder", given={"unused_checkpoint": Path(moved)})
-    weights.write_bytes(b"two")
-    with pytest.raises(InfarctionError, match="other given"):
-        run("random_encoder", given={"unused_checkpoint": weights})
-    records = pd.read_parquet(own / "records.parquet")
-    records["labels"] = records["labels"].iloc[::-1].to_numpy()
-    records.to_parquet(own / "records.parquet", index=False)
-    with pytest.raises(InfarctionError, match="other data"):
-        run("random_encoder", given={"unused_checkpoint": Path(moved)})
-
-
-def test_rows_join_and_leave_a_folder_of_trials(
-    own_folds: Path, tmp_path: Path, runs: list[Run]
-) -> None:
-    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
-
-    def run(*names: str, **changes: Any) -> None:
-        methods = [known_methods()[name] for name in names]
-        values = {"methods": methods, "modes": ("finetune",), "seeds": (1,), **changes}
-        asked = folds_settings(tmp_path / "a", data, **values)
-        assert run_folds(asked, Folds(3, trials=True))["failed"] == {}
-
-    run("without_alignment")
-    run("without_alignment", "twelve_lead_labels")
-    runs.clear()
-    run("twelve_lead_labels")
-    run("without_alignment", "twelve_lead_labels")
-    assert runs == []
-    # A rate of one's own is another training, where that one is there.
-    with pytest.raises(InfarctionError, match="other overrides"):
-        run("without_alignment", overrides={"finetune": {"optimization.lr": [0.5]}})
 
 
 def test_records_without_an_infarction_have_no_figure(tmp_path: Path, runs: list[Run]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.splits import open_splits
-from tests.benchmark.test_folds import write_patients
+from tests.fold_runs import write_patients
 
 
 def test_all_but_one_fold_are_trained_on(tmp_path: Path) -> None:

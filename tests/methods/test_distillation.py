@@ -39,8 +39,8 @@ from selfmis_plugin.methods.distillation.rows import TEACHER_FOLDS
 from selfmis_plugin.methods.distillation.teachers import Teachers, read_teachers
 from selfmis_plugin.nn.losses.soft_targets import embedding_loss, soft_target_loss
 from selfmis_plugin.training.registration import register_all
-from tests.benchmark.test_folds import folds_settings, own_folds, patients_of
 from tests.checkpoint_files import RATE, write_classifier, write_judge, write_run
+from tests.fold_runs import folds_settings, own_folds, patients_of
 from tests.host_in_process import Training, config_of, same_weights
 from tests.support import LABELS, write_store
 

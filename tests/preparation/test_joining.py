@@ -21,7 +21,7 @@ from selfmis_plugin.data.store import Store, StoreError, StoreWriter
 from selfmis_plugin.data.store_parts import Part, may_share_people
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.preparation.joining import join_stores
-from tests.benchmark.test_folds import Run, folds_settings, own_folds, patients_of, runs
+from tests.fold_runs import Run, folds_settings, own_folds, patients_of, runs
 
 __all__ = ["own_folds", "runs"]  # fixtures
 

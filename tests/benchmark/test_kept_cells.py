@@ -1,0 +1,184 @@
+"""Cells that other runs have kept: taken up where they fit, shared, and never mistaken."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from selfmis_plugin.benchmark import kept_cells
+from selfmis_plugin.benchmark.cross_validation import Folds, run_folds
+from selfmis_plugin.benchmark.settings import InfarctionError
+from selfmis_plugin.methods import known_methods
+from selfmis_plugin.methods.method import Classifier, Method
+from tests.fold_runs import Run, folds_settings, own_folds, runs
+
+__all__ = ["own_folds", "runs"]  # fixtures
+
+
+def test_kept_cells_are_taken_up_where_they_fit(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()[name] for name in ("selfmis", "random_encoder")]
+    folds = Folds(5, min_positives=15, keep=tmp_path / "kept")
+
+    def run(dest: str, own: Folds = folds, **changes: Any) -> dict[str, Any]:
+        runs.clear()
+        return run_folds(folds_settings(tmp_path / dest, data, **changes), own)
+
+    whole = run("a", methods=methods, seeds=(1,))
+    lines = pd.read_csv(tmp_path / "kept/cells.csv")
+    assert len(lines) == 5 * 2 and set(lines["fold"]) == {f"fold{k}" for k in range(1, 6)}
+    # A fresh folder: nothing is trained, and the figures are the same.
+    again = run("b", methods=methods, seeds=(1,))
+    assert runs == [] and again["rows"] == whole["rows"]
+    # One more row trains that row, and what it starts from, alone.
+    more = [*methods, known_methods()["twelve_lead"]]
+    run("c", methods=more, seeds=(1,))
+    assert len(runs) == 5 * 2
+    assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 5 * 3
+    assert run("d", methods=more, seeds=(1,))["failed"] == {} and runs == []
+    # The same records, prepared by another version and elsewhere, are the same.
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(own_folds, elsewhere)
+    info = json.loads((elsewhere / "store.json").read_text())
+    (elsewhere / "store.json").write_text(json.dumps({**info, "created_with": "0.0.1"}))
+    moved = dict.fromkeys(data, elsewhere)
+    runs.clear()
+    run_folds(folds_settings(tmp_path / "moved", moved, methods=methods, seeds=(1,)), folds)
+    assert runs == []
+    # Rows beside them, and settings of other trainings, leave them as they are.
+    beside = {"twelve_lead/probe": {"optimization.max_epoch": 3}}
+    run("beside", methods=methods, seeds=(1,), overrides=beside)
+    assert runs == []
+    lines = pd.read_csv(tmp_path / "kept/cells.csv")
+    assert len(lines) == 5 * 3 and lines["host"].str.startswith("fairseq").all()
+    # Other settings or folds are other cells.
+    for own, changes in (
+        (folds, {"overrides": {"probe": {"optimization.max_epoch": 3}}}),
+        (dataclasses.replace(folds, folds=4), {}),
+    ):
+        run(f"other{own.folds}", own, methods=methods[1:], seeds=(1,), **changes)
+        assert len(runs) == own.folds
+    table = pd.read_parquet(tmp_path / "kept/predictions.parquet")
+    table[table["cell"] != "fold2/seed1/selfmis/probe/1"].to_parquet(
+        tmp_path / "kept/predictions.parquet"
+    )
+    with pytest.raises(InfarctionError, match="fold2/seed1/selfmis/probe/1, and predictions"):
+        run("torn", methods=methods, seeds=(1,))
+    (tmp_path / "kept/predictions.parquet").write_bytes(b"no table")
+    with pytest.raises(InfarctionError, match="cannot be read"):
+        run("e", methods=methods, seeds=(1,))
+
+
+def test_runs_at_once_keep_each_others_cells(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(5, min_positives=15, keep=tmp_path / "kept")
+
+    def run(name: str, own: Folds = folds) -> None:
+        methods = [known_methods()[name]]
+        asked = folds_settings(tmp_path / name, data, methods=methods, seeds=(1,))
+        assert run_folds(asked, own)["failed"] == {}
+
+    # All of it is trained, so that it is kept at once where it may be.
+    run("selfmis", dataclasses.replace(folds, keep=None))
+    other = threading.Thread(target=run, args=("selfmis",))
+    to_csv = pd.DataFrame.to_csv
+
+    def meanwhile(*args: Any, **keys: Any) -> Any:
+        if "cells.csv" in str(args[1]) and other.ident is None:
+            other.start()
+            other.join(timeout=3)
+        return to_csv(*args, **keys)
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", meanwhile)
+    run("random_encoder")
+    other.join()
+    kept = pd.read_csv(tmp_path / "kept/cells.csv")
+    assert sorted(kept["method"]) == ["random_encoder"] * 5 + ["selfmis"] * 5
+    said = pd.read_parquet(tmp_path / "kept/predictions.parquet")
+    assert said["cell"].nunique() == 10
+
+
+def test_what_starts_from_a_kept_cell_is_trained_from_its_beginning(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()["selfmis"]]
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+
+    def run(dest: str, *modes: str) -> int:
+        runs.clear()
+        asked = folds_settings(tmp_path / dest, data, methods=methods, modes=modes, seeds=(1,))
+        report = run_folds(asked, folds)
+        assert report["failed"] == {} and {row["mode"] for row in report["rows"]} == {*modes}
+        return len(runs)
+
+    whole = run("a", "probe")
+    assert run("b", "probe") == 0
+    # The probe is there as figures alone: its training is needed after all, and then no more.
+    for dest in ("b", "c"):
+        assert run(dest, "probe", "finetune_two_stage") == whole + 1
+        assert run(dest, "probe", "finetune_two_stage") == 0
+        shutil.rmtree(tmp_path / "kept")
+        assert run("a", "probe") == 0
+
+
+def test_a_row_that_is_defined_anew_is_another_row(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+
+    def trained(dest: str, **overrides: object) -> int:
+        runs.clear()
+        keys = {"task.leads": ("I",), **overrides}
+        mine = Method("mine", "Mine", None, {"finetune": Classifier("selfmis_finetune", keys)})
+        asked = folds_settings(
+            tmp_path / dest, data, methods=[mine], modes=("finetune",), seeds=(1,)
+        )
+        assert run_folds(asked, folds)["failed"] == {}
+        return len(runs)
+
+    assert [trained("a"), trained("b")] == [1, 0]
+    assert [trained("c", **{"optimization.max_epoch": 3}), trained("d")] == [1, 0]
+    # So is one whose config has changed.
+    of = kept_cells.config_content
+    monkeypatch.setattr(kept_cells, "config_content", lambda name: {**of(name), "further": 1})
+    assert trained("e") == 1
+
+
+def test_a_kill_between_the_files_of_kept_cells_harms_nothing(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+
+    def run(dest: str, *names: str) -> None:
+        methods = [known_methods()[name] for name in names]
+        asked = folds_settings(tmp_path / dest, data, methods=methods, seeds=(1,))
+        assert run_folds(asked, folds)["failed"] == {}
+
+    run("a", "random_encoder")
+    lines = (tmp_path / "kept/cells.csv").read_bytes()
+    run("b", "random_encoder", "twelve_lead")
+    # As a process leaves it that is killed after the first of the two.
+    (tmp_path / "kept/cells.csv").write_bytes(lines)
+    runs.clear()
+    run("c", "random_encoder", "twelve_lead")
+    assert len(runs) == 2
+    runs.clear()
+    run("d", "random_encoder", "twelve_lead")
+    assert runs == [] and len(pd.read_csv(tmp_path / "kept/cells.csv")) == 2
+    (tmp_path / "kept/cells.csv").unlink()
+    run("e", "random_encoder")
+    assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 1
