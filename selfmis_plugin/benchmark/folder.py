@@ -12,9 +12,9 @@ from typing import Any
 from selfmis_plugin import toolkit
 from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings
-from selfmis_plugin.checkpoints.model_folder import file_digest
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS
+from selfmis_plugin.utils.digests import file_digest
 from selfmis_plugin.utils.files import write_json
 
 __all__ = [

@@ -31,7 +31,6 @@ from selfmis_plugin.benchmark.settings import (
     given_file,
 )
 from selfmis_plugin.benchmark.sources import stages_of, with_sources
-from selfmis_plugin.checkpoints.model_folder import file_digest
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.evaluate import figures_of
@@ -40,6 +39,7 @@ from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.training.configs import config_content
 from selfmis_plugin.utils import plugins
+from selfmis_plugin.utils.digests import file_digest
 from selfmis_plugin.utils.files import whole_files, write_json
 from selfmis_plugin.utils.temporary import one_at_a_time
 

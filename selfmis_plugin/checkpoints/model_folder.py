@@ -5,7 +5,6 @@ The layout is that of the Hugging Face hub; nothing in it is code.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -159,15 +158,6 @@ def refuse_existing(dest: Path) -> None:
     """Raise FileExistsError if there is something at *dest*."""
     if dest.exists():
         raise FileExistsError(f"{dest} is there already: give another folder, or remove it")
-
-
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with open(path, "rb") as file:
-        digest = hashlib.sha256()
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def portable_classifier(model: SavedModel) -> LoadedClassifier:

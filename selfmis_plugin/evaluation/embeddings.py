@@ -25,11 +25,11 @@ from selfmis_plugin.data.store.identity import digest, identity_of
 from selfmis_plugin.evaluation.evaluate import fitting_split, rows_of
 from selfmis_plugin.evaluation.parts import (
     PartsWritten,
-    digest_of_files,
     part_of,
     require_same,
     write_parts,
 )
+from selfmis_plugin.utils.digests import digest_of_files
 from selfmis_plugin.utils.files import whole_file, whole_files
 from selfmis_plugin.utils.parallel import Processes, Workers
 

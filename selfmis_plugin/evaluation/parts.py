@@ -35,7 +35,6 @@ from selfmis_plugin.utils.temporary import is_temporary
 __all__ = [
     "PartsError",
     "PartsWritten",
-    "digest_of_files",
     "part_of",
     "require_same",
     "write_parts",
@@ -45,7 +44,6 @@ Item = TypeVar("Item")
 
 _PLAN = "_plan.json"
 _KEY = b"selfmis_key"
-_READ_BYTES = 1 << 20
 #: Parts of a run at least, where its records are enough.
 _PARTS = 64
 
@@ -182,19 +180,6 @@ def write_parts(
         ) from error
     missing = sum(not _is_finished(_file(folder, number), key) for number in range(parts))
     return PartsWritten(folder, len(items), parts, len(wanted) - written, written, missing)
-
-
-def digest_of_files(paths: Sequence[Path]) -> str:
-    """Return the digest of names and content of files, and of those in folders."""
-    digest = hashlib.sha256()
-    for path in paths:
-        below = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in (p for p in below if p.is_file()):
-            digest.update(f"{file.relative_to(path.parent)}\x1f".encode("utf-8", "surrogatepass"))
-            with file.open("rb") as content:
-                while block := content.read(_READ_BYTES):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 def require_same(path: Path, wanted: str, found: str) -> None:

@@ -15,7 +15,6 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints.loading import read_model
 from selfmis_plugin.checkpoints.model_folder import (
     SavedModel,
-    file_digest,
     portable_classifier,
 )
 from selfmis_plugin.data.exported import WEIGHTS
@@ -36,6 +35,7 @@ from selfmis_plugin.metrics.operating_points import (
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from selfmis_plugin.metrics.recalibration import fit_person_lines
 from selfmis_plugin.metrics.statistics import judge
+from selfmis_plugin.utils.digests import file_digest
 
 VALID, TEST = "valid", "test"
 #: What thresholds and calibration come from in place of validation.

@@ -15,7 +15,6 @@ import pyarrow as pa
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
 from selfmis_plugin.evaluation.parts import (
     PartsWritten,
-    digest_of_files,
     part_of,
     require_same,
     write_parts,
@@ -25,6 +24,7 @@ from selfmis_plugin.predict.model import load_model
 from selfmis_plugin.predict.opening import files_of_strip
 from selfmis_plugin.predict.prediction import Prediction
 from selfmis_plugin.predict.strip_model import StripModel
+from selfmis_plugin.utils.digests import digest_of_files
 from selfmis_plugin.utils.parallel import Workers
 from selfmis_plugin.utils.paths import escaped
 

@@ -14,7 +14,7 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.training import beginning, history
+from selfmis_plugin.training import beginning, history, inputs
 from selfmis_plugin.training.beginning import FRESH, Beginning
 from selfmis_plugin.training.given_files import OWN_LAST, own_last_checkpoint
 
@@ -50,13 +50,14 @@ def go_on(cfg: Any, start: tuple[str, Path] | None) -> tuple[Path | None, bool]:
     Raises
     ------
     ResumeError
-        If the folder holds another run: other settings, another beginning, or data prepared in
-        another way.
+        If the folder holds another run: other settings, another beginning, data prepared in
+        another way, or other records or checkpoints under the same paths.
     ValueError
         If weights are named that the checkpoint would replace.
     """
     toolkit.restore_early_stopping({})
     history.start_afresh()
+    inputs.remember(inputs.digests_of(cfg))
     _begin(FRESH)
     last = own_last_checkpoint(cfg.checkpoint)
     if last is not None and not _goes_back(start, last):
@@ -97,6 +98,11 @@ def _goes_back(start: tuple[str, Path] | None, last: Path) -> bool:
 
 def _resume(cfg: Any, last: Path, start: tuple[str, Path] | None) -> bool:
     checkpoint = _refuse_other_data(last, cfg)
+    if changed := inputs.others(mapping(checkpoint["task_state"].get("inputs"))):
+        raise ResumeError(
+            f"{last} belongs to a run that read something else under the same name: what "
+            f"{', '.join(changed)} names has changed since. Put that back, or {_OWN_FOLDER}"
+        )
     begun = _beginning_of(checkpoint)
     if start is not None and start[0] == "restore_file":
         if begun.restored_from != str(start[1]):

@@ -21,7 +21,7 @@ from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.data.trained_people import people_of
-from selfmis_plugin.training import beginning
+from selfmis_plugin.training import beginning, inputs
 from selfmis_plugin.training import plan as training_plan
 from selfmis_plugin.training.contract import EmbedsForLoss, FollowsEpochs, frozen_encoder_of
 from selfmis_plugin.training.embedding_cache import CACHE_DTYPES
@@ -346,6 +346,7 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
             **self._facts,
             # Where the plan is counted from, for who goes on.
             "beginning": beginning.current().to_dict(),
+            "inputs": inputs.current(),
             **self.extra_state(),
         }
 

@@ -6,12 +6,14 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
@@ -215,6 +217,32 @@ def test_resume_refuses_data_made_otherwise(runs: Runs, tmp_path: Path) -> None:
     arguments = [a for a in runs.tower_arguments if not a.startswith("task.data")]
     output = train([*arguments, f"task.data={other}"], runs.folder, check=False)
     assert "trained on data prepared in another way" in output and "hydra.run.dir" in output
+
+
+def test_resume_refuses_what_has_changed_under_the_same_name(
+    runs: Runs, store: Path, tmp_path: Path
+) -> None:
+    data, encoder = tmp_path / "data", tmp_path / "encoder.pt"
+    shutil.copytree(store, data)
+    shutil.copy(runs.tower, encoder)
+    arguments = [*PROBE, f"task.data={data}", f"model.encoder_checkpoint={encoder}"]
+    arguments += ["task.leads=[I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6]"]
+    train([*arguments, "optimization.max_epoch=1"], tmp_path)
+    again = [*arguments, "optimization.max_epoch=2"]
+    payload = read_checkpoint(runs.tower)
+    torch.save({**payload, "trained_further": True}, encoder)
+    output = train(again, tmp_path, check=False)
+    assert "what model.encoder_checkpoint names has changed since" in output
+    assert "hydra.run.dir=DIR" in output
+    shutil.copy(runs.tower, encoder)
+    table = data / "records.parquet"
+    records = pd.read_parquet(table)
+    records.assign(labels=records["labels"].iloc[::-1].to_numpy()).to_parquet(table, index=False)
+    assert "what task.data names has changed since" in train(again, tmp_path, check=False)
+    # What is back as it was goes on, prepared elsewhere or copied.
+    shutil.rmtree(data)
+    shutil.copytree(store, data)
+    assert len(logged(train(again, tmp_path), "loss")) == 1
 
 
 @pytest.mark.parametrize("key", ["finetune_from_model", "restore_file"])

@@ -1,0 +1,35 @@
+"""Digests of what lies in files and folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["digest_of_files", "file_digest"]
+
+_READ_BYTES = 1 << 20
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    digest = hashlib.sha256()
+    _read(digest, path)
+    return digest.hexdigest()
+
+
+def digest_of_files(paths: Sequence[Path]) -> str:
+    """Return the digest of names and content of files, and of those in folders."""
+    digest = hashlib.sha256()
+    for path in paths:
+        below = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in (p for p in below if p.is_file()):
+            digest.update(f"{file.relative_to(path.parent)}\x1f".encode("utf-8", "surrogatepass"))
+            _read(digest, file)
+    return digest.hexdigest()
+
+
+def _read(digest: hashlib._Hash, path: Path) -> None:
+    with path.open("rb") as content:
+        while block := content.read(_READ_BYTES):
+            digest.update(block)
