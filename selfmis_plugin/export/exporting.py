@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.person import GROUPINGS, Person
 from selfmis_plugin.data.splits import open_split, open_splits
 from selfmis_plugin.data.store import Store
+from selfmis_plugin.evaluation.any_infarction import is_derived
 from selfmis_plugin.evaluation.calibrating import fitted_to, measured
 from selfmis_plugin.evaluation.evaluate import predict_split
 from selfmis_plugin.evaluation.out_of_fold import OutOfFold, read_out_of_fold
@@ -36,6 +38,8 @@ from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from selfmis_plugin.metrics.recalibration import fit_person_lines
 from selfmis_plugin.metrics.statistics import judge
 from selfmis_plugin.utils.digests import file_digest
+
+logger = logging.getLogger(__name__)
 
 VALID, TEST = "valid", "test"
 #: What thresholds and calibration come from in place of validation.
@@ -57,7 +61,9 @@ def prepare_export(
     checkpoint
         A classifier's, a folder of an earlier export, or an ECGFounder file.
     data
-        Folder of a store or of manifests: thresholds come from ``valid``, figures from ``test``.
+        Folder of a store or of manifests: thresholds and calibration come from ``valid``, also
+        those of any infarction where the classifier knows two types or more, and figures from
+        ``test``. What an earlier export knew of age and sex is left out.
     specificity
         What the thresholds keep.
     draws
@@ -80,7 +86,7 @@ def prepare_export(
     """
     model = read_model(checkpoint, labels)
     portable_classifier(model)
-    unlearned = model.facts.unlearned
+    known, unlearned = model.classifier.labels, model.facts.unlearned
     provenance: dict[str, Any] = {
         "plugin_version": __version__,
         "checkpoint": checkpoint.resolve().name,
@@ -94,17 +100,28 @@ def prepare_export(
     if cross_validated:
         files = read_out_of_fold(cross_validated, model.classifier.labels)
         return _by_recipe(model, data, files, specificity, draws, provenance)
+    if model.with_person:
+        logger.warning(
+            "%s: what it knows of age and sex is of other records and thresholds, and is left out; "
+            "--cross-validated learns it anew",
+            checkpoint,
+        )
     valid, test = (open_split(data, split, is_choice=False) for split in (VALID, TEST))
-    chosen_on = predict_split(checkpoint, data, VALID, labels=labels)
+    chosen_on = _with_any(predict_split(checkpoint, data, VALID, labels=labels), known)
     points = choose_operating_points(chosen_on, specificity)
     points = {label: point for label, point in points.items() if label not in unlearned}
     fitted = fitted_to(chosen_on, unlearned)
     predictions = predict_split(checkpoint, data, TEST, labels=labels)
+    with_any = _with_any(predictions, known)
+    figures = _figures(predictions, points, draws)
+    if ANY in with_any.labels and ANY not in predictions.labels:
+        # A label of its own, in no mean over labels.
+        figures["labels"] |= _figures(with_any.select([ANY]), points, draws)["labels"]
     provenance["valid"] = {**_about(data, valid.store), "records": len(chosen_on)}
     provenance["test"] = {
         **_about(data, test.store),
-        **_figures(predictions, points, draws),
-        "calibrated": measured(fitted, predictions),
+        **figures,
+        "calibrated": measured(fitted, with_any),
     }
     rate = float(test.store.info.sample_rate)
     return replace(
@@ -114,7 +131,18 @@ def prepare_export(
         points=points,
         provenance=provenance,
         calibration=fitted.labels,
+        # Lines of an earlier export are of other records, and of its thresholds.
+        with_person={},
     )
+
+
+def _with_any(predictions: Predictions, known: Sequence[str]) -> Predictions:
+    """Return predictions with any infarction after the others, where it is derived of all types
+    that the model knows: so it says it of a recording."""
+    types = [name for name in known if name in INFARCTION_TYPES]
+    if not is_derived(predictions.labels) or not set(types) <= set(predictions.labels):
+        return predictions
+    return predictions.with_any(ANY, INFARCTION_TYPES)
 
 
 def _by_recipe(

@@ -21,14 +21,17 @@ from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.checkpoints.loading import read_model
 from selfmis_plugin.checkpoints.model_folder import SavedModel, write_model
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate, predict_split
 from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.calibrated import PersonLine
 from selfmis_plugin.metrics.operating_points import choose_operating_points
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.ranking import LabelScores
+from selfmis_plugin.metrics.statistics import judge
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d.config import Net1DConfig
 from selfmis_plugin.predict.model import Model
@@ -53,8 +56,10 @@ def folder(checkpoint: Path, store: Path) -> Path:
 def test_a_folder_predicts_what_its_checkpoint_does(checkpoint: Path, folder: Path) -> None:
     signal = lead_one(30) / 1000
     first, second = (selfmis_plugin.load_model(path) for path in (checkpoint, folder))
+    # Any infarction, for which a folder has a threshold, comes first.
+    assert second.labels == (ANY, *first.labels)
     np.testing.assert_array_equal(
-        first.predict(signal, 500).logits, second.predict(signal, 500).logits
+        first.predict(signal, 500).logits, second.predict(signal, 500).logits[:, 1:]
     )
     assert {file.name for file in folder.iterdir()} == {
         "README.md", "config.json", "model.safetensors"
@@ -68,9 +73,11 @@ def test_thresholds_and_figures_travel_with_the_model(
     figures = evaluate(checkpoint, store)["record"]
     test = config["provenance"]["test"]
     assert test["macro_auc"] == figures["macro_auc"] and test["records"] == 25
+    either = judge(predict_split(checkpoint, store, "test").with_any(ANY, INFARCTION_TYPES))
     for label, row in test["labels"].items():
-        assert row["auc"] == figures["labels"][label]["auc"]
-    valid = predict_split(checkpoint, store, "valid")
+        own = figures["labels"][label]["auc"] if label != ANY else either.labels[ANY].auc.to_dict()
+        assert row["auc"] == own
+    valid = predict_split(checkpoint, store, "valid").with_any(ANY, INFARCTION_TYPES)
     points = config["operating_points"]["labels"]
     assert list(points) == list(valid.labels)
     for column, label in enumerate(valid.labels):
@@ -87,6 +94,21 @@ def test_thresholds_and_figures_travel_with_the_model(
         odds = line["slope"] * points[label]["logit"] + line["intercept"]
         assert result.threshold == pytest.approx(1 / (1 + np.exp(-odds)))
         assert result.above == (result.probability > result.threshold)
+
+
+def test_an_export_of_an_export_is_of_the_data_that_it_is_given(
+    tmp_path: Path, folder: Path, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = read_model(folder)
+    line = PersonLine(1.0, 0.0, 0.1, 0.0, 0.1, 0.0, 0.5, 9)
+    write_model(dataclasses.replace(first, with_person={"AMI": line}), tmp_path / "a", "")
+    again = prepare_export(tmp_path / "a", store, specificity=0.5, draws=0)
+    # Lines for age and sex are of the records and the threshold of before.
+    assert again.with_person == {} and "age and sex" in caplog.text
+    assert again.points.keys() == first.points.keys() and ANY in again.points
+    assert again.points[ANY].logit < first.points[ANY].logit
+    # Nothing is chosen anew without data.
+    assert prepare_export(tmp_path / "a").with_person == {"AMI": line}
 
 
 @given(
