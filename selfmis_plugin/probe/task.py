@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
+from omegaconf import II
+
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints.facts import LabelCounts
 from selfmis_plugin.data.crops import crops_of
 from selfmis_plugin.data.inner_folds import inner_folds_of
+from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.probe.contract import ClassifierModel
@@ -48,6 +51,7 @@ class ECGMIClassificationConfig(StoreTaskConfig):
         default=None,
         metadata={"help": "inner fold to leave out of the training, from 1; default: none"},
     )
+    valid_subset: str = II("dataset.valid_subset")
 
 
 @toolkit.register_task("ecg_mi_classification", dataclass=ECGMIClassificationConfig)
@@ -93,8 +97,17 @@ class ECGMIClassificationTask(StoreTask):
         return replace(part, rows=rows)
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
-        """Load a split; training may read pieces of its records."""
+        """Load a split; training may read pieces of its records.
+
+        Raises
+        ------
+        ValueError
+            If it is the one that chooses checkpoints, and no statement has both kinds of records
+            there that the figure is of: better said before the first epoch than after it.
+        """
         super().load_dataset(split, combine, **kwargs)
+        if split == self.cfg.valid_subset.split(",")[0]:
+            _refuse_undefined(self.open_part(split), self.labels, self.cfg.best_metric)
         if self._crops is not None and split == self.cfg.train_subset:
             self.datasets[split].use_crops(self._crops)
 
@@ -155,6 +168,21 @@ class ECGMIClassificationTask(StoreTask):
     def read_labels(self) -> Sequence[str]:
         """Hand out the statements to learn."""
         return self.labels
+
+
+def _refuse_undefined(part: Split, labels: Sequence[str], metric: str) -> None:
+    """Refuse records of which *metric* is undefined; raises ValueError."""
+    of = {"macro_auc": labels, "mi_auc": [name for name in labels if name in INFARCTION_TYPES]}
+    of |= {f"auc_{name}": [name] for name in labels}
+    if metric not in of:
+        return
+    targets = part.store.targets(part.rows, of[metric]).astype(bool)
+    if not (targets.any(axis=0) & ~targets.all(axis=0)).any():
+        raise ValueError(
+            f"{metric} is undefined on {part.manifest}, so no checkpoint can be chosen by it: no "
+            "statement has records with it and without it there. Set "
+            "checkpoint.best_checkpoint_metric to another figure"
+        )
 
 
 def _check_inner_fold(cfg: Any) -> None:

@@ -36,7 +36,7 @@ def digests_of(cfg: Any) -> dict[str, str]:
     validated = filter(None, str(cfg.dataset.valid_subset).split(","))
     found = {"task.data": _of_splits(cfg.task.data, [train, *validated])}
     if "unlabelled" in cfg.task and cfg.task.unlabelled is not None:
-        found["task.unlabelled"] = _of_splits(cfg.task.unlabelled, [train])
+        found["task.unlabelled"] = _of_splits(cfg.task.unlabelled, [cfg.task.unlabelled_subset])
     for key, path in _files(cfg):
         if path.exists():
             found[key] = digest_of_files([path])

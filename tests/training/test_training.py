@@ -273,6 +273,22 @@ def test_another_run_in_the_same_folder_is_refused(runs: Runs, store: Path) -> N
     assert "optimization.lr was [0.01], is [0.5]" in train(arguments, runs.folder, check=False)
 
 
+def test_a_figure_that_cannot_choose_is_refused_before_anything_is_trained(
+    tmp_path: Path,
+) -> None:
+    store = write_store(tmp_path / "store", {"train": 40, "valid": 10, "test": 10})
+    table = store / "records.parquet"
+    records = pd.read_parquet(table)
+    labels = [
+        [] if split == "valid" else list(own)
+        for split, own in zip(records["split"], records["labels"], strict=True)
+    ]
+    records.assign(labels=labels).to_parquet(table, index=False)
+    output = train([*SUPERVISED, f"task.data={store}"], tmp_path, check=False)
+    assert f"macro_auc is undefined on {store / 'valid.tsv'}" in output
+    assert not logged(output, "loss")
+
+
 def test_missing_data_is_said_with_its_path(runs: Runs) -> None:
     output = train(
         [*SUPERVISED, "task.data=nowhere", "hydra.run.dir=missing"], runs.folder, check=False

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, List, Optional  # noqa: UP035  (older omegaconf reads only typing.List)
 
 import numpy as np
-from omegaconf import II
 
 from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints.facts import TrainingFacts
@@ -56,7 +55,6 @@ class DistillationTaskConfig(ECGMIClassificationConfig):
             "help": "unlabelled records of an epoch, at most, for each labelled one; default: all"
         },
     )
-    valid_subset: str = II("dataset.valid_subset")
 
 
 @toolkit.register_task("distillation", dataclass=DistillationTaskConfig)
