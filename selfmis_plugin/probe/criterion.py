@@ -44,8 +44,9 @@ class MultiLabelBCE(SplitCriterion):
     """Binary cross-entropy with logits, averaged over statements.
 
     With ``positive_weight_cap`` rare statements count more in training: the loss of a positive is
-    multiplied by ``min(cap, negatives / positives)``, counted in the training manifest. The loss
-    of validation has no weights, so that it is one quantity whatever the cap. Weighted training
+    multiplied by ``min(cap, negatives / positives)``, counted in the training manifest; where one
+    of the two is missing, by the cap without positives, and by 1 without negatives. The loss of
+    validation has no weights, so that it is one quantity whatever the cap. Weighted training
     moves probabilities up, not their order: the threshold of a weighted classifier is not 0.5.
 
     With ``ridge`` r, training adds r/2 times the squared weights of each statement in the head,
@@ -120,12 +121,19 @@ class MultiLabelBCE(SplitCriterion):
         return figures | {f"auc_{name}": value for name, value in report.per_label.items()}
 
 
+def _weight(cap: float, positives: int, negatives: int) -> float:
+    if not positives:
+        return cap
+    # Without a negative there is nothing to balance, and a weight of 0 would leave no loss at all.
+    return min(cap, negatives / positives if negatives else 1.0)
+
+
 def _positive_weight(cap: float, task: LabelTask) -> torch.Tensor:
     """Return the weight of each statement's positives, float32 (labels,), and log the counts."""
     counts = task.label_counts()
     records = counts.records
     positives = [counts.positives[name] for name in task.labels]
-    weights = [min(cap, (records - count) / count) if count else cap for count in positives]
+    weights = [_weight(cap, count, records - count) for count in positives]
     logger.info(
         "weights of positives, at most %g, from %d training records: %s",
         cap,

@@ -37,10 +37,20 @@ def begin_at_prevalence(
     counts
         Of the training records.
     positive_weight
-        w, (labels,); None for 1.
+        w, (labels,), above 0; None for 1.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not above 0: its bias would not be finite.
     """
     positives = torch.tensor([counts.positives[name] for name in labels], dtype=torch.float64)
     odds = (positives + 1) / (counts.records - positives + 1)
     if positive_weight is not None:
+        if not bool((positive_weight > 0).all()):
+            raise ValueError(
+                f"weights of positives must be above 0, and are {positive_weight.tolist()}: choose "
+                "a larger criterion.positive_weight_cap"
+            )
         odds = odds * positive_weight.double().cpu()
     head.bias.copy_(odds.log().to(head.bias))

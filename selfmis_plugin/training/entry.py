@@ -89,7 +89,7 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         if not _speaks(cfg):
             raise
         if folder.is_dir():
-            write_run(cfg, config_name_of(folder), interrupted=True)
+            _describe(cfg, folder, interrupted=True)
         print(f"\ntraining interrupted; {_kept(cfg, folder)}", file=sys.stderr)
         raise SystemExit(INTERRUPTED) from None
     except (OSError, CutShortError, EmbeddingCacheError) as error:
@@ -103,11 +103,25 @@ def train_main(cfg: Any, **kwargs: Any) -> None:
         _refuse(error, folder)
         raise
     if _speaks(cfg) and folder.is_dir():
-        name = config_name_of(folder)
-        write_run(cfg, name)
         with shown_shortly(cfg):
-            for line in end_of_run(cfg, name):
-                logger.info("%s", line)
+            _describe(cfg, folder)
+
+
+def _describe(cfg: Any, folder: Path, interrupted: bool = False) -> None:
+    """Leave in the folder what the run was and, at its end, say it; the weights are there already,
+    so that nothing that fails here may end the training in an error."""
+    name = config_name_of(folder)
+    try:
+        write_run(cfg, name, interrupted)
+        for line in [] if interrupted else end_of_run(cfg, name):
+            logger.info("%s", line)
+    except Exception as error:
+        logger.warning(
+            "%s: the training is not described there (%s: %s), and its checkpoints are kept: the "
+            "same command describes it again",
+            *(folder, type(error).__name__, error),
+            exc_info=wants_traceback(),
+        )
 
 
 def _speaks(cfg: Any) -> bool:

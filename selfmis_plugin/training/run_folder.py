@@ -23,12 +23,13 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, HasEncoders
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.checkpoints.reading import CheckpointError
+from selfmis_plugin.training.best_figures import best_figures
 from selfmis_plugin.training.known_configs import known_configs, probe_of
 from selfmis_plugin.training.run_log import JSON_FILE, LOG_FILE, curves_of
 from selfmis_plugin.utils.files import whole_file, write_json
 from selfmis_plugin.utils.markdown import table
 from selfmis_plugin.utils.paths import LAUNCH_FOLDER, from_launch_folder
-from selfmis_plugin.visualization.learning import Curve, draw_learning
+from selfmis_plugin.visualization.learning import draw_learning
 
 __all__ = ["CURVES", "config_name_of", "end_of_run", "remove_if_new", "write_run"]
 
@@ -52,7 +53,7 @@ def end_of_run(cfg: Any, config_name: str | None) -> list[str]:
         return []
     shown = _typed(best)
     metric = str(cfg.checkpoint.best_checkpoint_metric)
-    figures = _best_figures(curves_of(Path.cwd()), metric, _largest_is_best(cfg))
+    figures = best_figures(best, Path.cwd(), metric)
     few = ", ".join(f"{name} {figures[name]:.4g}" for name in dict.fromkeys((metric, *_DRAWN))
                     if name in figures)  # fmt: skip
     lines = [f"best checkpoint: {shown}" + (f" (validation: {few})" if few else "")]
@@ -87,12 +88,12 @@ def write_run(cfg: Any, config_name: str | None, interrupted: bool = False) -> N
         "data": str(cfg.task.data) if "data" in cfg.task else None,
         "best_checkpoint": os.path.relpath(best, folder) if best.is_file() else None,
         "best_checkpoint_metric": metric,
-        "validation": _best_figures(curves, metric, _largest_is_best(cfg)),
+        "validation": best_figures(best, folder, metric),
         "curves": {
             name: {tag: [[e, _finite(v)] for e, v in curve] for tag, curve in tags.items()}
             for name, tags in curves.items()
         },
-        "config": OmegaConf.to_container(cfg, resolve=True),
+        "config": _as_json(OmegaConf.to_container(cfg, resolve=True)),
     }
     write_json(folder / JSON_FILE, about)
     figure = None
@@ -177,30 +178,17 @@ def _typed(path: Path) -> str:
     return str(path.relative_to(launch)) if path.is_relative_to(launch) else str(path)
 
 
-def _largest_is_best(cfg: Any) -> bool:
-    return bool(cfg.checkpoint.maximize_best_checkpoint_metric)
-
-
-def _best_figures(
-    curves: Mapping[str, Mapping[str, Curve]], metric: str, largest: bool
-) -> dict[str, float]:
-    """The validation's figures of the epoch whose checkpoint is the best."""
-    chosen = [(e, v) for e, v in curves.get(metric, {}).get("valid", []) if math.isfinite(v)]
-    if not chosen:
-        return {}
-    sign = -1 if largest else 1
-    best = min(chosen, key=lambda point: (sign * point[1], point[0]))[0]
-    found = {name: dict(tags.get("valid", [])).get(best) for name, tags in curves.items()}
-    figures = {
-        name: value
-        for name, value in found.items()
-        if value is not None and math.isfinite(value) and not name.startswith(("best_", "num_"))
-    }
-    return {"epoch": float(best), **figures}
-
-
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _as_json(config: Any) -> Any:
+    """A config with what JSON has no number for as text, such as ``optimization.clip_norm=inf``."""
+    if isinstance(config, dict):
+        return {key: _as_json(value) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_as_json(value) for value in config]
+    return str(config) if isinstance(config, float) and not math.isfinite(config) else config
 
 
 def _versions() -> dict[str, str]:

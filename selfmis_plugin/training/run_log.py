@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,10 @@ _STAMP = re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]\[([\w.]+)\]")
 #: Who says that the training data are open, before anything is read of them.
 _OPENED_BY = "selfmis_plugin.training.store_task"
 _LINE = re.compile(r"\[(train|valid)\]\[INFO\] - epoch (\d+) \|(.*)")
-_VALUE = re.compile(r"([\w.]+) (-?[\d.]+(?:e[-+]?\d+)?)$")
+# A name may be a label's, with slashes, dashes and spaces in it.
+_VALUE = re.compile(r"(.+) (-?[\d.]+(?:e[-+]?\d+)?)")
+#: What both hosts say where a training begins with nothing to go on from.
+_AFRESH = re.compile(r"\[INFO\] - No existing checkpoint found")
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,8 @@ def epoch_times(folder: Path) -> EpochTimes:
             opened = moment
         found = _LINE.search(line)
         if found and found.group(1) == "train":
-            figures = dict(map(str.split, found.group(3).strip().split(" | ")))
             ends.append(moment)
-            losses.append(float(figures["loss"]))
+            losses.append(_figures(found.group(3))["loss"])
     moments = [opened or ends[0], *ends] if ends else []
     pairs = zip(moments[:-1], moments[1:], strict=True)
     return EpochTimes(tuple((b - a).total_seconds() for a, b in pairs), tuple(losses))
@@ -70,28 +73,76 @@ def epoch_times(folder: Path) -> EpochTimes:
 def learning_curves(checkpoint: Path) -> dict[str, dict[str, Curve]]:
     """Return curves by figure and by ``train`` or ``valid``, of the run that a checkpoint is of.
 
-    An epoch that was run twice, because the run was stopped in the next one, counts once: as it
-    came out last. Empty where there is no log beside the checkpoint.
+    An epoch that was run twice counts once, as it came out last, and the epochs after it are those
+    that were run since: the log has every start in a folder, such as one whose checkpoints were
+    removed. Empty where there is no log beside the checkpoint.
     """
     return curves_of(checkpoint.resolve().parent.parent)
 
 
 def curves_of(folder: Path) -> dict[str, dict[str, Curve]]:
     """Return the curves of a run's folder; see :func:`learning_curves`."""
-    log = folder / LOG_FILE
-    if not log.is_file():
-        return {}
     points: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        found = _LINE.search(line)
-        if not found:
-            continue
-        tag, epoch, rest = found.group(1), int(found.group(2)), found.group(3)
-        for part in rest.split("|"):
-            value = _VALUE.match(part.strip())
-            if value:
-                points[value.group(1)][tag][epoch] = float(value.group(2))
+    for line in _standing(_lines(folder)):
+        for name, value in line.figures.items():
+            points[name][line.tag][line.epoch] = value
     return {
         name: {tag: sorted(by_epoch.items()) for tag, by_epoch in tags.items()}
         for name, tags in points.items()
     }
+
+
+def validation_after(folder: Path, epoch: int, updates: int) -> dict[str, float]:
+    """Return the figures that a run logged last of a validation in an epoch, after so many updates.
+
+    Empty where its log has none such.
+    """
+    written = float(f"{updates:g}")  # as the hosts write numbers
+    found: dict[str, float] = {}
+    for line in _lines(folder):
+        if line is None or (line.tag, line.epoch) != ("valid", epoch):
+            continue
+        if line.figures.get("num_updates") == written:
+            found = line.figures
+    return found
+
+
+@dataclass(frozen=True)
+class _Line:
+    tag: str
+    epoch: int
+    figures: dict[str, float]
+
+
+def _lines(folder: Path) -> Iterator[_Line | None]:
+    """Yield the lines of epochs in a run's log, and None for a start with nothing to go on from."""
+    log = folder / LOG_FILE
+    if not log.is_file():
+        return
+    for text in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        found = _LINE.search(text)
+        if found:
+            yield _Line(found.group(1), int(found.group(2)), _figures(found.group(3)))
+        elif _AFRESH.search(text):
+            yield None
+
+
+def _figures(text: str) -> dict[str, float]:
+    parts = (_VALUE.fullmatch(part.strip()) for part in text.split(" | "))
+    return {part.group(1): float(part.group(2)) for part in parts if part}
+
+
+def _standing(lines: Iterable[_Line | None]) -> list[_Line]:
+    """Return the lines that no later start has replaced, in the order of their epochs."""
+    kept: list[_Line] = []
+    ended = 0  # An epoch's training line is its last, after its validations.
+    for line in lines:
+        if line is None:
+            kept, ended = [], 0
+            continue
+        replaced = line.epoch if line.epoch <= ended else line.epoch + 1
+        while kept and kept[-1].epoch >= replaced:
+            kept.pop()
+        kept.append(line)
+        ended = line.epoch if line.tag == "train" else min(ended, line.epoch - 1)
+    return kept

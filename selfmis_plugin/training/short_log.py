@@ -34,7 +34,7 @@ FULL_LOG = "SELFMIS_LOG"
 _FIGURES = ("train", "train_inner", "valid")
 
 _EPOCH = re.compile(r"epoch (\d+)(?::\s+(\d+) / (\d+))?")
-_VALUE = re.compile(r"([\w.]+)[ =](-?[\d.]+(?:e[-+]?\d+)?|nan|inf)(?=[ ,|]|$)")
+_VALUE = re.compile(r"(.+)[ =](-?[\d.]+(?:e[-+]?\d+)?|nan|inf)")
 #: Figures that say how a training goes, in words; of a validation's others the file has all.
 _WORDS = {
     "loss": "loss",
@@ -197,7 +197,11 @@ def _parsed(text: str) -> tuple[int, int, int, dict[str, str]] | None:
     if found is None:
         return None
     place, of = (int(found[2]), int(found[3])) if found[2] else (0, 0)
-    return int(found[1]), place, of, dict(_VALUE.findall(text[found.end() :]))
+    rest = text[found.end() :]
+    # Within an epoch by commas, of an epoch by bars; a name may be a label's, with spaces in it.
+    parts = rest.split(" | " if "|" in rest else ",")
+    values = (_VALUE.fullmatch(part.strip()) for part in parts)
+    return int(found[1]), place, of, {value[1]: value[2] for value in values if value}
 
 
 def _rounded(value: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,17 @@ import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin.checkpoints.facts import LabelCounts
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate
+from selfmis_plugin.methods.distillation.criterion import SoftTargets, SoftTargetsConfig
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.inputs import Preparation
+from selfmis_plugin.probe.criterion import MultiLabelBCE, MultiLabelBCEConfig
 from selfmis_plugin.probe.encoder_rate import encoder_learning_rate
+from selfmis_plugin.probe.fresh_head import begin_at_prevalence
 from selfmis_plugin.probe.model import SelfMISClassifier
 from tests.checkpoint_files import CONFIG, write_classifier, write_towers
 from tests.host_in_process import Training, same_weights
@@ -188,6 +193,40 @@ def test_class_weights_are_counted_capped_and_said(runs: Runs, tmp_path: Path, c
     network.load_state_dict({k.removeprefix("network."): v for k, v in run.last["model"].items()})
     rows, loss = run.losses[-1]
     assert loss == pytest.approx(expected(rows, None), rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["bce", "soft"])
+@pytest.mark.parametrize("cap", [0.5, 10.0])
+def test_a_label_that_every_training_record_has_is_trained(kind: str, cap: float) -> None:
+    names = ("AMI", "NORM", "PMI")
+    counts = LabelCounts(32, {"AMI": 32, "NORM": 8, "PMI": 0})
+    task: Any = SimpleNamespace(labels=names, label_counts=lambda: counts, cfg=SimpleNamespace())
+    criterion: MultiLabelBCE = (
+        MultiLabelBCE(MultiLabelBCEConfig(positive_weight_cap=cap), task)
+        if kind == "bce"
+        else SoftTargets(SoftTargetsConfig(positive_weight_cap=cap), task)
+    )
+    assert criterion.positive_weight is not None
+    assert criterion.positive_weight.tolist() == [min(cap, 1.0), min(cap, 3.0), cap]
+    torch.manual_seed(0)
+    head = torch.nn.Linear(4, 3)
+    begin_at_prevalence(head, names, counts, criterion.positive_weight)
+    assert head.bias.isfinite().all()
+    target = torch.zeros(8, 3)
+    target[:, 0] = target[:2, 1] = 1
+    sample: dict[str, Any] = {"net_input": {"signal": torch.randn(8, 4)}, "target": target}
+    sample |= {"taught": torch.randn(8, 3), "labelled": torch.ones(8)}
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.01)
+    losses = []
+    for _ in range(5):
+        loss, _ = criterion.train().compute(lambda signal: head(signal), sample)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert np.isfinite(losses).all() and losses[-1] < losses[0]
+    with pytest.raises(ValueError, match="must be above 0"):
+        begin_at_prevalence(head, names, counts, torch.tensor([0.0, 1.0, 1.0]))
 
 
 def test_what_does_not_fit_is_said(runs: Runs, tmp_path: Path) -> None:

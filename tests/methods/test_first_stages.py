@@ -22,6 +22,7 @@ from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.training.store_dataset import StoreDataset
 from tests.checkpoint_files import write_judge
 from tests.host_in_process import Training, config_of, same_weights
+from tests.processes import run_processes
 from tests.support import write_store
 
 
@@ -49,8 +50,7 @@ def test_objectives_are_those_of_the_formulas() -> None:
     for row, name in enumerate(ids.tolist()):
         # The other piece of record 4 is none of its negatives.
         others = [k for k, other in enumerate(ids.tolist()) if other != name]
-        own = ids.tolist().index(name)
-        expected += np.log(np.exp(logits[row, [own, *others]]).sum()) - logits[row, own]
+        expected += np.log(np.exp(logits[row, [row, *others]]).sum()) - logits[row, row]
     loss = InfoNCELoss(logit_scale=7.0)
     assert [name for name, _ in loss.named_parameters()] == ["log_scale"]
     assert float(loss(*tensors, ids).detach()) == pytest.approx(expected, rel=1e-5)
@@ -61,6 +61,45 @@ def test_objectives_are_those_of_the_formulas() -> None:
     cosine = CosineLoss()
     assert not list(cosine.parameters())
     assert float(cosine(*tensors, ids)) == pytest.approx((1 - (single * multi).sum(1)).sum())
+
+
+def pieces() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Two pieces of each of three records, and which record each is of."""
+    single, multi = map(torch.tensor, pairs(1))
+    return single, multi, torch.tensor([4, 4, 7, 7, 1, 1])
+
+
+def nce_of_a_share(rank: int) -> dict[str, Any]:
+    """What a process has of the joined batch whose first four pieces are the first process's."""
+    mine = slice(0, 4) if rank == 0 else slice(4, 6)
+    single, multi, ids = pieces()
+    single.requires_grad_()
+    loss = InfoNCELoss(normalize=False, logit_scale=7.0, across_processes=True).train()(
+        single[mine], multi[mine], ids[mine]
+    )
+    loss.backward()
+    assert single.grad is not None
+    return {"loss": float(loss.detach()), "grad": single.grad[mine]}
+
+
+def test_info_nce_finds_each_piece_its_own_partner(tmp_path: Path) -> None:
+    single, multi, ids = pieces()
+    # Pieces that equal their partners, and nobody else's, have found them.
+    alone = torch.eye(6, dtype=torch.float64)
+    assert float(InfoNCELoss(logit_scale=50.0)(alone, alone, ids).detach()) < 1e-6
+
+    single.requires_grad_()
+    expected = torch.zeros((), dtype=torch.float64)
+    for row, record in enumerate(ids.tolist()):
+        scores = 7 * multi @ single[row]
+        kept = [k for k in range(6) if k == row or int(ids[k]) != record]
+        expected = expected + torch.logsumexp(scores[kept], 0) - scores[row]
+    expected.backward()
+    assert single.grad is not None
+    shares = run_processes(nce_of_a_share, 2, tmp_path)
+    assert sum(share["loss"] for share in shares) == pytest.approx(float(expected.detach()))
+    torch.testing.assert_close(torch.cat([share["grad"] for share in shares]), single.grad,
+                               rtol=1e-5, atol=1e-7)  # fmt: skip
 
 
 def test_pieces_depend_on_seed_epoch_and_record_alone(folder: Path) -> None:

@@ -34,12 +34,12 @@ from selfmis_plugin.visualization.learning import draw_learning
 from tests.checkpoint_files import write_classifier, write_towers
 
 LOG = """\
-[2026-01-01 00:00:01,000][train][INFO] - epoch 001 | loss 0.7 | ecg_per_s 100 | lr 1e-05
-[2026-01-01 00:00:02,000][valid][INFO] - epoch 001 | valid on 'valid' subset | loss 0.6 | macro_auc nan
+[2026-01-01 00:00:01,000][valid][INFO] - epoch 001 | valid on 'valid' subset | loss 0.6 | macro_auc nan
+[2026-01-01 00:00:02,000][train][INFO] - epoch 001 | loss 0.7 | ecg_per_s 100 | lr 1e-05
 [2026-01-01 00:00:03,000][train][INFO] - epoch 002 | loss 0.9 | lr 0.0001
 [2026-01-01 00:00:04,000][trainer][INFO] - epoch 002 | loss 5
-[2026-01-01 00:00:05,000][train][INFO] - epoch 002 | loss 0.5 | lr 0.0001
-[2026-01-01 00:00:06,000][valid][INFO] - epoch 002 | valid on 'valid' subset | loss 0.4 | macro_auc 0.75
+[2026-01-01 00:00:05,000][valid][INFO] - epoch 002 | valid on 'valid' subset | loss 0.4 | macro_auc 0.75
+[2026-01-01 00:00:06,000][train][INFO] - epoch 002 | loss 0.5 | lr 0.0001
 """  # noqa: E501
 
 
