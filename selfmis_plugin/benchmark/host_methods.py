@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from selfmis_plugin import toolkit
+from selfmis_plugin.benchmark.config_content import config_content
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.methods.host.export_signals import ExportOptions, export_signals
 from selfmis_plugin.methods.host.requirement import HOW_TO_GET_SIGNALS
 from selfmis_plugin.methods.method import Export, Stage
-from selfmis_plugin.training.configs import config_content
 from selfmis_plugin.training.registration import register_all
 from selfmis_plugin.utils.arguments import default_workers
 

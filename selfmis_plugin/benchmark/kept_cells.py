@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from selfmis_plugin._version import __version__
+from selfmis_plugin.benchmark.config_content import config_content
 from selfmis_plugin.benchmark.folder import about_run, read_json, records_digest
 from selfmis_plugin.benchmark.infarction import Plan
 from selfmis_plugin.benchmark.settings import (
@@ -37,7 +38,6 @@ from selfmis_plugin.evaluation.evaluate import figures_of
 from selfmis_plugin.methods.method import LABELLED, Classifier, Stage
 from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.predictions import Predictions
-from selfmis_plugin.training.configs import config_content
 from selfmis_plugin.utils import plugins
 from selfmis_plugin.utils.digests import file_digest
 from selfmis_plugin.utils.files import whole_files, write_json

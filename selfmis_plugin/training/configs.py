@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from omegaconf import OmegaConf
 
 from selfmis_plugin.utils import plugins
 
-__all__ = ["config_content", "config_file", "config_folders", "configs_folder"]
+__all__ = ["config_file", "config_folders", "configs_folder"]
 
 
 def configs_folder() -> Path:
@@ -48,9 +45,3 @@ def config_file(name: str) -> Path:
         if (folder / f"{name}.yaml").is_file():
             return folder / f"{name}.yaml"
     raise FileNotFoundError(f"no config {name!r} in {', '.join(map(str, folders))}: check the name")
-
-
-def config_content(name: str) -> dict[str, Any]:
-    """Return the keys and values of a config's file; raises as :func:`config_file`."""
-    values = OmegaConf.to_container(OmegaConf.load(config_file(name)))
-    return dict(values)  # type: ignore[arg-type]

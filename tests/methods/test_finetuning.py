@@ -156,7 +156,8 @@ def test_the_second_stage_starts_with_the_probes_logits(
             for path in (runs.probe, tmp_path / "checkpoints/checkpoint_last.pt")
         )
     assert probe.std() > 0.01
-    torch.testing.assert_close(second, probe, rtol=1e-4, atol=1e-5)
+    # Sums in another order: how far they are apart depends on the processor.
+    torch.testing.assert_close(second, probe, rtol=1e-4, atol=1e-3 * probe.std().item())
 
 
 def test_class_weights_are_counted_capped_and_said(runs: Runs, tmp_path: Path, caplog) -> None:

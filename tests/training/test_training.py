@@ -175,7 +175,7 @@ def test_evaluate_command(runs: Runs, store: Path, tmp_path: Path, capsys) -> No
     # The best checkpoint's figure on the validation split is the one that training reported.
     best = max(logged(runs.probe_output, "macro_auc", "valid"))
     assert re.search(rf"macro AUC, \d+ labels: {best:.3f} \(0\.\d+, [01]\.\d+\)", printed)
-    assert re.search(r"macro AUC \+0\.000 \(-0\.\d+, \+0\.\d+\) +1\.000", printed)
+    assert re.search(r"macro AUC +\+0\.000 \(-0\.\d+, \+0\.\d+\) +1\.000", printed)
     figures = json.loads((tmp_path / "e.json").read_text())
     predictions = Predictions.read(tmp_path / "p.parquet")
     assert figures["records"] == len(predictions) == figures["record"]["units"]
