@@ -98,11 +98,6 @@ def _goes_back(start: tuple[str, Path] | None, last: Path) -> bool:
 
 def _resume(cfg: Any, last: Path, start: tuple[str, Path] | None) -> bool:
     checkpoint = _refuse_other_data(last, cfg)
-    if changed := inputs.others(mapping(checkpoint["task_state"].get("inputs"))):
-        raise ResumeError(
-            f"{last} belongs to a run that read something else under the same name: what "
-            f"{', '.join(changed)} names has changed since. Put that back, or {_OWN_FOLDER}"
-        )
     begun = _beginning_of(checkpoint)
     if start is not None and start[0] == "restore_file":
         if begun.restored_from != str(start[1]):
@@ -124,6 +119,11 @@ def _resume(cfg: Any, last: Path, start: tuple[str, Path] | None) -> bool:
             f"{last} belongs to a run with other settings ({'; '.join(changed)}), so this one "
             "would go on from it and not be what it says. Give it a folder of its own: "
             "hydra.run.dir=DIR"
+        )
+    if others := inputs.others(mapping(checkpoint["task_state"].get("inputs"))):
+        raise ResumeError(
+            f"{last} belongs to a run that read something else under the same name: what "
+            f"{', '.join(others)} names has changed since. Put that back, or {_OWN_FOLDER}"
         )
     return _has_stopped_early(last, checkpoint["task_state"]["early_stopping"], cfg)
 

@@ -225,8 +225,8 @@ def test_labels_without_a_positive_have_no_probability_and_no_threshold(
     model = load_model(exported)
     assert set(model.unlearned) == set(runs.probe["task_state"]["labels"]) - {"AMI", "IMI"}
     found = model.predict(lead_one(10), 500, "uV", quality=0)
-    assert set(found.results) == set(found.points) == {"AMI", "IMI"}
-    assert found.probabilities.shape == (1, 2)
+    assert set(found.results) == set(found.points) == {"any infarction", "AMI", "IMI"}
+    assert found.probabilities.shape == (1, 3)
     assert any("No probability" in line for line in model.remarks())
 
 

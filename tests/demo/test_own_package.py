@@ -102,7 +102,6 @@ with torch.no_grad():
 from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
 np.testing.assert_allclose(OnnxClassifier("model/model.onnx").logits(raw.numpy(), filtered=True),
                            logits, atol=1e-4)
-columns = [model.saved.classifier.labels.index(name) for name in model.labels]
 np.testing.assert_allclose(model.logits(list(raw.numpy())), logits, atol=1e-5)
 print("used")
 """
