@@ -177,9 +177,10 @@ def _train(cfg: Any, **kwargs: Any) -> None:
     # fairseq composes its own defaults, which name no task, where it finds no config of that name.
     if cfg.task is None:
         raise ValueError(no_task(config_name_of(Path.cwd()), sys.argv[1:]))
-    _refuse_missing_parts(cfg)
     toolkit.refuse_missing_trackers(cfg)
     done = toolkit.mend_for_run(cfg)
+    # What a recipe calls by another name has the registered one by now.
+    _refuse_missing_parts(cfg)
     if done and cfg.distributed_training.distributed_rank in (0, None):
         logger.info("%s was adapted: %s", toolkit.host_name(), "; ".join(done))
     if not issubclass(toolkit.task_class(cfg.task), StoreTask):
