@@ -52,6 +52,7 @@ class ECGMIClassificationConfig(StoreTaskConfig):
         metadata={"help": "inner fold to leave out of the training, from 1; default: none"},
     )
     valid_subset: str = II("dataset.valid_subset")
+    disable_validation: bool = II("dataset.disable_validation")
 
 
 @toolkit.register_task("ecg_mi_classification", dataclass=ECGMIClassificationConfig)
@@ -106,7 +107,8 @@ class ECGMIClassificationTask(StoreTask):
             there that the figure is of: better said before the first epoch than after it.
         """
         super().load_dataset(split, combine, **kwargs)
-        if split == self.cfg.valid_subset.split(",")[0]:
+        chooses = split == self.cfg.valid_subset.split(",")[0]
+        if chooses and not self.cfg.disable_validation:
             _refuse_undefined(self.open_part(split), self.labels, self.cfg.best_metric)
         if self._crops is not None and split == self.cfg.train_subset:
             self.datasets[split].use_crops(self._crops)

@@ -287,6 +287,9 @@ def test_a_figure_that_cannot_choose_is_refused_before_anything_is_trained(
     output = train([*SUPERVISED, f"task.data={store}"], tmp_path, check=False)
     assert f"macro_auc is undefined on {store / 'valid.tsv'}" in output
     assert not logged(output, "loss")
+    # Where nothing is validated, nothing is chosen.
+    unchosen = ["dataset.disable_validation=true", "optimization.max_epoch=1"]
+    assert logged(train([*SUPERVISED, f"task.data={store}", *unchosen], tmp_path), "loss")
 
 
 def test_missing_data_is_said_with_its_path(runs: Runs) -> None:
