@@ -154,10 +154,12 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         plan = plan_infarction(_turned(settings, turn, moved))
         plans[f"fold{turn.number}"] = plan
     kept = KeptCells(folds.keep, settings, folds.identity()) if folds.keep else None
-    if kept is not None and (taken := kept.take_up(plans)):
-        print(f"{taken} cells are taken up from {folds.keep}")
-    for plan in plans.values():
-        train_again(plan)
+    if kept is not None:
+        if taken := kept.take_up(plans):
+            print(f"{taken} cells are taken up from {folds.keep}")
+        kept.keep(plans)
+        for plan in plans.values():
+            train_again(plan)
     try:
         failed = run_steps(_needed_steps(plans), settings.places, _telling(kept, plans))
     finally:

@@ -113,7 +113,6 @@ def run_infarction(
         starts from something that there is not.
     """
     plan = plan_infarction(settings)
-    train_again(plan)
     if told is None:
         failed = run_steps(plan.steps, settings.places, print)
     else:
@@ -130,7 +129,8 @@ def run_infarction(
 
 def train_again(plan: Plan) -> None:
     """Count cells as not finished that another one starts from, which is not finished either, and
-    whose checkpoint is gone: of a cell that was kept by another run there never was one here."""
+    whose checkpoint is not there: of a cell that another run has kept there is none here. Their
+    figures are removed, so they have to be kept."""
     settings = plan.settings
     waiting = [
         cell for cell in with_sources(settings, plan.cells)
