@@ -70,7 +70,7 @@ class Folds:
         Method that the others are compared with; None: none.
     trials
         Whether to choose learning rates first, as many trials for every method
-        (:mod:`~selfmis_plugin.benchmark.trials`).
+        (:mod:`~selfmis_plugin.benchmark.trials`), but those that ``rates_from`` has.
     trials_only
         Whether to stop then: the report holds what was chosen, for ``rates_from``.
     keep
@@ -78,7 +78,7 @@ class Folds:
         (:mod:`~selfmis_plugin.benchmark.kept_cells`).
     rates_from
         Reports of other cross-validations whose choices to take in place of trials; of a training
-        that several have tried, the first one's.
+        that several have tried, the first one's. Without ``trials`` they must have all.
     """
 
     folds: int = 5
@@ -136,15 +136,16 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
             for one in read_rates(file):
                 read.setdefault(one.name, one)
         tuned = [one for one in read.values() if not is_said(settings, one.name)]
-        if missing := untried(settings, tuned):
+        missing = untried(settings, tuned)
+        if missing and not (folds.trials or folds.trials_only):
             raise InfarctionError(
                 f"--rates-from: nothing was tried for {', '.join(missing)}, which would be a rival "
-                "that nobody tuned. Choose with --trials-only and give that rates.json too, or set "
-                f"a rate: --set {missing[0]}:{RATE}=[0.001]"
+                "that nobody tuned. Add --trials to try that too, or set a rate: "
+                f"--set {missing[0]}:{RATE}=[0.001]"
             )
     claim_folds(settings.dest, folds.identity())
     if folds.trials or folds.trials_only:
-        tuned = _choose(settings, turns[0])
+        tuned = [*tuned, *_choose(with_rates(settings, tuned), turns[0])]
     if folds.trials_only:
         turns = []
     settings = with_rates(settings, tuned)

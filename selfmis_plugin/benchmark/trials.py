@@ -1,9 +1,10 @@
 """Learning rates chosen alike for every method: as many trials, on validation alone.
 
-Rivals that nobody tuned are no rivals. Every training that declares learning rates is run once
-with each of them, with one seed, on the training records of one rotation, and judged by the AUC
-of any infarction on that rotation's validation records, which choose checkpoints there too. What
-is best is what all rotations and seeds take. A test fold's records play no part.
+Rivals that nobody tuned are no rivals. Every training that declares learning rates, pre-training
+and fine-tuning alike, is run once with each of them, with one seed, on the training records of one
+rotation, and judged by the AUC of any infarction on that rotation's validation records, which
+choose checkpoints there too. What is best is what all rotations and seeds take. A test fold's
+records play no part.
 """
 
 from __future__ import annotations
@@ -369,9 +370,11 @@ def with_rates(settings: Settings, tuned: Sequence[Tuned]) -> Settings:
     Raises
     ------
     InfarctionError
-        If no trial of a training has a figure.
+        If no trial of a training that the rows need has a figure.
     """
     for one in tuned:
+        if one.rate is None and one.name not in untried(settings, ()):
+            continue  # of a file that other rows share
         if one.rate is None:
             reasons = "; ".join(t.get("failed", "AUC undefined") for t in one.trials)
             raise InfarctionError(f"no learning rate of {one.name} could be tried: {reasons}")

@@ -28,6 +28,11 @@ def untrained(probe: Classifier) -> Classifier:
     )
 
 
+#: Learning rates of fine-tuning that trials compare: those of training on the labels alone, so that
+#: no row has more of a choice than what it is compared with.
+FINETUNE_RATES = {"full": (2.5e-5, 1e-4, 4e-4, 1.6e-3), "small": (6.25e-4, 2.5e-3, 0.01, 0.04)}
+
+
 def host_ways(leads: Mapping[str, object], stage: Stage) -> dict[str, Classifier]:
     """Return every way to judge the encoder of a training of the host's own, and an untrained one.
 
@@ -43,12 +48,15 @@ def host_ways(leads: Mapping[str, object], stage: Stage) -> dict[str, Classifier
         starts_from={"model.encoder_checkpoint": begun},
         about=f"{PROBE}, on the encoder as its pre-training begins",
     )
-    return {**ways(leads), UNTRAINED: floor}
+    return {**ways(leads, stage.rates), UNTRAINED: floor}
 
 
-def finetune(leads: Mapping[str, object]) -> Classifier:
-    """Return full fine-tuning on *leads*."""
-    return Classifier("selfmis_finetune", leads, about="encoder and head, at one learning rate")
+def finetune(
+    leads: Mapping[str, object], rates: Mapping[str, tuple[float, ...]] = FINETUNE_RATES
+) -> Classifier:
+    """Return full fine-tuning on *leads*, and the learning rates that trials compare."""
+    about = "encoder and head, at one learning rate"
+    return Classifier("selfmis_finetune", leads, about=about, rates=rates)
 
 
 #: An untrained encoder of the kind that most methods here train, and how it is judged.
@@ -64,15 +72,19 @@ AS_IT_IS = {
 }
 
 
-def ways(leads: Mapping[str, object]) -> dict[str, Classifier]:
-    """Return every way by the name of its mode, each one thing away from full fine-tuning."""
+def ways(
+    leads: Mapping[str, object], rates: Mapping[str, tuple[float, ...]] = FINETUNE_RATES
+) -> dict[str, Classifier]:
+    """Return every way by the name of its mode, each one thing away from full fine-tuning, whose
+    *rates* trials compare."""
 
     def changed(key: str, value: object, about: str) -> Classifier:
-        return Classifier("selfmis_finetune", {**leads, key: value}, about=f"{FINETUNE}, {about}")
+        keys, words = {**leads, key: value}, f"{FINETUNE}, {about}"
+        return Classifier("selfmis_finetune", keys, about=words, rate_of=FINETUNE)
 
     return {
         PROBE: probe(leads),
-        FINETUNE: finetune(leads),
+        FINETUNE: finetune(leads, rates),
         "finetune_warmup": changed(
             "model.freeze_encoder_updates", 200, "only the head in the first 200 updates"
         ),

@@ -361,10 +361,12 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     # What SelfMIS starts from is tuned before it, each by its own row's probe.
     assert list(tuned) == [
         "single_lead_encoder", "multi_lead_encoder", "without_alignment/finetune", "selfmis",
+        "selfmis/finetune",
     ]  # fmt: skip
     test = patients_of(rotations(own_folds, 5)[0].store, rotations(own_folds, 5)[0].rows["test"])
     tried = [run for run in runs if run.fold == "trials"]
-    assert len(tried) == 4 * (2 + 2 + 1 + 2)
+    # A fine-tuning's trials start from the encoder that was chosen, and train nothing else.
+    assert len(tried) == 4 * (2 + 2 + 1 + 2 + 1)
     for run in tried:
         assert not test & set.union(*run.patients.values())
         # Validation takes the test fold's place; a pre-training has no test split.
@@ -389,14 +391,11 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
                 assert best[f"{key}_lead_encoder"] in start
         if "stages" in folder:  # 36 training records in a rotation: two epochs are 72
             assert overrides["optimization.max_epoch"] == 2
-    # A probe of another method keeps its own rate.
-    assert all(
-        "optimization.lr" not in overrides
-        for folder, overrides in keys.items()
-        if folder.endswith("selfmis/probe/1/run") or folder.endswith("selfmis/finetune/1/run")
-    )
+    # A probe keeps its own rate.
+    probes = [keys[folder] for folder in keys if folder.endswith("selfmis/probe/1/run")]
+    assert probes and all("optimization.lr" not in overrides for overrides in probes)
     text = write_folds_report(tmp_path / "b", report, asked.methods)
-    assert "## Learning rates tried" in text and text.count("(chosen)") == 4
+    assert "## Learning rates tried" in text and text.count("(chosen)") == 5
     # The user's own word needs no trial, for all trainings or for a mode, and wins over a file's.
     for sets in ({"": {"optimization.lr": [0.5]}}, {"finetune": {"optimization.lr": [0.5]}}):
         own = dataclasses.replace(asked, dest=tmp_path / "own", overrides=sets)
@@ -424,13 +423,28 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     (tmp_path / "first.json").write_text(json.dumps(tried))
     # A rival that nobody tuned is refused, unless the user sets its rate.
     lacking = dataclasses.replace(taken, rates_from=(tmp_path / "first.json",))
-    with pytest.raises(InfarctionError, match="tried for multi_lead_encoder, selfmis, without_al"):
+    with pytest.raises(InfarctionError, match="tried for multi_lead_encoder, selfmis, selfmis/f"):
         run_folds(dataclasses.replace(asked, dest=tmp_path / "lacking"), lacking)
     assert not (tmp_path / "lacking").exists()
+    # Or is tried now, beside what a file has, which is not tried again.
+    runs.clear()
+    rest = Folds(5, trials=True, rates_from=(tmp_path / "first.json",))
+    added = run_folds(dataclasses.replace(asked, dest=tmp_path / "rest"), rest)["tuned"]
+    assert [one["name"] for one in added] == list(tuned) and added[0]["rate"] == 0.25
+    assert sum(run.fold == "trials" for run in runs) == 1 + 4 * (2 + 1 + 2 + 1)
     both = dataclasses.replace(taken, rates_from=(tmp_path / "first.json", tmp_path / "other.json"))
     other = dataclasses.replace(asked, dest=tmp_path / "both")
     rates = [one["rate"] for one in run_folds(other, both)["tuned"]]
     assert rates[0] == 0.25 and set(rates[1:]) == {0.125}
+    # What could not be tried is in the way of those alone who need it.
+    tried["tuned"] = [{**one, "rate": None, "trials": []} for one in added]
+    (tmp_path / "none.json").write_text(json.dumps(tried))
+    few = dataclasses.replace(both, rates_from=(tmp_path / "none.json",))
+    with pytest.raises(InfarctionError, match="no learning rate of single_lead_encoder could"):
+        run_folds(dataclasses.replace(asked, dest=tmp_path / "none"), few)
+    probes = [known_methods()["random_encoder"]]
+    alone = folds_settings(tmp_path / "few", data, methods=probes, seeds=(1,))
+    assert run_folds(alone, few)["failed"] == {}
     for file, message in (("nowhere.json", "not the report.json"), ("b/folds.json", "not the rep")):
         with pytest.raises(InfarctionError, match=message):
             run_folds(held, dataclasses.replace(taken, rates_from=(tmp_path / file,)))

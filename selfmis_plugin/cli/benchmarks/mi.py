@@ -168,14 +168,14 @@ def _add_fold_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with folds: the same, and stop: --rates-from takes the rates.json",
     )
-    rates.add_argument(
+    parser.add_argument(
         "--rates-from",
         type=Path,
         nargs="+",
         default=[],
         metavar="RATES.json",
         help="with folds: the learning rates that other benchmarks' trials chose; of a training "
-        "that several have tried, the first one's",
+        "that several have tried, the first one's. With --trials what none of them has is tried",
     )
 
 

@@ -42,7 +42,10 @@ METHODS = (
         {
             PROBE: _PROBE,
             FINETUNE: Classifier(
-                "heartlang_finetune", LEAD_I, about="encoder and head, at one learning rate"
+                "heartlang_finetune",
+                LEAD_I,
+                about="encoder and head, at one learning rate",
+                rates=_RATES,
             ),
             UNTRAINED: untrained(_PROBE),
         },

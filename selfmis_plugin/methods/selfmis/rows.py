@@ -17,7 +17,13 @@ from selfmis_plugin.methods.method import (
     Stage,
 )
 from selfmis_plugin.methods.supervised.rows import CHEST_LEADS, MULTI_LEAD, SINGLE_LEAD
-from selfmis_plugin.methods.ways import RANDOM_ENCODER, finetune, probe, ways
+from selfmis_plugin.methods.ways import (
+    FINETUNE_RATES,
+    RANDOM_ENCODER,
+    finetune,
+    probe,
+    ways,
+)
 
 #: Table 5 is about probing.
 _ABLATED = {PROBE: probe(LEAD_I)}
@@ -54,7 +60,7 @@ def _first_stage(title: str, stage: Stage) -> Method:
     modes = {
         PROBE: probe(LEAD_I),
         FINETUNE: finetune(LEAD_I),
-        "finetune_crops": _LABELS_WITH_CROPS,
+        "finetune_crops": dataclasses.replace(_LABELS_WITH_CROPS, rate_of=FINETUNE),
     }
     return Method(stage.name, title, stage, modes, floor=RANDOM_ENCODER, by_name=True)
 
@@ -109,7 +115,7 @@ METHODS = (
         "without_alignment",
         "w/o alignment: trained on the labels alone",
         None,
-        {FINETUNE: dataclasses.replace(finetune(LEAD_I), rates=_RATES)},
+        {FINETUNE: finetune(LEAD_I)},
         paper="w/o Alignment",
         ablation=FINETUNE,
     ),
@@ -117,7 +123,7 @@ METHODS = (
         "without_alignment_crops",
         "trained on the labels alone, pieces of 7 s",
         None,
-        {FINETUNE: dataclasses.replace(_LABELS_WITH_CROPS, rates=_RATES)},
+        {FINETUNE: dataclasses.replace(_LABELS_WITH_CROPS, rates=FINETUNE_RATES)},
         by_name=True,
     ),
     _first_stage(

@@ -12,7 +12,7 @@ from selfmis_plugin.methods.method import (
     Method,
     Stage,
 )
-from selfmis_plugin.methods.ways import untrained
+from selfmis_plugin.methods.ways import FINETUNE_RATES, untrained
 
 _ZERO_MASKED = {**LEAD_I, "model.zero_masked": True}
 
@@ -33,7 +33,10 @@ METHODS = (
         {
             PROBE: _PROBE,
             FINETUNE: Classifier(
-                "st_mem_finetune", LEAD_I, about="encoder and head, on lead I's tokens alone"
+                "st_mem_finetune",
+                LEAD_I,
+                about="encoder and head, on lead I's tokens alone",
+                rates=FINETUNE_RATES,
             ),
             "probe_zero_masked": Classifier(
                 "st_mem_linear_probe",
