@@ -12,7 +12,7 @@ from pathlib import Path
 
 from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.preparation.wfdb.header import read_header
-from selfmis_plugin.serve.upload import UploadedFile
+from selfmis_plugin.serve.upload import UploadedFile, UploadError
 
 __all__ = ["laid_out"]
 
@@ -26,8 +26,13 @@ def laid_out(files: Sequence[UploadedFile]) -> Iterator[list[Path]]:
 
     The folder can be entered by this user alone and is removed at the end. It lies in memory where
     the system has room for that, otherwise where temporary files lie. The signal files and segments
-    of a WFDB record that is among the files are no recordings of their own; a second file of one
-    name lies beside the second ones of others.
+    of a WFDB record that is among the files are no recordings of their own. Files of one name lie
+    apart from each other.
+
+    Raises
+    ------
+    UploadError
+        If files of one name are parts of WFDB records: which belong together cannot be told.
     """
     size = sum(len(file.content) for file in files)
     with tempfile.TemporaryDirectory(
@@ -42,8 +47,23 @@ def laid_out(files: Sequence[UploadedFile]) -> Iterator[list[Path]]:
             path = folder / file.name
             path.write_bytes(file.content)
             paths.append(path)
-        parts = {part for path in paths for part in _parts_of(path)}
+        parts: set[Path] = set()
+        for path in paths:
+            own = _parts_of(path)
+            _refuse_ambiguous(path, own, seen)
+            parts |= own
         yield [path for path in paths if path not in parts]
+
+
+def _refuse_ambiguous(header: Path, parts: set[Path], seen: Counter[str]) -> None:
+    """Refuse a record of which several files have the name of one: browsers send no folders."""
+    names = sorted({header.name, *(part.name for part in parts)} & seen.keys()) if parts else []
+    for name in names:
+        if seen[name] > 1:
+            raise UploadError(
+                f"{seen[name]} files at once are called {name}, of WFDB records whose other files "
+                "then cannot be told apart: drop the files of one such record at a time"
+            )
 
 
 def _memory(size: int) -> Path | None:

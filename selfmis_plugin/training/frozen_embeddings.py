@@ -16,7 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.data.store import Store, StoreError
 from selfmis_plugin.data.store.format import EMBEDDINGS_FOLDER, View
+from selfmis_plugin.data.store.identity import identity_of
 from selfmis_plugin.nn.exchange import process_count
 from selfmis_plugin.nn.threads import batches_at_once
 from selfmis_plugin.training.contract import KeepsEmbeddings
@@ -143,15 +145,30 @@ def embed_batches(
 
 def _incomplete(dataset: StoreDataset, view: View, missing: str, batch_size: int) -> str:
     """Say that a view needs embeddings of its origin that are not there."""
+    what = f"{dataset.store.path} is a view of {view.origin} with {', '.join(view.leads)} alone"
+    if _has_changed(view):
+        return (
+            f"{what}, whose files have changed since: embeddings of them would be of other records "
+            f"than the view's. Make it again: selfmis prepare view {view.origin} "
+            f"--leads {','.join(view.leads)} --sample-rate {dataset.store.info.sample_rate:g} "
+            f"--overwrite --dest {dataset.store.path}"
+        )
     return (
-        f"{dataset.store.path} is a view of {view.origin} with {', '.join(view.leads)} alone, and "
-        f"of the embeddings of its {len(dataset)} records by this frozen encoder, in batches of "
-        f"{batch_size}, {missing} files are not kept there. Compute them once on the origin, with "
-        f"this command and task.data={view.origin} "
+        f"{what}, and of the embeddings of its {len(dataset)} records by this frozen encoder, in "
+        f"batches of {batch_size}, {missing} files are not kept there. Compute them once on the "
+        f"origin, with this command and task.data={view.origin} "
         f"task.sample_rate={dataset.store.info.sample_rate:g} optimization.max_update=1 "
         "hydra.run.dir=DIR, and then give this command again (with another folder of embeddings: "
         "task.embedding_cache_dir=DIR, in both)"
     )
+
+
+def _has_changed(view: View) -> bool:
+    """Return whether there is another store where a view's origin was."""
+    try:
+        return identity_of(Store.open(view.origin)) != view.identity
+    except (OSError, StoreError):
+        return False  # it lies elsewhere now, or nowhere
 
 
 def frozen_embeddings(

@@ -126,6 +126,24 @@ def test_incomplete_embeddings_name_the_origin_and_the_command(kept: Kept, tmp_p
     assert {leads for leads, _ in on_view.read} == {1}
 
 
+def test_a_view_of_an_origin_that_has_changed_is_to_be_made_again(
+    kept: Kept, tmp_path: Path
+) -> None:
+    origin = tmp_path / "store"
+    shutil.copytree(kept.store, origin, ignore=shutil.ignore_patterns("embeddings"))
+    write_view(origin, tmp_path / "view", ["I"], 100)
+    # What is computed on it now would be found for no record of the view.
+    shutil.rmtree(origin)
+    write_store(origin, {"train": 48, "valid": 16})
+    with pytest.raises(EmbeddingCacheError, match="files have changed since") as refused:
+        Training(pretraining(tmp_path / "view"), tmp_path / "run")
+    command = str(refused.value).partition("selfmis ")[2].split()
+    assert prepare.main(command[1:]) == 0
+    # Whoever does as it says is no longer told so.
+    with pytest.raises(EmbeddingCacheError, match="are not kept there"):
+        Training(pretraining(tmp_path / "view"), tmp_path / "again")
+
+
 def test_without_kept_embeddings_it_says_which_store_has_the_leads(
     kept: Kept, tmp_path: Path
 ) -> None:

@@ -51,7 +51,11 @@ CPU = torch.device("cpu")
 
 
 def write_teacher(
-    path: Path, fold: int | None, before: Sequence[TrainedOn] = (), labels: int = 64
+    path: Path,
+    fold: int | None,
+    before: Sequence[TrainedOn] = (),
+    labels: int = 64,
+    database: str = "ptbxl",
 ) -> Path:
     """Save a classifier of twelve leads as if it had left an inner fold out of its training."""
     write_judge(path, seed=fold or 9)
@@ -59,7 +63,7 @@ def write_teacher(
     path.unlink()  # its tensors are still read from it
     if fold is not None:
         state["cfg"]["task"] |= {"inner_folds": FOLDS, "inner_fold": fold}
-    steps = (*before, TrainedOn("selfmis_classifier", "ptbxl", labels))
+    steps = (*before, TrainedOn("selfmis_classifier", database, labels))
     state["task_state"] |= facts_state(TrainingFacts(steps))
     torch.save(state, path)
     return path
@@ -357,6 +361,20 @@ def test_what_is_asked_wrongly_is_said(folder: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=message):
             Training(student(folder, **changes), tmp_path / "refused")
+
+
+def test_a_lone_teacher_does_not_judge_unlabelled_records_that_it_learnt_from(
+    folder: Path, tmp_path: Path
+) -> None:
+    write_store(tmp_path / "mimic", {"train": 40}, seed=2, database="mimic-iv-ecg")
+    lone = write_teacher(folder / "lone.pt", None, database="mimic-iv-ecg")
+    asked = {"task.teachers": [str(lone)], "optimization.max_update": 1}
+    known = {**asked, "task.unlabelled": str(tmp_path / "mimic")}
+    with pytest.raises(CheckpointError, match="leave out task.unlabelled"):
+        Training(student(folder, **known), tmp_path / "refused")
+    # Of others it may speak, and whoever knows what that means may let it.
+    Training(student(folder, **asked), tmp_path / "others")
+    Training(student(folder, **known, **{"task.in_sample_teacher": True}), tmp_path / "allowed")
 
 
 # -- the benchmark -----------------------------------------------------------------------------

@@ -278,6 +278,28 @@ def test_files_lie_in_a_private_folder_that_is_removed(tmp_path: Path) -> None:
     assert not root.exists()
 
 
+def test_files_of_two_records_of_one_name_are_not_mixed() -> None:
+    def header(name: str) -> UploadedFile:
+        text = f"r 1 500 5000\n{name} 16 200 16 0 0 0 0 I\n".encode()
+        return UploadedFile("r.hea", memoryview(text))
+
+    def signal(name: str) -> UploadedFile:
+        return UploadedFile(name, memoryview(bytes(10_000)))
+
+    # Whichever comes first, nothing says whose signal it is.
+    for files in (
+        [header("r.dat"), header("r.dat"), signal("r.dat")],
+        [header("r.dat"), signal("r.dat"), signal("r.dat")],
+        [signal("r.dat"), header("r.dat"), header("r.dat"), signal("r.dat")],
+        [header("x.dat"), signal("x.dat"), header("y.dat"), signal("y.dat")],
+    ):
+        refused = pytest.raises(UploadError, match="drop the files of one such record")
+        with refused, laid_out(files):
+            pass
+    with laid_out([header("x.dat"), signal("x.dat"), signal("y.csv"), signal("y.csv")]) as paths:
+        assert [path.name for path in paths] == ["r.hea", "y.csv", "y.csv"]
+
+
 def test_names_are_names_of_no_other_place() -> None:
     for name, plain in {
         "/etc/a.csv": "a.csv",

@@ -83,6 +83,8 @@ class DistillationTask(ECGMIClassificationTask):
             list(cfg.teachers), self.labels, self.preprocessing, self.store, cfg.in_sample_teacher
         )
         self._unlabelled = self._open_unlabelled()
+        if self._unlabelled is not None and not cfg.in_sample_teacher:
+            self.teachers.refuse_knowing(self._unlabelled.store)
         self._with_embeddings = False
 
     def wants_embeddings(self, teachers: bool) -> tuple[int, int]:

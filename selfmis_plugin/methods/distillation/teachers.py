@@ -86,6 +86,25 @@ class Teachers:
         patients = store.own_names("patient_id")[rows]
         return inner_folds_of(patients, self.folds) - 1
 
+    def refuse_knowing(self, unlabelled: Store) -> None:
+        """Refuse one that left out no inner fold and may know the unlabelled records.
+
+        Those of inner folds judge the patients that they left out, whichever store these are in.
+
+        Raises
+        ------
+        CheckpointError
+            If it may.
+        """
+        (first, *_) = self.all
+        if first.fold is None and (known := first.learned_from(unlabelled)):
+            raise CheckpointError(
+                f"{first.classifier.path} may have been trained on the records of "
+                f"{unlabelled.path} ({known[0]}), and says of those what it learnt by heart: leave "
+                "out task.unlabelled, train a teacher for each inner fold, or allow it with "
+                "task.in_sample_teacher=true"
+            )
+
     def networks(self, store_rate: float) -> list[EncoderClassifier]:
         """Return their networks, for signals of *store_rate* Hz, in evaluation mode."""
         return [teacher.classifier.network(store_rate).eval() for teacher in self.all]
