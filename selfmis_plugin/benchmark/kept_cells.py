@@ -29,9 +29,11 @@ from selfmis_plugin.benchmark.settings import (
     InfarctionError,
     Settings,
     cell_file,
+    further_keys,
     given_file,
 )
 from selfmis_plugin.benchmark.sources import stages_of, with_sources
+from selfmis_plugin.benchmark.trials import RATE
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.evaluation.evaluate import figures_of
@@ -89,17 +91,11 @@ class KeptCells:
         settings = self._settings
         whole = with_sources(settings, [cell])
         stages = {stage.name: stage for one in whole for stage in stages_of(settings, one)}
-        names = {"", *stages}
-        for one in whole:
-            names |= {one.mode, f"{one.method.name}/{one.mode}"}
         given = {stage.given_by for stage in stages.values()}
         depends = {
             **self._about,
             "trained": {
-                **{
-                    f"{one.method.name}/{one.mode}": self._classifier(one.method.modes[one.mode])
-                    for one in whole
-                },
+                **{f"{one.method.name}/{one.mode}": self._classifier(one) for one in whole},
                 **{
                     stage.name: self._stage(stage)
                     for stage in stages.values()
@@ -107,22 +103,33 @@ class KeptCells:
                 },
             },
             "given": {name: self._given[name] for name in self._given if name in given},
-            "overrides": {
-                name: dict(keys) for name, keys in settings.overrides.items() if name in names
-            },
         }
         text = json.dumps(depends, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def _classifier(self, of: Classifier) -> dict[str, Any]:
+    def _classifier(self, cell: Cell) -> dict[str, Any]:
+        of = cell.method.modes[cell.mode]
+        keys = further_keys(self._settings, cell.mode, f"{cell.method.name}/{cell.mode}")
         sources = {key: getattr(source, "name", source) for key, source in of.sources().items()}
         said = (of.encoder_key, of.untrained, of.maker, of.predictor, of.overrides, of.reads)
-        return {"as": said, "from": sources, "config": of.config and self._config(of.config)}
+        return {"as": said, "from": sources, **self._trained(of, keys)}
 
     def _stage(self, of: Stage) -> dict[str, Any]:
         sources = {key: source.name for key, source in of.starts_from.items()}
         said = (of.data, of.checkpoint, of.share, of.overrides, of.export)
-        return {"as": said, "from": sources, "config": self._config(of.config)}
+        keys = further_keys(self._settings, of.name)
+        return {"as": said, "from": sources, **self._trained(of, keys)}
+
+    def _trained(self, of: Classifier | Stage, keys: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a training's config and what the user's keys change of it: a learning rate that
+        trials chose may be the config's own."""
+        if of.config is None:
+            return {}
+        config = self._config(of.config)
+        own = list(config["optimization"]["lr"])
+        same = RATE not in of.overrides and keys.get(RATE) == own
+        changed = {key: value for key, value in keys.items() if not (same and key == RATE)}
+        return {"config": config, "keys": changed}
 
     def _config(self, name: str) -> Mapping[str, Any]:
         """Return what a config says, but where its files go."""

@@ -60,12 +60,20 @@ def test_kept_cells_are_taken_up_where_they_fit(
     assert runs == []
     lines = pd.read_csv(tmp_path / "kept/cells.csv")
     assert len(lines) == 5 * 3 and lines["host"].str.startswith("fairseq").all()
+    # A rate that is chosen may be the config's own, for all or for one: the same training.
+    for number, place in enumerate(("probe", "selfmis/probe")):
+        chosen = {place: {"optimization.lr": [0.005]}}
+        run(f"same{number}", methods=methods, seeds=(1,), overrides=chosen)
+        assert runs == []
     # Other settings or folds are other cells.
-    for own, changes in (
-        (folds, {"overrides": {"probe": {"optimization.max_epoch": 3}}}),
-        (dataclasses.replace(folds, folds=4), {}),
+    for number, (own, changes) in enumerate(
+        (
+            (folds, {"overrides": {"probe": {"optimization.max_epoch": 3}}}),
+            (folds, {"overrides": {"probe": {"optimization.lr": [0.5]}}}),
+            (dataclasses.replace(folds, folds=4), {}),
+        )
     ):
-        run(f"other{own.folds}", own, methods=methods[1:], seeds=(1,), **changes)
+        run(f"other{number}", own, methods=methods[1:], seeds=(1,), **changes)
         assert len(runs) == own.folds
     table = pd.read_parquet(tmp_path / "kept/predictions.parquet")
     table[table["cell"] != "fold2/seed1/selfmis/probe/1"].to_parquet(
