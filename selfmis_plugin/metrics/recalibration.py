@@ -14,7 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+from scipy.optimize import minimize
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from selfmis_plugin.metrics.calibrated import (
@@ -44,6 +45,10 @@ FEWEST = 10
 PLATT, SHARED = "platt", "shared slope"
 #: Positives of a label that a line with age and sex is fitted to: it has six numbers.
 FEWEST_OF_PERSONS = 50
+#: Records by which a label's expected positives may miss the observed ones.
+_UNEXPLAINED = 1e-4
+#: So little that it decides only where logits do not differ at all.
+_RIDGE = 1e-6
 
 
 def fit_recalibration(
@@ -117,7 +122,9 @@ def fit_person_lines(
         table = np.column_stack([chosen.logits[:, column].astype(np.float64), of_person])
         middle, scale = table.mean(0), table.std(0)
         scale[scale == 0] = 1.0
-        model = LogisticRegression(max_iter=1000).fit((table - middle) / scale, target)
+        # Newton's steps, as the intercept of a rare label counts little beside all records.
+        model = LogisticRegression(solver="newton-cholesky", tol=1e-8, max_iter=1000)
+        model.fit((table - middle) / scale, target)
         slope, *weights = (model.coef_[0] / scale).tolist()
         intercept = float(model.intercept_[0] - (model.coef_[0] * middle / scale).sum())
         if slope > 0:
@@ -179,20 +186,29 @@ def _lines(
 ) -> tuple[float, list[float]]:
     """Return the slope of the logistic regression of all columns together, and each one's own
     intercept, for (records, labels)."""
-    records, labels = target.shape
-    positives = target.sum(0)
+    records, positives = len(target), target.sum(0)
     smoothed = np.where(target, (positives + 1) / (positives + 2), 1 / (records - positives + 2))
     values = logits.astype(np.float64)
     scale = float(values.std()) or 1.0
-    # A column a label's intercept beside the one of the logits.
-    which = sparse.kron(np.ones((records, 1)), sparse.eye(labels), format="csr")
-    rows = sparse.hstack([sparse.csr_matrix(values.reshape(-1, 1) / scale), which], format="csr")
-    # A share of a record counts as that much of a positive one, and the rest of a negative one.
-    share = smoothed.reshape(-1)
-    model = LogisticRegression(C=1e6, fit_intercept=False, max_iter=1000)
-    model.fit(
-        sparse.vstack([rows, rows], format="csr"),
-        np.repeat([1, 0], len(share)),
-        sample_weight=np.concatenate([share, 1 - share]),
-    )
-    return float(model.coef_[0, 0]) / scale, model.coef_[0, 1:].tolist()
+    values /= scale
+
+    def loss(line: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        odds = line[0] * values + line[1:]
+        off = expit(odds) - smoothed
+        total = (np.logaddexp(0, odds) - smoothed * odds).sum() + _RIDGE * (line @ line) / 2
+        return float(total), np.append((off * values).sum(), off.sum(0)) + _RIDGE * line
+
+    def curvature(line: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        share = expit(line[0] * values + line[1:])
+        weight = share * (1 - share)
+        found = np.diag(np.append((weight * values**2).sum(), weight.sum(0)) + _RIDGE)
+        found[0, 1:] = found[1:, 0] = (weight * values).sum(0)
+        return found
+
+    # Newton's steps: an intercept of a rare label counts little beside all records, and a method
+    # that follows the gradient alone stops before it.
+    begin = np.append(0.0, logit(smoothed.mean(0)))
+    line = minimize(
+        loss, begin, jac=True, hess=curvature, method="trust-exact", options={"gtol": _UNEXPLAINED}
+    ).x
+    return float(line[0]) / scale, line[1:].tolist()

@@ -19,6 +19,7 @@ from selfmis_plugin.metrics.recalibration import (
     Recalibration,
     calibrated_probabilities,
     calibration_errors,
+    fit_person_lines,
     fit_recalibration,
     recalibrated,
 )
@@ -60,6 +61,32 @@ def test_a_label_of_enough_records_has_the_most_likely_line() -> None:
         expected = likelihood_line(predictions, column)
         assert fitted[label].method == "platt"
         assert [fitted[label].slope, fitted[label].intercept] == pytest.approx(expected, abs=2e-3)
+
+
+def test_rare_labels_among_many_records_come_true_on_the_records_they_are_fitted_to() -> None:
+    # An intercept of its own makes a label's expected positives those that the targets say.
+    records = 3000
+    rng = np.random.default_rng(3)
+    positives = np.geomspace(1, 1000, 30).astype(int)
+    targets = np.zeros((records, len(positives)), dtype=bool)
+    for column, number in enumerate(positives):
+        targets[rng.choice(records, number, replace=False), column] = True
+    logits = (rng.normal(-6, 1, targets.shape) + 2 * targets).astype(np.float32)
+    ids = tuple(map(str, range(records)))
+    labels = tuple(f"label {number}" for number in range(len(positives)))
+    predictions = Predictions(ids, ids, labels, targets, logits)
+    fitted = fit_recalibration(predictions)
+    assert {line.method for line in fitted.values()} == {"platt", "shared slope"}
+    for column, (label, number) in enumerate(zip(labels, positives, strict=True)):
+        wanted = number * (number + 1) / (number + 2) + (records - number) / (records - number + 2)
+        chance = calibrated_probabilities(label, logits[:, column], fitted)
+        assert chance.sum() == pytest.approx(wanted, rel=1e-3), label
+    # Age and sex likewise, by positives as they are.
+    ages, sexes = rng.uniform(20, 90, records), rng.choice([-1.0, 1.0], records)
+    rare = predictions.select([labels[int(np.searchsorted(positives, 55))]])
+    ((label, line),) = fit_person_lines(rare, ages, sexes, 0.9).items()
+    odds = line.log_odds(rare.logits[:, 0], ages, sexes)
+    assert (1 / (1 + np.exp(-odds))).sum() == pytest.approx(rare.targets.sum(), rel=1e-3), label
 
 
 def test_probabilities_come_true_on_other_records() -> None:
