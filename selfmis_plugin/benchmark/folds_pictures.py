@@ -149,7 +149,7 @@ def draw_costs(report: Mapping[str, Any], titles: Mapping[str, str]) -> Figure:
             100 * found["value"],
             marker,
             color=color,
-            label=f"{titles[row['method']]}, {judged(row)}",
+            label=f"{titles[row['method']]}, {judged(row, report['rows'])}",
         )
     draw_bound(axes, _bounds(report["rows"], ANY))
     draw_chance(axes)
@@ -202,5 +202,5 @@ def _point(axes: Axes, height: float, figure: Mapping[str, Any] | None, color: A
 
 
 def _name_rows(axes: Axes, rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> None:
-    axes.set_yticks(range(len(rows)), [f"{titles[r['method']]}, {judged(r)}" for r in rows])
+    axes.set_yticks(range(len(rows)), [f"{titles[r['method']]}, {judged(r, rows)}" for r in rows])
     axes.set_ylim(len(rows) - 0.4, -0.6)

@@ -124,7 +124,7 @@ def _table(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     rows = [
         [
             titles[row["method"]] + (f" {_BELOW}" if row["below_floor"] else ""),
-            judged(row),
+            judged(row, report["rows"]),
             *(_shown(row["figures"].get(name), name in (ANY, MEAN)) for name in (ANY, MEAN)),
             *(_shown(row["figures"].get(name)) for name in types),
         ]
@@ -142,7 +142,7 @@ def _differences(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     rows = [
         [
             titles[row["method"]],
-            judged(row),
+            judged(row, report["rows"]),
             *(_shown_difference(row["figures"].get(name, {})) for name in (ANY, MEAN)),
         ]
         for row in ordered(report, titles)

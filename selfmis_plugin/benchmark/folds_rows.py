@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 __all__ = ["judged", "ordered", "protocol"]
@@ -23,7 +23,11 @@ def ordered(report: Mapping[str, Any], titles: Mapping[str, str]) -> list[Mappin
     return sorted(report["rows"], key=lambda row: (order.index(row["method"]), row["mode"]))
 
 
-def judged(row: Mapping[str, Any]) -> str:
-    """Say in which mode, and of how many labels, a row was judged."""
-    part = row["fraction"]
-    return row["mode"] + (f", {100 * part:g} % of the labels" if part not in (0.0, 1.0) else "")
+def judged(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> str:
+    """Say in which mode, and of how many labels, a row was judged; and of how many seeds where
+    others of *rows* have more."""
+    part, seeds = row["fraction"], len(row["seeds"])
+    text = row["mode"] + (f", {100 * part:g} % of the labels" if part not in (0.0, 1.0) else "")
+    if seeds < max(len(other["seeds"]) for other in rows):
+        text += f" ({seeds} seed{'' if seeds == 1 else 's'})"
+    return text

@@ -232,6 +232,12 @@ def test_a_row_that_is_judged_in_another_way_is_compared_all_the_same(
         found = figure["difference"]
         assert found["mode"] == "finetune"
         assert found["value"] == pytest.approx(figure["value"] - own["value"], abs=1e-9)
+    # A row of which fewer seeds are finished says so; where all have as many, none does.
+    text = write_folds_report(tmp_path / "b", report, methods)
+    assert "| probe |" in text and "seed)" not in text
+    fewer = {**report, "rows": [{**report["rows"][0], "seeds": [1, 2]}, *report["rows"][1:]]}
+    text = write_folds_report(tmp_path / "b", fewer, methods)
+    assert text.count(" (1 seed) |") == 2 * len(lines) - 1
     # By labels used there is a picture where several shares were.
     write_folds_report(tmp_path / "b", report, methods)
     assert not (tmp_path / "b/labels.png").exists()
