@@ -28,7 +28,7 @@ from selfmis_plugin.utils.arguments import (
     prevalence,
     whole,
 )
-from selfmis_plugin.utils.files import printing_beside, write_json
+from selfmis_plugin.utils.files import printing_beside, require_file, write_json
 from selfmis_plugin.utils.hub import on_this_machine
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def main(argv: Sequence[str]) -> int:
     if options.against_labels and not options.against:
         reads.error("--against-labels names the outputs of --against CHECKPOINT: give that too")
     try:
+        if options.predictions:
+            require_file(options.predictions)
         with printing_beside(options.json):
             figures, lines = _evaluate(options)
             if options.json:
