@@ -102,6 +102,10 @@ class Request:
         Bootstrap draws.
     worst
         Records to draw that the model gets most wrong.
+    labels
+        Of a fine-tuned ECGFounder file: see :func:`selfmis_plugin.load_trained`.
+    batch_size
+        Records computed at once.
     """
 
     checkpoint: Path
@@ -111,6 +115,8 @@ class Request:
     pretraining: Path | None = None
     draws: int = DRAWS
     worst: int = 6
+    labels: Sequence[str] | None = None
+    batch_size: int = 128
 
 
 def write_report(request: Request) -> Path:
@@ -130,14 +136,23 @@ def write_report(request: Request) -> Path:
     require_folder(request.dest)
     typed = str(request.checkpoint)
     request = replace(request, checkpoint=on_this_machine(request.checkpoint))
-    predictions = predict_split(request.checkpoint, request.data, request.split)
+    place = request.data, request.split, request.batch_size
+    predictions = predict_split(request.checkpoint, *place, request.labels)
     by_record = judge(predictions, request.draws)
     by_patient = judge(predictions.by_patient(), request.draws)
     part = open_split(request.data, request.split)
     provenance = read_facts(request.checkpoint).provenance
     seen = seen_in_training(provenance, part)
     brought = read_operation(request.checkpoint)
-    fitted = calibration_of(request.checkpoint, request.data, predictions, brought, request.split)
+    fitted = calibration_of(
+        request.checkpoint,
+        request.data,
+        predictions,
+        brought,
+        request.split,
+        request.batch_size,
+        request.labels,
+    )
     figures = {
         "checkpoint": typed,
         "data": str(request.data),
@@ -207,13 +222,13 @@ def write_report(request: Request) -> Path:
     former = _former_pictures(request.dest)
     names = ("predictions.parquet", "figures.json", *pictures, "report.html")
     with whole_files(*(request.dest / name for name in names)) as paths:
-        place = dict(zip(names, paths, strict=True))
-        predictions.write(place["predictions.parquet"])
-        write_json(place["figures.json"], figures)
+        written = dict(zip(names, paths, strict=True))
+        predictions.write(written["predictions.parquet"])
+        write_json(written["figures.json"], figures)
         for name, png in pictures.items():
-            place[name].write_bytes(png)
+            written[name].write_bytes(png)
         # A file's name need not be text.
-        place["report.html"].write_text(text, encoding="utf-8", errors="replace")
+        written["report.html"].write_text(text, encoding="utf-8", errors="replace")
     # What an earlier report drew and this one does not would be taken for a picture of this one.
     for name in former - set(pictures):
         (request.dest / name).unlink(missing_ok=True)
@@ -244,7 +259,7 @@ def _summary(
     patient: Report,
 ) -> tuple[str, ...]:
     """The first lines: model, data, protocol, the main figures, and how to read them."""
-    reads = load_trained(request.checkpoint).preprocessing
+    reads = load_trained(request.checkpoint, request.labels).preprocessing
     leads = f"lead{'' if len(reads.leads) == 1 else 's'} {', '.join(reads.leads)}"
     origins = "; ".join(map(str, part.store.info.origins)) or "origin not recorded"
     return (
@@ -361,9 +376,12 @@ def _pretraining(
             "pre-training that it started from"
         )
     trained = require(trained, EmbedsPairs, "embeds no pairs", "leave out --pretraining")
-    shares = evaluate(request.pretraining, request.data, request.split, ranks=_CURVE_RANKS)
+    shares = evaluate(
+        request.pretraining, request.data, request.split, request.batch_size, _CURVE_RANKS
+    )
     figures["retrieval"] = shares
-    pair = embed_pairs(trained, fitting_split(trained, request.data, request.split))
+    part = fitting_split(trained, request.data, request.split)
+    pair = embed_pairs(trained, part, request.batch_size)
     kinds = [predictions.labels.index(k) for k in INFARCTION_TYPES if k in predictions.labels]
     marked = np.asarray(predictions.targets[:, kinds].any(axis=1))
     chosen, places = places_of_pairs(*(embeddings.numpy() for embeddings in pair))
