@@ -348,6 +348,8 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
         )
     for key, text in (("macro_auc", "macro AUC"), ("mi_auc", "mean over the infarction types (*)")):
         mean = report[key]
+        if key == "mi_auc" and not mean["labels"]:
+            continue
         lines.append(f"{text}, {mean['labels']} labels: {_interval(mean)}")
         if 0 < mean["fewest"] < FEW_PATIENTS:
             lines.append(
@@ -373,7 +375,8 @@ def _plain_lines(figures: Mapping[str, Any]) -> list[str]:
         auc = _number(aucs[name])
         lines.append(f"{_marked(name, width)} {positives[name]:>9}  {auc:5}{_words(name)}")
     lines.append(f"macro AUC: {_number(figures['macro_auc'])}")
-    lines.append(f"mean over the infarction types (*): {_number(figures['mi_auc'])}")
+    if figures["mi_auc"] is not None:
+        lines.append(f"mean over the infarction types (*): {_number(figures['mi_auc'])}")
     return lines + _undefined_lines(figures)
 
 
@@ -471,7 +474,9 @@ def _difference_lines(
     width = _width(found)
     lines = [f"{'label':{width}} {'difference':23} p"]
     rows = [(_marked(name), found[name]) for name in infarctions_first(found)]
-    rows += [("macro AUC", difference["macro_auc"]), ("mean of *", difference["mi_auc"])]
+    rows.append(("macro AUC", difference["macro_auc"]))
+    if difference["mi_auc"]["value"] is not None:
+        rows.append(("mean of *", difference["mi_auc"]))
     for name, row in rows:
         lines.append(f"{name:{width}} {_interval(row, sign='+'):23} {_number(row['p_value'])}")
     if len(difference["labels"]) < len(predictions.labels):

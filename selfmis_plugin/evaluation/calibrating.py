@@ -27,6 +27,7 @@ from selfmis_plugin.metrics.recalibration import (
 
 __all__ = [
     "OWN",
+    "VALID",
     "Fitted",
     "calibration_of",
     "calibration_text",
@@ -36,6 +37,7 @@ __all__ = [
     "measured",
 ]
 
+#: The split that a calibration is fitted to where the model brings none.
 VALID = "valid"
 #: What a calibration was fitted to that an exported model brings.
 OWN = "model"

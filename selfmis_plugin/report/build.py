@@ -26,6 +26,7 @@ from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.trained_people import SeenInTraining, seen_in_training
 from selfmis_plugin.evaluation.calibrating import (
     OWN,
+    VALID,
     Fitted,
     calibration_of,
     calibration_text,
@@ -81,6 +82,12 @@ _LEARNING = (
     "too high. The checkpoint that is judged above "
     "is, if it is called checkpoint_best, that of the best validation."
 )
+#: What the first lines say of a calibration, by what it was fitted to.
+_CALIBRATION = {
+    OWN: "The calibration is the one that the model brings.",
+    VALID: "The calibration is fitted to the validation split.",
+    None: "Probabilities are as the network gives them: there is no calibration, and below is why.",
+}
 _VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "hydra-core", "omegaconf")
 
 
@@ -214,7 +221,7 @@ def write_report(request: Request) -> Path:
     ]  # fmt: skip
     text = render(
         "SelfMIS report",
-        _summary(request, typed, part, seen, by_record, by_patient),
+        _summary(request, typed, part, seen, fitted, by_record, by_patient),
         tuple(sections),
     )
     pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
@@ -255,6 +262,7 @@ def _summary(
     typed: str,
     part: Split,
     seen: SeenInTraining | None,
+    fitted: Fitted,
     record: Report,
     patient: Report,
 ) -> tuple[str, ...]:
@@ -270,18 +278,29 @@ def _summary(
         *([] if seen is None else [f"{seen}."]),
         "Protocol: the model is as it was saved, and nothing is fitted to these records"
         + ("; whether it has seen them is a matter of its training" if seen is None else "")
-        + ". Calibration is fitted to the validation "
-        "split. Intervals are of 95 %, by patient.",
-        f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
-        f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC over "
-        f"{len(record.macro_auc.labels)} labels {_interval(record.macro_auc.estimate)}."
-        + _rarest(record),
+        + f". {_CALIBRATION[fitted.on if fitted.labels else None]} Intervals are of 95 %, by "
+        "patient.",
+        _means(record, patient) + _rarest(record),
         "How to read it: the AUC (area under the ROC curve) is how often a record with a label is "
         "given a higher probability than one without: 0.5 is chance, 1 is never wrong. Its "
         "interval says how much of it may be due to these very patients. Average precision is the "
         "mean share of right ones among the records called; by chance it is the share of "
         "positives. The Brier score is the mean squared error of the probability, the calibration "
         "error the mean distance of probabilities from what came true: 0 is best for both.",
+    )
+
+
+def _means(record: Report, patient: Report) -> str:
+    """The main figures; a model without infarction types has no mean over them."""
+    number = len(record.macro_auc.labels)
+    every = f"acro AUC over {number} label{'' if number == 1 else 's'} " + _interval(
+        record.macro_auc.estimate
+    )
+    if not record.mi_auc.labels:
+        return f"M{every} by record, {_interval(patient.macro_auc.estimate)} by patient."
+    return (
+        f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
+        f"{_interval(patient.mi_auc.estimate)} by patient; m{every}."
     )
 
 

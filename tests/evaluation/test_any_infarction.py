@@ -192,3 +192,5 @@ def test_the_report_judges_the_models_own_calibration_too(tmp_path: Path, store:
     assert main(["report", *place, "--dest", str(tmp_path / "report")]) == 0
     page = next((tmp_path / "report").glob("*.html")).read_text()
     assert "calibration that the model brings" in page and "Calibrated on the val" not in page
+    assert "The calibration is the one that the model brings." in page
+    assert "fitted to the validation split" not in page

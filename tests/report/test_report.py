@@ -121,6 +121,40 @@ def test_its_first_lines_say_what_it_is_about_and_how_to_read_it(report: Path) -
         assert words in page
 
 
+def test_its_first_lines_say_of_calibration_what_was_done(tmp_path: Path, store: Path) -> None:
+    # Of the validation split itself nothing can be calibrated; on test chance decides.
+    model = write_classifier(tmp_path / "c.pt")
+    place = ["--checkpoint", str(model), "--data", str(store), "--draws", "20", "--worst", "0"]
+    for split in ("valid", "test"):
+        dest = tmp_path / split
+        assert main(["report", *place, "--split", split, "--dest", str(dest)]) == 0
+        page = (dest / "report.html").read_text(encoding="utf-8")
+        fitted_on = json.loads((dest / "figures.json").read_text())["calibrated"]["fitted_on"]
+        assert split == "test" or fitted_on is None
+        assert ("The calibration is fitted to the validation split." in page) == (
+            fitted_on == "valid"
+        )
+        assert ("there is no calibration, and below is why" in page) == (fitted_on is None)
+
+
+def test_a_model_without_infarction_types_has_no_mean_over_them(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_classifier(tmp_path / "c.pt", labels=("NORM", "SR"))
+    place = ["--checkpoint", str(model), "--data", str(store), "--split", "valid"]
+    dest = tmp_path / "out"
+    assert main(["report", *place, "--draws", "20", "--worst", "0", "--dest", str(dest)]) == 0
+    page = (dest / "report.html").read_text(encoding="utf-8")
+    first = page[: page.index("Figures by label")]
+    assert "infarction" not in first and "<p>Macro AUC over 1 label 0." in first
+    assert "by patient." in first[first.index("Macro AUC") :]
+    capsys.readouterr()
+    for options in (["--draws", "0"], ["--draws", "20", "--against", str(model)]):
+        assert main(["evaluate", *place, *options]) == 0
+        printed = capsys.readouterr().out
+        assert "macro AUC" in printed and "infarction" not in printed and "*" not in printed
+
+
 def test_each_section_says_what_its_pictures_mean(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
     chance = 100 / len(Predictions.read(report / "predictions.parquet"))
