@@ -143,10 +143,12 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         predictions_of_any,
     )
     from selfmis_plugin.evaluation.calibrating import (
+        PERHAPS_FITTED_HERE,
         calibration_of,
         calibration_text,
         line_of_any,
         measured,
+        perhaps_fitted_here,
     )
     from selfmis_plugin.evaluation.evaluate import (
         coverage,
@@ -214,9 +216,12 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         if either is None
         else any_figures(either, options.draws, share_of_any),
         "calibrated": measured(fitted, predictions),
+        "perhaps_fitted_here": perhaps_fitted_here(brought, options.split),
         "own_thresholds": threshold_figures(brought, predictions, own_either),
     }
     lines = [*_title(figures), *_figure_lines(figures, options), *_coverage_lines(figures)]
+    if figures["perhaps_fitted_here"]:
+        lines.append(PERHAPS_FITTED_HERE)
     lines += calibration_text(figures["calibrated"])
     if own_either is not None and ANY_INFARCTION in brought.calibration:
         line = line_of_any(brought.calibration[ANY_INFARCTION], own_either)

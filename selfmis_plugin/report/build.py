@@ -17,7 +17,7 @@ from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
 from selfmis_plugin.checkpoints.facts import PROVENANCE, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
-from selfmis_plugin.checkpoints.operation import read_operation
+from selfmis_plugin.checkpoints.operation import Operation, read_operation
 from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
 from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words, infarctions_first
@@ -26,11 +26,13 @@ from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.trained_people import SeenInTraining, seen_in_training
 from selfmis_plugin.evaluation.calibrating import (
     OWN,
+    PERHAPS_FITTED_HERE,
     VALID,
     Fitted,
     calibration_of,
     calibration_text,
     measured,
+    perhaps_fitted_here,
 )
 from selfmis_plugin.evaluation.evaluate import (
     embed_pairs,
@@ -168,6 +170,7 @@ def write_report(request: Request) -> Path:
         "trained_on": [step.to_dict() for step in provenance],
         "seen_in_training": None if seen is None else seen.to_dict(),
         "calibrated": measured(fitted, predictions),
+        "perhaps_fitted_here": perhaps_fitted_here(brought, request.split),
         "record": by_record.to_dict(),
         "patient": by_patient.to_dict(),
     }
@@ -221,7 +224,7 @@ def write_report(request: Request) -> Path:
     ]  # fmt: skip
     text = render(
         "SelfMIS report",
-        _summary(request, typed, part, seen, fitted, by_record, by_patient),
+        _summary(request, typed, part, seen, fitted, brought, by_record, by_patient),
         tuple(sections),
     )
     pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
@@ -263,6 +266,7 @@ def _summary(
     part: Split,
     seen: SeenInTraining | None,
     fitted: Fitted,
+    brought: Operation,
     record: Report,
     patient: Report,
 ) -> tuple[str, ...]:
@@ -276,6 +280,7 @@ def _summary(
         f"Data: {record.units:,} records of {record.patients:,} patients, split {request.split} of "
         f"{request.data}; {origins}.",
         *([] if seen is None else [f"{seen}."]),
+        *([f"{PERHAPS_FITTED_HERE}."] if perhaps_fitted_here(brought, request.split) else []),
         "Protocol: the model is as it was saved, and nothing is fitted to these records"
         + ("; whether it has seen them is a matter of its training" if seen is None else "")
         + f". {_CALIBRATION[fitted.on if fitted.labels else None]} Intervals are of 95 %, by "

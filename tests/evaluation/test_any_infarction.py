@@ -24,6 +24,7 @@ from selfmis_plugin.metrics.operating_point import OperatingPoint
 from selfmis_plugin.metrics.predictions import Predictions
 from tests.checkpoint_files import write_classifier
 from tests.evaluation.test_subgroups import store_with_persons
+from tests.support import write_store
 
 TYPES = ("AMI", "IMI", "PMI")
 ANY = "any infarction"
@@ -184,6 +185,26 @@ def test_a_model_of_types_that_the_data_have_not_is_not_judged_by_its_line_for_a
     assert "calibrated" not in figures["any_infarction"]
     assert figures["own_thresholds"]["labels"].keys() == {"AMI", "NORM"}
     assert f"{ANY} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_what_may_have_been_fitted_to_these_records_is_said(
+    split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_store(tmp_path / "data", {"valid": 40, "test": 40})
+    write_exported(tmp_path / "model", ("NORM", *TYPES))
+    warning = "may have been fitted to these records"
+    for model, brings in (("model", True), ("model.pt", False)):
+        figures, _ = evaluated(tmp_path / model, data, tmp_path, "--split", split)
+        said = split == "valid" and brings
+        assert figures["perhaps_fitted_here"] == said
+        assert (warning in (printed := capsys.readouterr().out)) == said
+        assert not said or "judge them on --split test" in printed
+        place = ["--checkpoint", str(tmp_path / model), "--data", str(data), "--split", split]
+        dest = tmp_path / f"report of {model}"
+        assert main(["report", *place, "--dest", str(dest), "--draws", "20", "--worst", "0"]) == 0
+        assert (warning in (dest / "report.html").read_text()) == said
+        assert json.loads((dest / "figures.json").read_text())["perhaps_fitted_here"] == said
 
 
 def test_the_report_judges_the_models_own_calibration_too(tmp_path: Path, store: Path) -> None:
