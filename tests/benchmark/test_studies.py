@@ -215,6 +215,60 @@ def test_a_selfmis_encoder_can_be_asked_who_it_is(tmp_path: Path, store: Path) -
     assert set(figures["rules"]) == {"first", "others"}
 
 
+@pytest.mark.parametrize(
+    ("study", "names"),
+    [
+        ("identification", ("embedding of beats", "average beat", "untrained embedding of beats")),
+        ("correlation", ("aligned", "untrained")),
+        ("reconstruction", ("decoders", "mean ECG", "nearest record")),
+        ("synthesis", ("generator", "real leads", "linear map")),
+    ],
+)
+def test_a_name_stands_for_one_row(
+    study: str,
+    names: tuple[str, ...],
+    tmp_path: Path,
+    store: Path,
+    checkpoints: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["benchmark", study, "--checkpoint", str(checkpoints[0]), "--data", str(store)]
+    arguments += ["--dest", str(tmp_path / "out")]
+    arguments += ["--encoder", str(checkpoints[1])] if study == "synthesis" else []
+    for name in names:
+        assert main([*arguments, "--against", f"{name}={checkpoints[1]}"]) == 1
+        error = capsys.readouterr().err
+        assert f"--against {name}=...: that is what the benchmark calls a row of its own" in error
+        assert "give another name" in error
+    twice = ["--against", f"other={checkpoints[0]}", "--against", f"other={checkpoints[1]}"]
+    with pytest.raises(SystemExit):
+        main([*arguments, *twice])
+    assert "other is given twice: call one of them otherwise" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_with_a_comma_stays_in_its_column(
+    tmp_path: Path, store: Path, checkpoints: tuple[Path, Path]
+) -> None:
+    name = 'mine, "with" beats'
+    for study, column in (("identification", "vectors"), ("correlation", "embeddings")):
+        arguments = ["benchmark", study, "--checkpoint", str(checkpoints[0]), "--data", str(store)]
+        arguments += ["--against", f"{name}={checkpoints[1]}", "--dest", str(tmp_path)]
+        assert main(arguments) == 0
+        with (tmp_path / f"{study}.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert name in {row[column] for row in rows} and not any(None in row for row in rows)
+    figures = json.loads((tmp_path / "identification.json").read_text(encoding="utf-8"))
+    with (tmp_path / "identification.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = (
+            row
+            for row in csv.DictReader(file)
+            if (row["vectors"], row["rule"]) == ("average beat", "first")
+        )
+    found = figures["found"]["average beat"]["first"]
+    assert {key: str(value) for key, value in found.items()} == {key: row[key] for key in found}
+
+
 def test_a_checkpoint_without_leads_is_refused(
     tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
