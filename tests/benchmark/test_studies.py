@@ -33,13 +33,17 @@ from tests.checkpoint_files import (
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Persons of two recordings each, by split."""
-    path = tmp_path_factory.mktemp("studies") / "store"
+    return write_persons(tmp_path_factory.mktemp("studies") / "store")
+
+
+def write_persons(path: Path, flat: tuple[int, ...] = ()) -> Path:
+    """Write persons of two recordings each, by split; those of *flat* persons have no beat."""
     with StoreWriter(path, database="synthetic", label_sets={}) as writer:
         for split, persons in (("train", range(4)), ("test", range(4, 10))):
             for person in persons:
                 for visit in range(2):
                     signal = simulate(seed=5, patient=person, visit=visit).signal
+                    signal = signal * (person not in flat)
                     writer.append(
                         np.rint(signal).astype(np.int16),
                         {
@@ -199,6 +203,20 @@ def test_identification(tmp_path: Path, store: Path, checkpoints: tuple[Path, Pa
         assert {key: found[key] for key in expected} == pytest.approx(expected)
     assert figures["found"]["average beat"]["first"]["persons"] == 6
     assert "chance" in (tmp_path / "identification.md").read_text(encoding="utf-8")
+
+
+def test_recordings_without_a_beat_are_counted_and_recognise_nobody(
+    tmp_path: Path, checkpoints: tuple[Path, Path]
+) -> None:
+    found = run("identification", tmp_path, write_persons(tmp_path / "s", (4,)), checkpoints)
+    for name, absent in (("average beat", 2), ("embedding of beats", 2),
+                         ("embedding of the whole recording", 0)):  # fmt: skip
+        of = found["found"][name]["others"]
+        assert (of["absent"], of["probes"]) == (absent, 12)
+    assert found["found"]["average beat"]["others"]["rank1"] <= 10 / 12
+    text = (tmp_path / "identification.md").read_text(encoding="utf-8")
+    assert "- average beat: of 2 recordings there is none, as no beat is found in them" in text
+    assert "- embedding of the whole recording:" not in text
 
 
 def test_a_selfmis_encoder_can_be_asked_who_it_is(tmp_path: Path, store: Path) -> None:

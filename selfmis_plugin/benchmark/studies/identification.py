@@ -212,6 +212,12 @@ def _text(found: Mapping[str, Mapping[str, Identification]], database: str, lead
             + markdown.table(["nearest neighbour of", "rank 1", "rank 5"], rows)
             + "\n"
         )
+        parts += [
+            f"- {name}: of {of.absent} recordings there is none, as no beat is found in them: they "
+            "are nobody's neighbour, and count as not recognised\n"
+            for name, of in of_rule.items()
+            if of.absent
+        ]
     return "\n".join(parts)
 
 
