@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.statistics import Report, judge
 from selfmis_plugin.report.figures import (
@@ -213,14 +215,16 @@ def test_it_fits_a_laptop_and_a_telephone(report: Path, width: int) -> None:
         browser.close()
 
 
-def judged(positives: int, records: int = 60) -> tuple[Predictions, Report]:
-    """A classifier of two labels that knows them well, and how it is judged."""
+def judged(
+    positives: int, records: int = 60, labels: tuple[str, ...] = ("PMI", "ours")
+) -> tuple[Predictions, Report]:
+    """A classifier of two labels, or others, that knows them well, and how it is judged."""
     rng = np.random.default_rng(0)
-    targets = np.zeros((records, 2), dtype=bool)
-    targets[:positives, 0] = targets[: records // 2, 1] = True
+    targets = np.zeros((records, len(labels)), dtype=bool)
+    targets[:positives, 0] = targets[: records // 2, 1:] = True
     logits = (rng.normal(size=targets.shape) + 3 * targets - 2).astype(np.float32)
     names = tuple(f"r{k}" for k in range(records))
-    predictions = Predictions(names, names, ("PMI", "ours"), targets, logits)
+    predictions = Predictions(names, names, labels, targets, logits)
     return predictions, judge(predictions, draws=50)
 
 
@@ -252,6 +256,45 @@ def test_curves_are_drawn_beside_chance_and_the_upper_bound() -> None:
     assert labelled(panels[1])["chance"].get_ydata()[0] == 0.5
     # One column: below each other.
     assert panels[0].get_position().y0 > panels[1].get_position().y1
+
+
+LONG = "a finding of somebody's own, whose name takes sixty signs or so"
+
+
+@pytest.mark.parametrize("columns", [3, 1])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("AMI",),
+        ("PMI", "ours"),
+        ("IPLMI", "AMI", "PMI"),
+        ("NORM", "AMI", "IMI", "PMI"),
+        INFARCTION_TYPES,
+        (LONG,),
+        ("AMI", LONG, "with_no_space_to_break_it_at_" * 2),
+    ],
+    ids=len,
+)
+def test_nothing_of_a_picture_is_cut_off_or_covered(labels: tuple[str, ...], columns: int) -> None:
+    predictions, report = judged(positives=20, labels=labels)
+    bands = roc_bands(predictions, report, labels)
+    pictures = draw_roc(bands, report, columns), draw_calibration(report, labels, columns)
+    for figure in (*pictures, draw_intervals(report, labels, short=columns == 1)):
+        figure.draw_without_rendering()
+        whole, (legend,) = figure.bbox, [legend.get_window_extent() for legend in figure.legends]
+        boxes = [axes.get_tightbbox() for axes in figure.axes]
+        for box in (legend, *boxes):
+            assert whole.x0 - 1 <= box.x0 and box.x1 <= whole.x1 + 1, figure
+            assert whole.y0 - 1 <= box.y0 and box.y1 <= whole.y1 + 1, figure
+        for one, other in itertools.combinations([legend, *boxes], 2):
+            apart = (
+                min(max(other.x0 - one.x1, one.x0 - other.x1), 0),
+                min(max(other.y0 - one.y1, one.y0 - other.y1), 0),
+            )
+            assert max(apart) >= -1, figure
+        titles = " ".join(axes.get_title().replace("\n", "") for axes in figure.axes)
+        if columns == 3 and figure is pictures[0]:
+            assert all(label.replace(" ", "") in titles.replace(" ", "") for label in labels)
 
 
 def test_calibration_shows_how_little_a_few_records_say() -> None:
