@@ -120,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
         default={},
         metavar="SHARE",
         help="also predictive values at 90 %% specificity where a label is so common: one share of "
-        "1 for all labels, or AMI=0.02,IMI=0.03",
+        "1 for all labels, or AMI=0.02,IMI=0.03 (a name with a comma in quotation marks)",
     )
     add_json(parser)
     parser.add_argument(

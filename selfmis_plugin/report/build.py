@@ -410,6 +410,8 @@ def _pretraining(
     marked = np.asarray(predictions.targets[:, kinds].any(axis=1))
     chosen, places = places_of_pairs(*(embeddings.numpy() for embeddings in pair))
     records = int(shares["records"])
+    # Of fewer records than ranks each is among the nearest.
+    chance = [f"{min(100.0, 100 * rank / records):.1f} %" for rank in (1, 5, 10)]
     return [
         Section(
             "Embeddings",
@@ -418,7 +420,7 @@ def _pretraining(
                 "single-lead one. R@k is how often the record's own is among the k nearest: R@1 "
                 f"{100 * shares['r1']:.1f} %, R@5 {100 * shares['r5']:.1f} %, R@10 "
                 f"{100 * shares['r10']:.1f} %, median rank {shares['median_rank']:g}; by chance "
-                f"{100 / records:.1f} %, {500 / records:.1f} % and {1000 / records:.1f} %.",
+                f"{chance[0]}, {chance[1]} and {chance[2]}.",
                 _MAP,
             ),
             pictures=(

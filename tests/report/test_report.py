@@ -34,6 +34,7 @@ from selfmis_plugin.report.page import Section, render
 from selfmis_plugin.training.run_log import learning_curves
 from selfmis_plugin.visualization.learning import draw_learning
 from tests.checkpoint_files import write_classifier, write_towers
+from tests.support import write_store
 
 LOG = """\
 [2026-01-01 00:00:01,000][valid][INFO] - epoch 001 | valid on 'valid' subset | loss 0.6 | macro_auc nan
@@ -171,6 +172,16 @@ def test_each_section_says_what_its_pictures_mean(report: Path) -> None:
         ),
     ):
         assert not [text for text in words if text not in sections[title]]
+
+
+def test_chance_is_at_most_all_of_a_small_split(tmp_path: Path) -> None:
+    few = write_store(tmp_path / "few", {"valid": 3, "test": 4})
+    model, towers = write_classifier(tmp_path / "c.pt"), write_towers(tmp_path / "t.pt")
+    arguments = ["--checkpoint", str(model), "--pretraining", str(towers), "--data", str(few)]
+    arguments += ["--dest", str(tmp_path / "out"), "--draws", "20", "--worst", "0"]
+    assert main(["report", *arguments]) == 0
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "by chance 25.0 %, 100.0 % and 100.0 %." in page
 
 
 def test_pictures_have_a_form_for_a_telephone(report: Path) -> None:
