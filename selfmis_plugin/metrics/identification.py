@@ -130,7 +130,7 @@ def identify(
             f"{asked} of {len(counts)} persons have recordings to ask about by the rule {rule!r}: "
             "identification needs at least two such persons"
         )
-    present = values.any(axis=1)
+    present: npt.NDArray[np.bool_] = (values != 0).any(axis=1)
     similarity = _cosines(values, present)
     everybody = int(person.max()) + 1
     gallery = (np.ones_like(first) if rule == OTHERS else first) & present
