@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from selfmis_plugin.benchmark.studies.study import Answer
@@ -30,8 +30,8 @@ def add_checkpoint_options(parser: argparse.ArgumentParser, name: str, data: str
     parser.add_argument(
         "--against",
         type=_named,
-        action="append",
-        default=[],
+        action=_ByName,
+        default={},
         metavar="NAME=CHECKPOINT",
         help="another checkpoint to compare with, such as one without alignment; repeatable",
     )
@@ -54,6 +54,24 @@ def hand_over(answer: Answer, dest: Path) -> int:
     print(answer.text)
     print("\n".join(map(str, paths)))
     return 0
+
+
+class _ByName(argparse.Action):
+    """Gathers paths by their names, each of which stands for one of them."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Add a name with its path."""
+        name, path = values
+        found = getattr(namespace, self.dest)
+        if name in found:
+            raise argparse.ArgumentError(self, f"{name} is given twice: call one of them otherwise")
+        setattr(namespace, self.dest, {**found, name: path})
 
 
 def _named(text: str) -> tuple[str, Path]:

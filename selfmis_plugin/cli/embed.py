@@ -9,6 +9,7 @@ from pathlib import Path
 
 from selfmis_plugin.cli.sharing import add_parts, refuse_needless, workers
 from selfmis_plugin.utils.arguments import HUB_MODEL_HELP, add_checkpoint, whole
+from selfmis_plugin.utils.files import require_file
 from selfmis_plugin.utils.hub import on_this_machine
 
 SINGLE, TOWERS = "single", ("single", "multi")
@@ -45,6 +46,7 @@ def main(argv: Sequence[str]) -> int:
             )
             print(written)
             return 0
+        require_file(options.out)
         embeddings = embed_split(
             checkpoint, options.data, options.split, (name,), options.batch_size, views
         )[name]

@@ -28,7 +28,7 @@ from selfmis_plugin.utils.arguments import (
     prevalence,
     whole,
 )
-from selfmis_plugin.utils.files import printing_beside, write_json
+from selfmis_plugin.utils.files import printing_beside, require_file, write_json
 from selfmis_plugin.utils.hub import on_this_machine
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def main(argv: Sequence[str]) -> int:
     if options.against_labels and not options.against:
         reads.error("--against-labels names the outputs of --against CHECKPOINT: give that too")
     try:
+        if options.predictions:
+            require_file(options.predictions)
         with printing_beside(options.json):
             figures, lines = _evaluate(options)
             if options.json:
@@ -118,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
         default={},
         metavar="SHARE",
         help="also predictive values at 90 %% specificity where a label is so common: one share of "
-        "1 for all labels, or AMI=0.02,IMI=0.03",
+        "1 for all labels, or AMI=0.02,IMI=0.03 (a name with a comma in quotation marks)",
     )
     add_json(parser)
     parser.add_argument(
@@ -141,10 +143,12 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         predictions_of_any,
     )
     from selfmis_plugin.evaluation.calibrating import (
+        PERHAPS_FITTED_HERE,
         calibration_of,
         calibration_text,
         line_of_any,
         measured,
+        perhaps_fitted_here,
     )
     from selfmis_plugin.evaluation.evaluate import (
         coverage,
@@ -212,9 +216,12 @@ def _evaluate(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         if either is None
         else any_figures(either, options.draws, share_of_any),
         "calibrated": measured(fitted, predictions),
+        "perhaps_fitted_here": perhaps_fitted_here(brought, options.split),
         "own_thresholds": threshold_figures(brought, predictions, own_either),
     }
     lines = [*_title(figures), *_figure_lines(figures, options), *_coverage_lines(figures)]
+    if figures["perhaps_fitted_here"]:
+        lines.append(PERHAPS_FITTED_HERE)
     lines += calibration_text(figures["calibrated"])
     if own_either is not None and ANY_INFARCTION in brought.calibration:
         line = line_of_any(brought.calibration[ANY_INFARCTION], own_either)
@@ -346,6 +353,8 @@ def _figure_lines(figures: Mapping[str, Any], options: argparse.Namespace) -> li
         )
     for key, text in (("macro_auc", "macro AUC"), ("mi_auc", "mean over the infarction types (*)")):
         mean = report[key]
+        if key == "mi_auc" and not mean["labels"]:
+            continue
         lines.append(f"{text}, {mean['labels']} labels: {_interval(mean)}")
         if 0 < mean["fewest"] < FEW_PATIENTS:
             lines.append(
@@ -371,7 +380,8 @@ def _plain_lines(figures: Mapping[str, Any]) -> list[str]:
         auc = _number(aucs[name])
         lines.append(f"{_marked(name, width)} {positives[name]:>9}  {auc:5}{_words(name)}")
     lines.append(f"macro AUC: {_number(figures['macro_auc'])}")
-    lines.append(f"mean over the infarction types (*): {_number(figures['mi_auc'])}")
+    if figures["mi_auc"] is not None:
+        lines.append(f"mean over the infarction types (*): {_number(figures['mi_auc'])}")
     return lines + _undefined_lines(figures)
 
 
@@ -469,7 +479,9 @@ def _difference_lines(
     width = _width(found)
     lines = [f"{'label':{width}} {'difference':23} p"]
     rows = [(_marked(name), found[name]) for name in infarctions_first(found)]
-    rows += [("macro AUC", difference["macro_auc"]), ("mean of *", difference["mi_auc"])]
+    rows.append(("macro AUC", difference["macro_auc"]))
+    if difference["mi_auc"]["value"] is not None:
+        rows.append(("mean of *", difference["mi_auc"]))
     for name, row in rows:
         lines.append(f"{name:{width}} {_interval(row, sign='+'):23} {_number(row['p_value'])}")
     if len(difference["labels"]) < len(predictions.labels):

@@ -8,7 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from selfmis_plugin.metrics.defaults import DRAWS
-from selfmis_plugin.utils.arguments import HUB_MODEL_HELP, add_checkpoint, add_dest, whole
+from selfmis_plugin.utils.arguments import (
+    HUB_MODEL_HELP,
+    LABELS_HELP,
+    add_checkpoint,
+    add_dest,
+    labels,
+    whole,
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -24,6 +31,8 @@ def main(argv: Sequence[str]) -> int:
         pretraining=options.pretraining,
         draws=options.draws,
         worst=options.worst,
+        labels=options.labels,
+        batch_size=options.batch_size,
     )
     try:
         page = write_report(request)
@@ -44,8 +53,10 @@ def parser() -> argparse.ArgumentParser:
         "pre-training's checkpoint also retrieval and a map of the embeddings.",
     )
     add_checkpoint(parser, f"a classifier: {HUB_MODEL_HELP}")
+    parser.add_argument("--labels", type=labels, metavar="NAMES", help=LABELS_HELP)
     parser.add_argument("--data", type=Path, required=True, help="folder of a store or manifests")
     parser.add_argument("--split", default="test", help="which manifest (default: test)")
+    parser.add_argument("--batch-size", type=whole(1), default=128, metavar="N")
     parser.add_argument(
         "--pretraining",
         type=Path,

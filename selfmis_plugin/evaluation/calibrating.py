@@ -27,6 +27,8 @@ from selfmis_plugin.metrics.recalibration import (
 
 __all__ = [
     "OWN",
+    "VALID",
+    "PERHAPS_FITTED_HERE",
     "Fitted",
     "calibration_of",
     "calibration_text",
@@ -34,11 +36,18 @@ __all__ = [
     "fitted_to",
     "line_of_any",
     "measured",
+    "perhaps_fitted_here",
 ]
 
+#: The split that a calibration is fitted to where the model brings none.
 VALID = "valid"
 #: What a calibration was fitted to that an exported model brings.
 OWN = "model"
+#: What :func:`perhaps_fitted_here` means, in words.
+PERHAPS_FITTED_HERE = (
+    "WARNING: the calibration and thresholds that the model brings may have been fitted to these "
+    "records, and then look better here than they are: judge them on --split test"
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +103,12 @@ def calibration_of(
     if own:
         return Fitted(own, "", read_facts(checkpoint).unlearned, OWN)
     return fit_on_validation(checkpoint, data, split, batch_size, labels)
+
+
+def perhaps_fitted_here(brought: Operation, split: str) -> bool:
+    """Whether what a model brings may have been fitted to the very split that is evaluated: an
+    export fits to the validation split, and keeps no names of its records."""
+    return split == VALID and bool(brought.calibration or brought.points)
 
 
 def fit_on_validation(

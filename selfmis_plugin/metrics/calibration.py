@@ -6,9 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 __all__ = ["Calibration", "calibrate", "logit_of_any", "probabilities"]
+
+#: Smaller sums of probabilities lose digits in float64, and are zero below 1e-323.
+_LEAST_EXACT = 1e-300
+#: A sum of large logits may leave the range of float32.
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,24 @@ def probabilities(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 def logit_of_any(logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Return the logit of at least one of several statements, float32 (records,).
 
-    Its probability is what it is if each comes by itself, 1 - prod(1 - p).
+    Its probability is what it is if each comes by itself, 1 - prod(1 - p). It is finite where the
+    logits are.
 
     Parameters
     ----------
     logits
         Of the statements, (records, statements).
     """
+    values = logits.astype(np.float64)
     # -log(1 - p) of a logit is its softplus; the logit of 1 - exp(-s) is log(exp(s) - 1).
-    total = np.logaddexp(0, logits.astype(np.float64)).sum(axis=1)
-    return np.asarray(total + np.log(-np.expm1(-total)), dtype=np.float32)
+    total = np.logaddexp(0, values).sum(axis=1)
+    rare = total < _LEAST_EXACT
+    either = total + np.log(-np.expm1(-np.where(rare, 1.0, total)))
+    # So rare that each is its odds, of which two never come together.
+    either[rare] = logsumexp(values[rare], axis=1)
+    finite = np.isfinite(either)
+    either[finite] = np.clip(either[finite], -_LARGEST, _LARGEST)
+    return np.asarray(either, dtype=np.float32)
 
 
 def calibrate(

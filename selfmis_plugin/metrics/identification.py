@@ -50,6 +50,9 @@ class Identification:
     left_out
         Persons with a single recording, of whom nobody can ask. They are in the gallery only where
         days tell the recordings apart.
+    absent
+        Recordings among those used of which there is nothing to compare, such as those in which no
+        beat is found: nobody's nearest, and as probes never recognised.
     rank1, rank5
         Share of the probes whose own person is the nearest, or among the five nearest.
     low, high
@@ -64,6 +67,7 @@ class Identification:
     asked: int
     probes: int
     left_out: int
+    absent: int
     rank1: float
     low: float
     high: float
@@ -90,7 +94,8 @@ def identify(
     Parameters
     ----------
     embeddings
-        (recordings, dimensions).
+        (recordings, dimensions); all zeros where there is none. Such recordings stay out of the
+        mean and are no neighbours; the own person of such a probe comes last.
     persons
         Whose recording each is; a person's first one comes first.
     rule
@@ -125,9 +130,12 @@ def identify(
             f"{asked} of {len(counts)} persons have recordings to ask about by the rule {rule!r}: "
             "identification needs at least two such persons"
         )
-    similarity = _cosines(values)
+    present: npt.NDArray[np.bool_] = (values != 0).any(axis=1)
+    similarity = _cosines(values, present)
     everybody = int(person.max()) + 1
-    ranks = np.array([_rank(similarity[k], person, first, rule, int(k)) for k in probes])
+    gallery = (np.ones_like(first) if rule == OTHERS else first) & present
+    ranks = np.array([_rank(similarity[k], person, gallery, int(k)) for k in probes])
+    ranks[~present[probes]] = everybody
     hits = ranks == 1
     low, high = wilson_interval(float(hits.mean()), asked)
     return Identification(
@@ -136,6 +144,7 @@ def identify(
         asked=asked,
         probes=len(probes),
         left_out=int(np.count_nonzero(counts == 1)),
+        absent=int(np.count_nonzero(~present)),
         rank1=float(hits.mean()),
         low=low,
         high=high,
@@ -212,8 +221,11 @@ def wilson_interval(share: float, number: int, z: float = 1.959963984540054) -> 
     return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
-def _cosines(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    rows = values - values.mean(axis=0)
+def _cosines(
+    values: npt.NDArray[np.float64], present: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Return the cosines of all recordings, less the mean of those that are there."""
+    rows = values - values.mean(axis=0, where=present[:, None]) if present.any() else values
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     rows = np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
     return np.asarray(rows @ rows.T)
@@ -222,13 +234,13 @@ def _cosines(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def _rank(
     similarity: npt.NDArray[np.float64],
     person: npt.NDArray[np.int64],
-    first: npt.NDArray[np.bool_],
-    rule: str,
+    gallery: npt.NDArray[np.bool_],
     probe: int,
 ) -> int:
-    """Return the place of the probe's own person among all persons, from 1."""
-    gallery = np.ones(len(person), dtype=bool) if rule == OTHERS else first.copy()
-    gallery[probe] = False
+    """Return the place of the probe's own person among all persons, from 1; those of whom nothing
+    is in the gallery are the last."""
+    others = gallery.copy()
+    others[probe] = False
     best = np.full(person.max() + 1, -np.inf)
-    np.maximum.at(best, person[gallery], similarity[gallery])
+    np.maximum.at(best, person[others], similarity[others])
     return int(np.count_nonzero(best >= best[person[probe]] - _TIE))

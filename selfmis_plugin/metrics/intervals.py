@@ -328,8 +328,11 @@ def _recovered(one: _Array, other: _Array, alike: _Array) -> _Array:
 def _of_mean(value: _Array, limits: _Limits, influence: _Array, least: float = 0.0) -> _Limits:
     """Limits of the mean of figures that have limits of their own, shape (1,).
 
-    The figures' own errors come from their limits, and how they go together from the patients.
+    The figures' own errors come from their limits, and how they go together from the patients. Of
+    one figure there is nothing to put together: its own limits are those of the mean.
     """
+    if len(value) == 1:
+        return limits
     mean, number = value.mean(), len(value)
     variances = np.square(influence).sum()
     together = np.square(influence.sum(axis=1)).sum()

@@ -17,7 +17,7 @@ from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
 from selfmis_plugin.checkpoints.facts import PROVENANCE, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
-from selfmis_plugin.checkpoints.operation import read_operation
+from selfmis_plugin.checkpoints.operation import Operation, read_operation
 from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
 from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words, infarctions_first
@@ -26,10 +26,13 @@ from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.trained_people import SeenInTraining, seen_in_training
 from selfmis_plugin.evaluation.calibrating import (
     OWN,
+    PERHAPS_FITTED_HERE,
+    VALID,
     Fitted,
     calibration_of,
     calibration_text,
     measured,
+    perhaps_fitted_here,
 )
 from selfmis_plugin.evaluation.evaluate import (
     embed_pairs,
@@ -81,6 +84,12 @@ _LEARNING = (
     "too high. The checkpoint that is judged above "
     "is, if it is called checkpoint_best, that of the best validation."
 )
+#: What the first lines say of a calibration, by what it was fitted to.
+_CALIBRATION = {
+    OWN: "The calibration is the one that the model brings.",
+    VALID: "The calibration is fitted to the validation split.",
+    None: "Probabilities are as the network gives them: there is no calibration, and below is why.",
+}
 _VERSIONS = ("torch", "numpy", "scipy", "scikit-learn", "hydra-core", "omegaconf")
 
 
@@ -102,6 +111,10 @@ class Request:
         Bootstrap draws.
     worst
         Records to draw that the model gets most wrong.
+    labels
+        Of a fine-tuned ECGFounder file: see :func:`selfmis_plugin.load_trained`.
+    batch_size
+        Records computed at once.
     """
 
     checkpoint: Path
@@ -111,6 +124,8 @@ class Request:
     pretraining: Path | None = None
     draws: int = DRAWS
     worst: int = 6
+    labels: Sequence[str] | None = None
+    batch_size: int = 128
 
 
 def write_report(request: Request) -> Path:
@@ -130,14 +145,23 @@ def write_report(request: Request) -> Path:
     require_folder(request.dest)
     typed = str(request.checkpoint)
     request = replace(request, checkpoint=on_this_machine(request.checkpoint))
-    predictions = predict_split(request.checkpoint, request.data, request.split)
+    place = request.data, request.split, request.batch_size
+    predictions = predict_split(request.checkpoint, *place, request.labels)
     by_record = judge(predictions, request.draws)
     by_patient = judge(predictions.by_patient(), request.draws)
     part = open_split(request.data, request.split)
     provenance = read_facts(request.checkpoint).provenance
     seen = seen_in_training(provenance, part)
     brought = read_operation(request.checkpoint)
-    fitted = calibration_of(request.checkpoint, request.data, predictions, brought, request.split)
+    fitted = calibration_of(
+        request.checkpoint,
+        request.data,
+        predictions,
+        brought,
+        request.split,
+        request.batch_size,
+        request.labels,
+    )
     figures = {
         "checkpoint": typed,
         "data": str(request.data),
@@ -146,6 +170,7 @@ def write_report(request: Request) -> Path:
         "trained_on": [step.to_dict() for step in provenance],
         "seen_in_training": None if seen is None else seen.to_dict(),
         "calibrated": measured(fitted, predictions),
+        "perhaps_fitted_here": perhaps_fitted_here(brought, request.split),
         "record": by_record.to_dict(),
         "patient": by_patient.to_dict(),
     }
@@ -199,7 +224,7 @@ def write_report(request: Request) -> Path:
     ]  # fmt: skip
     text = render(
         "SelfMIS report",
-        _summary(request, typed, part, seen, by_record, by_patient),
+        _summary(request, typed, part, seen, fitted, brought, by_record, by_patient),
         tuple(sections),
     )
     pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
@@ -207,13 +232,13 @@ def write_report(request: Request) -> Path:
     former = _former_pictures(request.dest)
     names = ("predictions.parquet", "figures.json", *pictures, "report.html")
     with whole_files(*(request.dest / name for name in names)) as paths:
-        place = dict(zip(names, paths, strict=True))
-        predictions.write(place["predictions.parquet"])
-        write_json(place["figures.json"], figures)
+        written = dict(zip(names, paths, strict=True))
+        predictions.write(written["predictions.parquet"])
+        write_json(written["figures.json"], figures)
         for name, png in pictures.items():
-            place[name].write_bytes(png)
+            written[name].write_bytes(png)
         # A file's name need not be text.
-        place["report.html"].write_text(text, encoding="utf-8", errors="replace")
+        written["report.html"].write_text(text, encoding="utf-8", errors="replace")
     # What an earlier report drew and this one does not would be taken for a picture of this one.
     for name in former - set(pictures):
         (request.dest / name).unlink(missing_ok=True)
@@ -240,11 +265,13 @@ def _summary(
     typed: str,
     part: Split,
     seen: SeenInTraining | None,
+    fitted: Fitted,
+    brought: Operation,
     record: Report,
     patient: Report,
 ) -> tuple[str, ...]:
     """The first lines: model, data, protocol, the main figures, and how to read them."""
-    reads = load_trained(request.checkpoint).preprocessing
+    reads = load_trained(request.checkpoint, request.labels).preprocessing
     leads = f"lead{'' if len(reads.leads) == 1 else 's'} {', '.join(reads.leads)}"
     origins = "; ".join(map(str, part.store.info.origins)) or "origin not recorded"
     return (
@@ -253,20 +280,32 @@ def _summary(
         f"Data: {record.units:,} records of {record.patients:,} patients, split {request.split} of "
         f"{request.data}; {origins}.",
         *([] if seen is None else [f"{seen}."]),
+        *([f"{PERHAPS_FITTED_HERE}."] if perhaps_fitted_here(brought, request.split) else []),
         "Protocol: the model is as it was saved, and nothing is fitted to these records"
         + ("; whether it has seen them is a matter of its training" if seen is None else "")
-        + ". Calibration is fitted to the validation "
-        "split. Intervals are of 95 %, by patient.",
-        f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
-        f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC over "
-        f"{len(record.macro_auc.labels)} labels {_interval(record.macro_auc.estimate)}."
-        + _rarest(record),
+        + f". {_CALIBRATION[fitted.on if fitted.labels else None]} Intervals are of 95 %, by "
+        "patient.",
+        _means(record, patient) + _rarest(record),
         "How to read it: the AUC (area under the ROC curve) is how often a record with a label is "
         "given a higher probability than one without: 0.5 is chance, 1 is never wrong. Its "
         "interval says how much of it may be due to these very patients. Average precision is the "
         "mean share of right ones among the records called; by chance it is the share of "
         "positives. The Brier score is the mean squared error of the probability, the calibration "
         "error the mean distance of probabilities from what came true: 0 is best for both.",
+    )
+
+
+def _means(record: Report, patient: Report) -> str:
+    """The main figures; a model without infarction types has no mean over them."""
+    number = len(record.macro_auc.labels)
+    every = f"acro AUC over {number} label{'' if number == 1 else 's'} " + _interval(
+        record.macro_auc.estimate
+    )
+    if not record.mi_auc.labels:
+        return f"M{every} by record, {_interval(patient.macro_auc.estimate)} by patient."
+    return (
+        f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
+        f"{_interval(patient.mi_auc.estimate)} by patient; m{every}."
     )
 
 
@@ -361,13 +400,18 @@ def _pretraining(
             "pre-training that it started from"
         )
     trained = require(trained, EmbedsPairs, "embeds no pairs", "leave out --pretraining")
-    shares = evaluate(request.pretraining, request.data, request.split, ranks=_CURVE_RANKS)
+    shares = evaluate(
+        request.pretraining, request.data, request.split, request.batch_size, _CURVE_RANKS
+    )
     figures["retrieval"] = shares
-    pair = embed_pairs(trained, fitting_split(trained, request.data, request.split))
+    part = fitting_split(trained, request.data, request.split)
+    pair = embed_pairs(trained, part, request.batch_size)
     kinds = [predictions.labels.index(k) for k in INFARCTION_TYPES if k in predictions.labels]
     marked = np.asarray(predictions.targets[:, kinds].any(axis=1))
     chosen, places = places_of_pairs(*(embeddings.numpy() for embeddings in pair))
     records = int(shares["records"])
+    # Of fewer records than ranks each is among the nearest.
+    chance = [f"{min(100.0, 100 * rank / records):.1f} %" for rank in (1, 5, 10)]
     return [
         Section(
             "Embeddings",
@@ -376,7 +420,7 @@ def _pretraining(
                 "single-lead one. R@k is how often the record's own is among the k nearest: R@1 "
                 f"{100 * shares['r1']:.1f} %, R@5 {100 * shares['r5']:.1f} %, R@10 "
                 f"{100 * shares['r10']:.1f} %, median rank {shares['median_rank']:g}; by chance "
-                f"{100 / records:.1f} %, {500 / records:.1f} % and {1000 / records:.1f} %.",
+                f"{chance[0]}, {chance[1]} and {chance[2]}.",
                 _MAP,
             ),
             pictures=(

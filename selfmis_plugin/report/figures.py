@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -25,7 +26,13 @@ COLUMNS = 3
 #: Inches: a panel, and what a narrow screen shows without making letters smaller.
 _PANEL = (3.4, 3.3)
 _NARROW = 3.4
+#: Inches that a legend of four names beside each other takes.
+_FOUR_NAMES = 5.0
+#: Inches above the panels for their legend.
+_LEGEND = 0.4
 _TITLE = 10
+#: Signs of a line: of a panel's title, and of a label beside its bar, wide and narrow.
+_TITLE_SIGNS, _ROW_SIGNS, _NARROW_SIGNS = 37, 85, 29
 #: More points than this only cover each other, and t-SNE takes longer than all the rest.
 _MAP_RECORDS = 1000
 
@@ -60,9 +67,12 @@ def draw_roc(bands: Mapping[str, ROCBand], report: Report, columns: int = COLUMN
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
         )  # fmt: skip
         axes.set(xlim=(-0.02, 1.01), ylim=(-0.01, 1.03), aspect="equal")
-        axes.set_title(f"{in_words(label)}\n{_positives(report, label)}", fontsize=_TITLE)
+        _entitle(axes, in_words(label), _positives(report, label))
     _name_outer(panels, columns, "1 - specificity", "sensitivity")
-    _one_legend(figure, panels[:1], columns)
+    _one_legend(figure, panels[:1])
+    if (layout := figure.get_layout_engine()) is not None:
+        # Square panels need one more round: how much stands around them shows when they are square.
+        layout.execute(figure)
     return figure
 
 
@@ -93,8 +103,11 @@ def draw_intervals(report: Report, labels: Sequence[str], short: bool = False) -
             named.append((words, report.labels[label].auc, _ORANGE))
         if mean.estimate.value is not None:
             named.append((f"{text}  [{len(mean.labels)} labels]", mean.estimate, _BLUE))
-    width = _NARROW if short else 9.5
-    figure = new_figure(width, 1.2 + 0.24 * max(4, len(named)), layout="constrained")
+    width, signs = (_NARROW, _NARROW_SIGNS) if short else (9.5, _ROW_SIGNS)
+    names = [textwrap.fill(text, signs) for text, _, _ in named]
+    most = max((name.count("\n") for name in names), default=0)
+    row = max(0.24, 0.14 * (1 + most))
+    figure = new_figure(width, 1.2 + row * max(4, len(named)), layout="constrained")
     axes = figure.add_subplot()
     for height, (_, auc, colour) in enumerate(named):
         axes.barh(height, auc.value or 0.0, color=colour, alpha=0.35)
@@ -102,15 +115,15 @@ def draw_intervals(report: Report, labels: Sequence[str], short: bool = False) -
             axes.plot([auc.low, auc.high], [height, height], color=colour, linewidth=2)
         axes.plot([auc.value or 0.0], [height], "o", color=colour, markersize=4)
     lowest = min([auc.low for _, auc, _ in named if auc.low is not None], default=0.5)
-    axes.set_yticks(range(len(named)), [text for text, _, _ in named], fontsize=8)
+    axes.set_yticks(range(len(named)), names, fontsize=8)
     axes.set_ylim(max(4, len(named)) - 0.4, -0.6)
     axes.axvline(0.5, color="black", linewidth=1, linestyle=":", label="chance")
     axes.axvline(1.0, color="black", linewidth=1, linestyle="--", label="upper bound")
     axes.set(
         xlim=(max(0.0, min(0.45, lowest - 0.02)), 1.01),
-        xlabel="AUC with 95 % interval" + (" (positives)" if short else ""),
+        xlabel="AUC with 95 % interval" + ("\n(positives)" if short else ""),
     )
-    _one_legend(figure, [axes], COLUMNS)
+    _one_legend(figure, [axes])
     return figure
 
 
@@ -153,12 +166,13 @@ def draw_calibration(report: Report, labels: Sequence[str], columns: int = COLUM
             label="this model",
         )  # fmt: skip
         axes.set(xlim=(0, right), ylim=(0, top))
-        axes.set_title(
-            f"{in_words(label)}\n{_positives(report, label)}, error {calibration.error:.3f}",
-            fontsize=_TITLE,
+        _entitle(
+            axes,
+            in_words(label),
+            f"{_positives(report, label)}, error {calibration.error:.3f}",
         )
     _name_outer(panels, columns, "mean probability", "share that has it")
-    _one_legend(figure, panels[:1], columns)
+    _one_legend(figure, panels[:1])
     return figure
 
 
@@ -241,7 +255,7 @@ def _panels(
     across = min(columns, max(1, len(labels)))
     down = -(-len(labels) // across)
     width, height = size
-    figure = new_figure(width * across, height * down + 0.4, layout="constrained")
+    figure = new_figure(width * across, height * down + _LEGEND, layout="constrained")
     return figure, [figure.add_subplot(down, across, k + 1) for k in range(len(labels))]
 
 
@@ -255,10 +269,19 @@ def _name_outer(panels: Sequence[Axes], columns: int, across: str, up: str) -> N
             axes.set_xlabel(across)
 
 
-def _one_legend(figure: Figure, panels: Sequence[Axes], columns: int) -> None:
+def _entitle(axes: Axes, name: str, about: str) -> None:
+    """Name a panel, in as many lines as a long name takes, with a line about it."""
+    axes.set_title(f"{textwrap.fill(name, _TITLE_SIGNS)}\n{about}", fontsize=_TITLE)
+
+
+def _one_legend(figure: Figure, panels: Sequence[Axes]) -> None:
     """One legend for all panels, whose lines are the same."""
     for axes in panels:
         handles, names = axes.get_legend_handles_labels()
         figure.legend(
-            handles, names, loc="outside upper left", ncols=4 if columns > 1 else 2, fontsize=8
+            handles,
+            names,
+            loc="outside upper left",
+            ncols=4 if figure.get_figwidth() >= _FOUR_NAMES else 2,
+            fontsize=8,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -173,15 +174,22 @@ def told(parse: Callable[[str], Value]) -> Callable[[str], Value]:
 
 
 def prevalence(text: str) -> dict[str, float]:
-    """Read how common labels are: one share for all, named ``""``, or ``AMI=0.02,IMI=0.03``."""
+    """Read how common labels are: one share for all, named ``""``, or ``AMI=0.02,IMI=0.03``.
+
+    A name with a comma stands in quotation marks, as in CSV.
+
+    >>> prevalence('AMI=0.02,"block, left"=0.03')
+    {'AMI': 0.02, 'block, left': 0.03}
+    """
     found: dict[str, float] = {}
-    for part in text.split(","):
+    for part in _columns(text):
         name, given, value = part.rpartition("=")
         name, share_ = name.strip(), _number(value)
         if not 0 < share_ < 1 or name in found or bool(given) != bool(name):
             raise argparse.ArgumentTypeError(
                 f"{part!r} is not a prevalence: give one share of 1, such as 0.05, for all labels, "
-                "or one a label, such as AMI=0.02,IMI=0.03"
+                "or one a label, such as AMI=0.02,IMI=0.03; a name with a comma in quotation "
+                "marks, as in '\"block, left\"=0.03'"
             )
         found[name] = share_
     if "" in found and len(found) > 1:
@@ -250,6 +258,14 @@ def known_names(
         return tuple(dict.fromkeys(names))
 
     return read
+
+
+def _columns(text: str) -> list[str]:
+    """Part a line at its commas, but at those within quotation marks."""
+    try:
+        return next(csv.reader([text], skipinitialspace=True), None) or [""]
+    except csv.Error:  # a break of lines, which no list of one line has
+        return [text]
 
 
 def _number(text: str) -> float:

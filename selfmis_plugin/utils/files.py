@@ -31,10 +31,7 @@ def whole_file(path: str | os.PathLike[str], mode: int | None = None) -> Iterato
     """
     # Absolute: the working folder may change meanwhile.
     target = Path(path).absolute()
-    with explained(target):
-        is_folder = target.is_dir()
-    if is_folder:
-        raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
+    require_file(target)
     # A device or a pipe, which no rename may replace; or what somebody else will rename.
     if (target.exists() and not target.is_file()) or is_temporary(target):
         with explained(target):
@@ -143,9 +140,39 @@ def require_folder(path: str | os.PathLike[str]) -> None:
             )
 
 
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Refuse a path where no file is and none can be made, as what takes long to compute does
+    before it begins.
+
+    Raises
+    ------
+    IsADirectoryError
+        If it is a folder.
+    NotADirectoryError
+        If what it lies in is a file; the message names that.
+    WriteError
+        If nothing may be written there.
+    """
+    target = Path(path).absolute()
+    with explained(target):
+        is_folder = target.is_dir()
+    if is_folder:
+        raise IsADirectoryError(f"{target}: is a folder: give the name of a file")
+    require_folder(target.parent)
+
+
 @contextlib.contextmanager
 def printing_beside(json_target: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Send what is printed to the standard error where the JSON goes to the standard output."""
+    """Send what is printed to the standard error where the JSON goes to the standard output; what
+    is computed in the block is not, where its JSON could not be written.
+
+    Raises
+    ------
+    IsADirectoryError, NotADirectoryError, WriteError
+        As :func:`require_file`.
+    """
+    if json_target is not None and not _is_standard_output(json_target):
+        require_file(json_target)
     if not _is_standard_output(json_target):
         yield
         return

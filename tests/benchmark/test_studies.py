@@ -33,13 +33,17 @@ from tests.checkpoint_files import (
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Persons of two recordings each, by split."""
-    path = tmp_path_factory.mktemp("studies") / "store"
+    return write_persons(tmp_path_factory.mktemp("studies") / "store")
+
+
+def write_persons(path: Path, flat: tuple[int, ...] = ()) -> Path:
+    """Write persons of two recordings each, by split; those of *flat* persons have no beat."""
     with StoreWriter(path, database="synthetic", label_sets={}) as writer:
         for split, persons in (("train", range(4)), ("test", range(4, 10))):
             for person in persons:
                 for visit in range(2):
                     signal = simulate(seed=5, patient=person, visit=visit).signal
+                    signal = signal * (person not in flat)
                     writer.append(
                         np.rint(signal).astype(np.int16),
                         {
@@ -201,6 +205,20 @@ def test_identification(tmp_path: Path, store: Path, checkpoints: tuple[Path, Pa
     assert "chance" in (tmp_path / "identification.md").read_text(encoding="utf-8")
 
 
+def test_recordings_without_a_beat_are_counted_and_recognise_nobody(
+    tmp_path: Path, checkpoints: tuple[Path, Path]
+) -> None:
+    found = run("identification", tmp_path, write_persons(tmp_path / "s", (4,)), checkpoints)
+    for name, absent in (("average beat", 2), ("embedding of beats", 2),
+                         ("embedding of the whole recording", 0)):  # fmt: skip
+        of = found["found"][name]["others"]
+        assert (of["absent"], of["probes"]) == (absent, 12)
+    assert found["found"]["average beat"]["others"]["rank1"] <= 10 / 12
+    text = (tmp_path / "identification.md").read_text(encoding="utf-8")
+    assert "- average beat: of 2 recordings there is none, as no beat is found in them" in text
+    assert "- embedding of the whole recording:" not in text
+
+
 def test_a_selfmis_encoder_can_be_asked_who_it_is(tmp_path: Path, store: Path) -> None:
     checkpoint = write_classifier(tmp_path / "classifier.pt")
     arguments = ["benchmark", "identification", "--checkpoint", str(checkpoint)]
@@ -213,6 +231,60 @@ def test_a_selfmis_encoder_can_be_asked_who_it_is(tmp_path: Path, store: Path) -
     }
     # Nothing says on which days these were recorded.
     assert set(figures["rules"]) == {"first", "others"}
+
+
+@pytest.mark.parametrize(
+    ("study", "names"),
+    [
+        ("identification", ("embedding of beats", "average beat", "untrained embedding of beats")),
+        ("correlation", ("aligned", "untrained")),
+        ("reconstruction", ("decoders", "mean ECG", "nearest record")),
+        ("synthesis", ("generator", "real leads", "linear map")),
+    ],
+)
+def test_a_name_stands_for_one_row(
+    study: str,
+    names: tuple[str, ...],
+    tmp_path: Path,
+    store: Path,
+    checkpoints: tuple[Path, Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["benchmark", study, "--checkpoint", str(checkpoints[0]), "--data", str(store)]
+    arguments += ["--dest", str(tmp_path / "out")]
+    arguments += ["--encoder", str(checkpoints[1])] if study == "synthesis" else []
+    for name in names:
+        assert main([*arguments, "--against", f"{name}={checkpoints[1]}"]) == 1
+        error = capsys.readouterr().err
+        assert f"--against {name}=...: that is what the benchmark calls a row of its own" in error
+        assert "give another name" in error
+    twice = ["--against", f"other={checkpoints[0]}", "--against", f"other={checkpoints[1]}"]
+    with pytest.raises(SystemExit):
+        main([*arguments, *twice])
+    assert "other is given twice: call one of them otherwise" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_with_a_comma_stays_in_its_column(
+    tmp_path: Path, store: Path, checkpoints: tuple[Path, Path]
+) -> None:
+    name = 'mine, "with" beats'
+    for study, column in (("identification", "vectors"), ("correlation", "embeddings")):
+        arguments = ["benchmark", study, "--checkpoint", str(checkpoints[0]), "--data", str(store)]
+        arguments += ["--against", f"{name}={checkpoints[1]}", "--dest", str(tmp_path)]
+        assert main(arguments) == 0
+        with (tmp_path / f"{study}.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert name in {row[column] for row in rows} and not any(None in row for row in rows)
+    figures = json.loads((tmp_path / "identification.json").read_text(encoding="utf-8"))
+    with (tmp_path / "identification.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = (
+            row
+            for row in csv.DictReader(file)
+            if (row["vectors"], row["rule"]) == ("average beat", "first")
+        )
+    found = figures["found"]["average beat"]["first"]
+    assert {key: str(value) for key, value in found.items()} == {key: row[key] for key in found}
 
 
 def test_a_checkpoint_without_leads_is_refused(

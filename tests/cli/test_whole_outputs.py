@@ -83,6 +83,38 @@ def test_where_nobody_may_write_it_is_said(
         assert "Traceback" not in error and named in error.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "ending"),
+    [
+        ("evaluate", "--json", ".json"), ("evaluate", "--predictions", ".parquet"),
+        ("embed", "--out", ".npy"), ("predict", "--json", ".json"),
+        ("benchmark", "--json", ".json"),
+    ],
+)  # fmt: skip
+def test_an_output_that_cannot_be_is_refused_before_anything_is_computed(
+    command: str, option: str, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Neither the model nor the data is there: who computed first would speak of them.
+    absent = ["--checkpoint", str(tmp_path / "c.pt"), "--data", str(tmp_path / "s")]
+    given = {
+        "predict": [str(tmp_path / "r.csv"), "--model", str(tmp_path / "c.pt")],
+        "benchmark": ["evaluate", "--records", "10"],
+    }.get(command, absent)
+    folder = tmp_path / f"folder{ending}"
+    folder.mkdir()
+    file = tmp_path / "file"
+    file.write_text("mine")
+    for target, words in (
+        (folder, f"{folder}: is a folder: give the name of a file"),
+        (file / f"f{ending}", f"{file}: is a file, where a folder is to be"),
+    ):
+        assert main([command, *given, option, str(target)]) == 1
+        printed, error = capsys.readouterr()
+        assert not printed and words in error and len(error.splitlines()) == 1
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", folder.name]
+    assert file.read_text() == "mine"
+
+
 def test_an_output_that_takes_no_more_is_said(tmp_path: Path) -> None:
     store = write_store(tmp_path / "s", {"train": 4})
     command = [sys.executable, "-m", "selfmis_plugin.cli.main", "prepare", "fraction", str(store)]

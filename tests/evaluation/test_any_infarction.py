@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
@@ -17,11 +19,12 @@ from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.export.exporting import prepare_export
 from selfmis_plugin.metrics.calibrated import Recalibration
-from selfmis_plugin.metrics.calibration import calibrate
+from selfmis_plugin.metrics.calibration import calibrate, logit_of_any
 from selfmis_plugin.metrics.operating_point import OperatingPoint
 from selfmis_plugin.metrics.predictions import Predictions
 from tests.checkpoint_files import write_classifier
 from tests.evaluation.test_subgroups import store_with_persons
+from tests.support import write_store
 
 TYPES = ("AMI", "IMI", "PMI")
 ANY = "any infarction"
@@ -45,6 +48,33 @@ def of_any(said: Predictions) -> np.ndarray:
     """The probability of at least one of the types, by its definition."""
     columns = [said.labels.index(label) for label in said.labels if label in TYPES]
     return 1 - np.prod(1 - expit(said.logits[:, columns].astype(np.float64)), axis=1)
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1, max_size=9))
+def test_the_logit_of_any_is_as_finite_as_those_that_it_is_of(logits: list[float]) -> None:
+    largest = max(logits)
+    with np.errstate(all="raise", under="ignore"):
+        one, more = logit_of_any(np.array([logits, [*logits[1:], logits[0]]], dtype=np.float32))
+    assert np.isfinite(one) and one == pytest.approx(more, rel=1e-6)
+    # At least one is at least as likely as any, and at most as likely as all of them apart.
+    room = 1e-6 * abs(largest) + 1e-6
+    assert one >= largest - room
+    if largest < -40:
+        assert one <= largest + np.log(len(logits)) + room
+    elif largest < 30:
+        chance = -np.expm1(-sum(np.logaddexp(0, logit) for logit in logits))
+        assert expit(np.float64(one)) == pytest.approx(chance, rel=1e-5)
+
+
+def test_the_logit_of_any_rises_with_each() -> None:
+    # Across where the probability of the rarest leaves the range of float64, at about -745.
+    line = np.linspace(-1000, 100, 11_001)
+    for others in ((), (-2000.0,), (-744.5, -745.2)):
+        columns = [line, *(np.full(len(line), other) for other in others)]
+        either = logit_of_any(np.column_stack(columns).astype(np.float64))
+        assert (np.diff(either[line > max(others, default=-1001)]) > 0).all()
+        assert (np.diff(either) >= 0).all()
+    assert logit_of_any(np.full((1, 2), -800.0))[0] == pytest.approx(-800 + np.log(2))
 
 
 @pytest.mark.parametrize("labels", [("NORM", *TYPES), ("AMI", "IMI", "odd")])
@@ -157,9 +187,31 @@ def test_a_model_of_types_that_the_data_have_not_is_not_judged_by_its_line_for_a
     assert f"{ANY} " in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_what_may_have_been_fitted_to_these_records_is_said(
+    split: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_store(tmp_path / "data", {"valid": 40, "test": 40})
+    write_exported(tmp_path / "model", ("NORM", *TYPES))
+    warning = "may have been fitted to these records"
+    for model, brings in (("model", True), ("model.pt", False)):
+        figures, _ = evaluated(tmp_path / model, data, tmp_path, "--split", split)
+        said = split == "valid" and brings
+        assert figures["perhaps_fitted_here"] == said
+        assert (warning in (printed := capsys.readouterr().out)) == said
+        assert not said or "judge them on --split test" in printed
+        place = ["--checkpoint", str(tmp_path / model), "--data", str(data), "--split", split]
+        dest = tmp_path / f"report of {model}"
+        assert main(["report", *place, "--dest", str(dest), "--draws", "20", "--worst", "0"]) == 0
+        assert (warning in (dest / "report.html").read_text()) == said
+        assert json.loads((dest / "figures.json").read_text())["perhaps_fitted_here"] == said
+
+
 def test_the_report_judges_the_models_own_calibration_too(tmp_path: Path, store: Path) -> None:
     write_exported(tmp_path / "model", ("NORM", *TYPES))
     place = ["--checkpoint", str(tmp_path / "model"), "--data", str(store)]
     assert main(["report", *place, "--dest", str(tmp_path / "report")]) == 0
     page = next((tmp_path / "report").glob("*.html")).read_text()
     assert "calibration that the model brings" in page and "Calibrated on the val" not in page
+    assert "The calibration is the one that the model brings." in page
+    assert "fitted to the validation split" not in page

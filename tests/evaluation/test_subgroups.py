@@ -176,6 +176,28 @@ def test_evaluate_by_sex_and_age(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "batch" not in error  # before anything is computed
 
 
+def test_the_prevalence_of_a_label_with_a_comma_can_be_stated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "block, left"
+    store = write_store(
+        tmp_path / "s", {"test": 30}, diagnoses=("NORM", "AMI", name), drawn=("AMI", name)
+    )
+    model, out = write_classifier(tmp_path / "c.pt", labels=("AMI", name)), tmp_path / "f.json"
+    arguments = ["evaluate", "--checkpoint", str(model), "--data", str(store), "--draws", "20"]
+    arguments += ["--json", str(out), "--prevalence"]
+    for stated in (f'AMI=0.02, "{name}"=0.03', f'"{name}=0.03",AMI=0.02'):
+        assert main([*arguments, stated]) == 0
+        labels = json.loads(out.read_text())["record"]["labels"]
+        found = {label: labels[label]["predictive_values"]["prevalence"] for label in labels}
+        assert found == {"AMI": 0.02, name: 0.03}
+    capsys.readouterr()
+    for wrong in (f"{name}=0.03", "", "AMI=0.1,", 'AMI=0.1\n"'):
+        with pytest.raises(SystemExit):
+            main([*arguments, wrong])
+        assert "a name with a comma in quotation marks" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("prevalence", [0.001, 0.3, 0.9])
 def test_predictive_values_are_those_of_a_population(prevalence: float) -> None:
     rng = np.random.default_rng(0)

@@ -154,6 +154,25 @@ def test_a_fine_tuned_head_has_the_labels_that_the_user_says(
     capsys.readouterr()
 
 
+def test_the_report_of_a_fine_tuned_head_takes_its_labels_too(
+    tmp_path: Path, filtered: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = fine_tuned(tmp_path / "checkpoint_7_0.6250.pth", 3)
+    dest = tmp_path / "report"
+    arguments = ["report", "--checkpoint", str(checkpoint), "--data", str(filtered)]
+    arguments += ["--dest", str(dest), "--draws", "20", "--worst", "0", "--batch-size", "7"]
+    assert main(arguments) == 1
+    assert "give the 3 labels" in capsys.readouterr().err and not dest.exists()
+    assert main([*arguments, "--labels", "IMI,ILMI,my finding"]) == 0
+    _, table = evaluated(checkpoint, filtered, tmp_path, "--labels", "IMI,ILMI,my finding")
+    reported = pd.read_parquet(dest / "predictions.parquet")
+    pd.testing.assert_frame_equal(reported, table, rtol=1e-5)
+    figures = json.loads((dest / "figures.json").read_text())
+    assert set(figures["record"]["labels"]) == {"IMI", "ILMI"}
+    # The calibration is of these labels as well.
+    assert "give the 3 labels" not in str(figures["calibrated"]["problem"])
+
+
 def test_a_head_of_150_labels_may_be_renamed(tmp_path: Path, filtered: Path) -> None:
     checkpoint = write_ecgfounder(tmp_path / "a.pth")
     names = ",".join(["ILMI", *(f"other {number}" for number in range(149))])

@@ -179,6 +179,17 @@ def test_p_value_is_the_level_of_an_interval_that_ends_at_zero(gain: float) -> N
     assert mean.estimate.value == pytest.approx(np.mean([one.estimate.value for one in forth]))
 
 
+@pytest.mark.parametrize("effect", [0.0, 0.3, 1.5, 4.0])
+@pytest.mark.parametrize(("positives", "records"), [(1, 1), (2, 3), (9, 1), (60, 2)])
+def test_a_mean_over_one_label_is_that_label(positives: int, records: int, effect: float) -> None:
+    target, score, patient = drawn_aucs(positives, 80, positives, records, effect)
+    first = measure_aucs(target[:, None], score[:, None], patient)
+    noise = np.random.default_rng(1).normal(size=len(score))
+    second = measure_aucs(target[:, None], (score + noise)[:, None], patient)
+    assert [mean_estimate(first)] == auc_estimates(first)
+    assert [mean_difference(first, second)] == difference_estimates(first, second)
+
+
 def test_many_patients_need_no_prior() -> None:
     """With thousands of patients all are DeLong's: differences, p-values and means too."""
     rng = np.random.default_rng(3)

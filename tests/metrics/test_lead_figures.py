@@ -108,6 +108,40 @@ def test_days_part_gallery_and_probes(seed: int) -> None:
         assert found.asked == len(set(persons[probes]))
 
 
+@pytest.mark.parametrize("rule", ["first", "others", "within_day"])
+def test_recordings_without_a_beat_recognise_nobody_and_hide_nobody(rule: str) -> None:
+    rng = np.random.default_rng(0)
+    persons = np.repeat(np.arange(10), 3)
+    values = 5 + rng.normal(size=(10, 6))[persons] + 0.1 * rng.normal(size=(30, 6))
+    names = [f"p{person:02d}" for person in persons]
+    # Of one person nothing is there, of another the first recording, of a third the last.
+    values[[0, 1, 2, 3, 8]] = 0
+    found = identify(values, names, rule, [1] * 30)
+    assert (found.absent, found.persons) == (5, 10)
+    # Without them everybody is found, and they are among the probes all the same.
+    there = (values != 0).any(axis=1) & (persons > 1)
+    whole = identify(values[there], np.array(names)[there].tolist(), rule, [1] * there.sum())
+    assert whole.rank1 == 1 and whole.absent == 0
+    if rule == "others":
+        # The two that are left of the second person know each other.
+        assert found.probes == 30 and found.rank1 == pytest.approx(25 / 30)
+    else:
+        assert found.probes == 20 and found.rank1 == pytest.approx(15 / 20)
+    assert found.rank5 == found.rank1  # the last of ten is not among five
+
+
+def test_two_recordings_without_a_beat_do_not_move_the_mean() -> None:
+    rng = np.random.default_rng(1)
+    values = 100 + rng.normal(size=(8, 4)).repeat(2, axis=0) + 0.6 * rng.normal(size=(16, 4))
+    names = [f"p{k // 2}" for k in range(16)]
+    alone = identify(values, names, "others")
+    beside = identify(np.vstack([values, np.zeros((2, 4))]), [*names, "q", "q"], "others")
+    hits = round(alone.rank1 * alone.probes)
+    assert 0 < hits < 16 and round(beside.rank1 * beside.probes) == hits
+    nothing = identify(np.zeros((4, 3)), ["a", "a", "b", "b"])
+    assert (nothing.rank1, nothing.absent) == (0, 4)
+
+
 def test_the_first_day_is_the_earliest_wherever_it_is_listed() -> None:
     values = np.eye(4)[[0, 1, 2, 3]] + 0.1
     # Of each person the second recording is the earlier one: that is the gallery's.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import re
 import shutil
@@ -18,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.statistics import Report, judge
 from selfmis_plugin.report.figures import (
@@ -32,6 +34,7 @@ from selfmis_plugin.report.page import Section, render
 from selfmis_plugin.training.run_log import learning_curves
 from selfmis_plugin.visualization.learning import draw_learning
 from tests.checkpoint_files import write_classifier, write_towers
+from tests.support import write_store
 
 LOG = """\
 [2026-01-01 00:00:01,000][valid][INFO] - epoch 001 | valid on 'valid' subset | loss 0.6 | macro_auc nan
@@ -121,6 +124,40 @@ def test_its_first_lines_say_what_it_is_about_and_how_to_read_it(report: Path) -
         assert words in page
 
 
+def test_its_first_lines_say_of_calibration_what_was_done(tmp_path: Path, store: Path) -> None:
+    # Of the validation split itself nothing can be calibrated; on test chance decides.
+    model = write_classifier(tmp_path / "c.pt")
+    place = ["--checkpoint", str(model), "--data", str(store), "--draws", "20", "--worst", "0"]
+    for split in ("valid", "test"):
+        dest = tmp_path / split
+        assert main(["report", *place, "--split", split, "--dest", str(dest)]) == 0
+        page = (dest / "report.html").read_text(encoding="utf-8")
+        fitted_on = json.loads((dest / "figures.json").read_text())["calibrated"]["fitted_on"]
+        assert split == "test" or fitted_on is None
+        assert ("The calibration is fitted to the validation split." in page) == (
+            fitted_on == "valid"
+        )
+        assert ("there is no calibration, and below is why" in page) == (fitted_on is None)
+
+
+def test_a_model_without_infarction_types_has_no_mean_over_them(
+    tmp_path: Path, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = write_classifier(tmp_path / "c.pt", labels=("NORM", "SR"))
+    place = ["--checkpoint", str(model), "--data", str(store), "--split", "valid"]
+    dest = tmp_path / "out"
+    assert main(["report", *place, "--draws", "20", "--worst", "0", "--dest", str(dest)]) == 0
+    page = (dest / "report.html").read_text(encoding="utf-8")
+    first = page[: page.index("Figures by label")]
+    assert "infarction" not in first and "<p>Macro AUC over 1 label 0." in first
+    assert "by patient." in first[first.index("Macro AUC") :]
+    capsys.readouterr()
+    for options in (["--draws", "0"], ["--draws", "20", "--against", str(model)]):
+        assert main(["evaluate", *place, *options]) == 0
+        printed = capsys.readouterr().out
+        assert "macro AUC" in printed and "infarction" not in printed and "*" not in printed
+
+
 def test_each_section_says_what_its_pictures_mean(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
     chance = 100 / len(Predictions.read(report / "predictions.parquet"))
@@ -135,6 +172,16 @@ def test_each_section_says_what_its_pictures_mean(report: Path) -> None:
         ),
     ):
         assert not [text for text in words if text not in sections[title]]
+
+
+def test_chance_is_at_most_all_of_a_small_split(tmp_path: Path) -> None:
+    few = write_store(tmp_path / "few", {"valid": 3, "test": 4})
+    model, towers = write_classifier(tmp_path / "c.pt"), write_towers(tmp_path / "t.pt")
+    arguments = ["--checkpoint", str(model), "--pretraining", str(towers), "--data", str(few)]
+    arguments += ["--dest", str(tmp_path / "out"), "--draws", "20", "--worst", "0"]
+    assert main(["report", *arguments]) == 0
+    page = (tmp_path / "out/report.html").read_text(encoding="utf-8")
+    assert "by chance 25.0 %, 100.0 % and 100.0 %." in page
 
 
 def test_pictures_have_a_form_for_a_telephone(report: Path) -> None:
@@ -179,14 +226,16 @@ def test_it_fits_a_laptop_and_a_telephone(report: Path, width: int) -> None:
         browser.close()
 
 
-def judged(positives: int, records: int = 60) -> tuple[Predictions, Report]:
-    """A classifier of two labels that knows them well, and how it is judged."""
+def judged(
+    positives: int, records: int = 60, labels: tuple[str, ...] = ("PMI", "ours")
+) -> tuple[Predictions, Report]:
+    """A classifier of two labels, or others, that knows them well, and how it is judged."""
     rng = np.random.default_rng(0)
-    targets = np.zeros((records, 2), dtype=bool)
-    targets[:positives, 0] = targets[: records // 2, 1] = True
+    targets = np.zeros((records, len(labels)), dtype=bool)
+    targets[:positives, 0] = targets[: records // 2, 1:] = True
     logits = (rng.normal(size=targets.shape) + 3 * targets - 2).astype(np.float32)
     names = tuple(f"r{k}" for k in range(records))
-    predictions = Predictions(names, names, ("PMI", "ours"), targets, logits)
+    predictions = Predictions(names, names, labels, targets, logits)
     return predictions, judge(predictions, draws=50)
 
 
@@ -218,6 +267,45 @@ def test_curves_are_drawn_beside_chance_and_the_upper_bound() -> None:
     assert labelled(panels[1])["chance"].get_ydata()[0] == 0.5
     # One column: below each other.
     assert panels[0].get_position().y0 > panels[1].get_position().y1
+
+
+LONG = "a finding of somebody's own, whose name takes sixty signs or so"
+
+
+@pytest.mark.parametrize("columns", [3, 1])
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ("AMI",),
+        ("PMI", "ours"),
+        ("IPLMI", "AMI", "PMI"),
+        ("NORM", "AMI", "IMI", "PMI"),
+        INFARCTION_TYPES,
+        (LONG,),
+        ("AMI", LONG, "with_no_space_to_break_it_at_" * 2),
+    ],
+    ids=len,
+)
+def test_nothing_of_a_picture_is_cut_off_or_covered(labels: tuple[str, ...], columns: int) -> None:
+    predictions, report = judged(positives=20, labels=labels)
+    bands = roc_bands(predictions, report, labels)
+    pictures = draw_roc(bands, report, columns), draw_calibration(report, labels, columns)
+    for figure in (*pictures, draw_intervals(report, labels, short=columns == 1)):
+        figure.draw_without_rendering()
+        whole, (legend,) = figure.bbox, [legend.get_window_extent() for legend in figure.legends]
+        boxes = [axes.get_tightbbox() for axes in figure.axes]
+        for box in (legend, *boxes):
+            assert whole.x0 - 1 <= box.x0 and box.x1 <= whole.x1 + 1, figure
+            assert whole.y0 - 1 <= box.y0 and box.y1 <= whole.y1 + 1, figure
+        for one, other in itertools.combinations([legend, *boxes], 2):
+            apart = (
+                min(max(other.x0 - one.x1, one.x0 - other.x1), 0),
+                min(max(other.y0 - one.y1, one.y0 - other.y1), 0),
+            )
+            assert max(apart) >= -1, figure
+        titles = " ".join(axes.get_title().replace("\n", "") for axes in figure.axes)
+        if columns == 3 and figure is pictures[0]:
+            assert all(label.replace(" ", "") in titles.replace(" ", "") for label in labels)
 
 
 def test_calibration_shows_how_little_a_few_records_say() -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
-from selfmis_plugin.benchmark.studies.study import Answer
+from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.evaluation.lead_models import (
     embed_leads,
@@ -56,7 +53,10 @@ def correlation_study(
         If a checkpoint embeds no leads, or they have other leads.
     StoreError
         If the data cannot be read.
+    StudyError
+        If a name of *against* is one of the study's own.
     """
+    refuse_own_names(against, (MODEL, UNTRAINED))
     model = open_lead_model(checkpoint)
     part = model.split(data, split)
     rate = part.store.info.sample_rate
@@ -120,6 +120,4 @@ def _csv(found: Mapping[str, LeadCorrelation]) -> str:
         for pair, matrix in (("same record", matrices.same), ("other record", matrices.other))
         for lead, values in zip(of.leads, matrix, strict=True)
     ]
-    buffer = io.StringIO()
-    pd.DataFrame(rows).to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue()
+    return csv_text(rows)

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from selfmis_plugin.benchmark.studies.study import Answer
+from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.encoders import load_encoder
 from selfmis_plugin.data.splits import Split, open_split
@@ -89,9 +89,12 @@ def identification_study(
         If a checkpoint has no encoder of that lead.
     StoreError
         If the data cannot be read, or lack the lead.
+    StudyError
+        If a name of *against* is one of the study's own.
     ValueError
         If fewer than two persons have two recordings.
     """
+    refuse_own_names(against, (MODEL, WHOLE, RANDOM, RANDOM_WHOLE, BEAT))
     part = open_split(data, split)
     part.require_leads([lead])
     info = part.store.info
@@ -209,15 +212,16 @@ def _text(found: Mapping[str, Mapping[str, Identification]], database: str, lead
             + markdown.table(["nearest neighbour of", "rank 1", "rank 5"], rows)
             + "\n"
         )
+        parts += [
+            f"- {name}: of {of.absent} recordings there is none, as no beat is found in them: they "
+            "are nobody's neighbour, and count as not recognised\n"
+            for name, of in of_rule.items()
+            if of.absent
+        ]
     return "\n".join(parts)
 
 
 def _csv(found: Mapping[str, Mapping[str, Identification]]) -> str:
-    columns = list(next(iter(next(iter(found.values())).values())).to_dict())
-    lines = ["vectors," + ",".join(columns)]
-    lines += [
-        f"{name}," + ",".join(str(of.to_dict()[column]) for column in columns)
-        for name, rules in found.items()
-        for of in rules.values()
-    ]
-    return "\n".join(lines) + "\n"
+    return csv_text(
+        {"vectors": name, **of.to_dict()} for name, rules in found.items() for of in rules.values()
+    )

@@ -23,10 +23,22 @@ from selfmis_plugin.methods.lead_synthesis.upsampling import Upsampling
 from selfmis_plugin.metrics.beats import r_peaks, shift_peaks
 from selfmis_plugin.metrics.lead_synthesis import mean_beat_at_peaks, nearest_rows
 
-__all__ = ["BEAT", "LINEAR", "MEAN", "NEAREST", "ZEROS", "Maker", "known_makers", "open_maker"]
+__all__ = [
+    "BEAT",
+    "KNOWN",
+    "LINEAR",
+    "MEAN",
+    "NEAREST",
+    "ZEROS",
+    "Maker",
+    "known_makers",
+    "open_maker",
+]
 
 MEAN, NEAREST, BEAT = "mean ECG", "nearest record", "mean beat at each R peak"
 LINEAR, ZEROS = "linear map", "lead I among zeros"
+#: What :func:`known_makers` makes.
+KNOWN = (MEAN, NEAREST, BEAT, LINEAR, ZEROS)
 
 Floats = npt.NDArray[np.float32]
 #: From microvolts of the given lead, (records, samples), to those of the standard leads, float32

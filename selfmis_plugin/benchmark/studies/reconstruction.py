@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from selfmis_plugin.benchmark.studies.study import Answer
+from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.evaluation.lead_models import (
@@ -96,7 +94,10 @@ def reconstruction_study(
         If a checkpoint embeds no leads, or they have other leads.
     StoreError
         If the data cannot be read.
+    StudyError
+        If a name of *against* is one of the study's own.
     """
+    refuse_own_names(against, (MODEL, *BASELINES))
     model = open_lead_maker(checkpoint)
     given = model.position(lead)
     part, known = model.split(data, split), model.split(*(train or (data, "train")))
@@ -212,9 +213,7 @@ def _csv(fits: Mapping[str, Fit]) -> str:
         for name, fit in fits.items()
         for lead, correlation, rmse in zip(fit.leads, fit.correlation, fit.rmse, strict=True)
     ]
-    buffer = io.StringIO()
-    pd.DataFrame(rows).to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue()
+    return csv_text(rows)
 
 
 def _draw(signals: _Signals, fits: Mapping[str, Fit], record: int) -> Any:

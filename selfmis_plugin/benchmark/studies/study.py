@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from selfmis_plugin.utils.files import whole_files, write_json
 
-__all__ = ["Answer", "write_answer"]
+__all__ = ["Answer", "StudyError", "csv_text", "refuse_own_names", "write_answer"]
+
+
+class StudyError(ValueError):
+    """A study was asked for what it cannot answer; the message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -53,3 +59,27 @@ def write_answer(answer: Answer, dest: Path) -> list[Path]:
             draw().savefig(place[name])
         write_json(place[names[-1]], dict(answer.figures))
     return [dest / name for name in names]
+
+
+def refuse_own_names(against: Mapping[str, Path] | None, own: Collection[str]) -> None:
+    """Refuse a further checkpoint that is called as a row which the study makes itself: one of the
+    two would be lost.
+
+    Raises
+    ------
+    StudyError
+        If there is one.
+    """
+    for name in against or ():
+        if name in own:
+            raise StudyError(
+                f"--against {name}=...: that is what the benchmark calls a row of its own: give "
+                "another name"
+            )
+
+
+def csv_text(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return rows as comma-separated values; names may hold anything."""
+    buffer = io.StringIO()
+    pd.DataFrame(list(rows)).to_csv(buffer, index=False, lineterminator="\n")
+    return buffer.getvalue()

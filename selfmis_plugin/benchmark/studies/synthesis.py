@@ -4,7 +4,6 @@ gap of the SelfMIS paper's figure 1."""
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from tqdm import tqdm
 
-from selfmis_plugin.benchmark.studies.makers_of_leads import Maker, known_makers, open_maker
-from selfmis_plugin.benchmark.studies.study import Answer
+from selfmis_plugin.benchmark.studies.makers_of_leads import KNOWN, Maker, known_makers, open_maker
+from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights
 from selfmis_plugin.checkpoints.weights import filled
 from selfmis_plugin.data.leads import STANDARD_LEADS
@@ -101,9 +99,12 @@ def synthesis_study(
         otherwise.
     StoreError
         If the data cannot be read, or lack a lead.
+    StudyError
+        If a name of *against* is one of the study's own.
     ValueError
         If there are fewer than four records, or of fewer than two patients.
     """
+    refuse_own_names(against, (MODEL, REAL, *KNOWN))
     part, known = open_split(data, split), open_split(*(train or (data, "train")))
     for records in (part, known):
         records.require_leads(STANDARD_LEADS)
@@ -379,9 +380,7 @@ def _csv(made: Mapping[str, _Made]) -> str:
         for name, of in made.items()
         for row, lead in enumerate(STANDARD_LEADS)
     ]
-    buffer = io.StringIO()
-    pd.DataFrame(rows).to_csv(buffer, index=False, lineterminator="\n")
-    return buffer.getvalue()
+    return csv_text(rows)
 
 
 def _draw_leads(part: Split, make: Maker, lead: str, record: int) -> Any:

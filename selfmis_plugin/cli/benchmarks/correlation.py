@@ -17,9 +17,7 @@ def run(options: argparse.Namespace) -> int:
     """Correlate, write and print; return the exit status."""
     from selfmis_plugin.benchmark.studies.correlation import correlation_study
 
-    answer = correlation_study(
-        options.checkpoint, options.data, options.split, dict(options.against)
-    )
+    answer = correlation_study(options.checkpoint, options.data, options.split, options.against)
     return hand_over(answer, options.dest)
 
 

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         answer = identification_study(
-            options.checkpoint, options.data, options.split, options.lead, dict(options.against)
+            options.checkpoint, options.data, options.split, options.lead, options.against
         )
     except ValueError as error:
         raise BenchmarkError(str(error)) from error

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
         options.split,
         options.lead,
         None if options.train is None else (options.train, "train"),
-        dict(options.against),
+        options.against,
     )
     return hand_over(answer, options.dest)
 

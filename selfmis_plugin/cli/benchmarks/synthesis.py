@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
             options.encoder,
             options.split,
             None if options.train is None else (options.train, "train"),
-            dict(options.against),
+            options.against,
             options.view,
             options.lead,
         )
