@@ -298,14 +298,15 @@ def _summary(
 def _means(record: Report, patient: Report) -> str:
     """The main figures; a model without infarction types has no mean over them."""
     number = len(record.macro_auc.labels)
-    every = f"acro AUC over {number} label{'' if number == 1 else 's'} " + _interval(
-        record.macro_auc.estimate
-    )
+    over, every = f"over {number} label{'' if number == 1 else 's'}", record.macro_auc.estimate
     if not record.mi_auc.labels:
-        return f"M{every} by record, {_interval(patient.macro_auc.estimate)} by patient."
+        return (
+            f"Macro AUC {over} {_interval(every)} by record, "
+            f"{_interval(patient.macro_auc.estimate)} by patient."
+        )
     return (
         f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
-        f"{_interval(patient.mi_auc.estimate)} by patient; m{every}."
+        f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC {over} {_interval(every)}."
     )
 
 
