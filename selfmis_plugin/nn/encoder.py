@@ -180,8 +180,8 @@ def shape_from(values: Mapping[str, Any]) -> Any:
         If *values* are not a shape's.
     """
     name = Fields(values, "encoder").text(_KIND)
-    if name not in _SHAPES:
-        plugins.modules("network", "shape")
+    # Also of a shape that is known: whoever imported it alone has not imported what builds it.
+    plugins.modules("network", "shape")
     if name not in _SHAPES:
         raise ValueError(
             f"its encoder is a {shown(name)}, which no package here brings (there is "
