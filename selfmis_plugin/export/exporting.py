@@ -95,8 +95,10 @@ def prepare_export(
         ),
     }
     if data is None:
-        # What an earlier export has chosen and measured holds for the same weights.
-        return replace(model, provenance={**model.provenance, **provenance})
+        # What an earlier export has chosen and measured holds for the same weights, and what it
+        # says of an ONNX file does not: that stays where it is.
+        kept = {name: value for name, value in model.provenance.items() if name != "onnx"}
+        return replace(model, provenance={**kept, **provenance})
     if cross_validated:
         files = read_out_of_fold(cross_validated, model.classifier.labels)
         return _by_recipe(model, data, files, specificity, draws, provenance)

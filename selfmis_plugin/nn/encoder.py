@@ -35,6 +35,7 @@ __all__ = [
     "build_encoder",
     "build_input",
     "describe_shape",
+    "first_step_of",
     "in_precision",
     "is_portable",
     "plain_encoder",
@@ -219,7 +220,8 @@ def build_input(
     encoder of the shape *config* reads.
 
     It is :class:`~selfmis_plugin.nn.inputs.Preparation`, unless another one is registered for the
-    shape.
+    shape. Its attribute ``first_step`` says in words, for a model's card, what it does to
+    amplitudes.
 
     Parameters
     ----------
@@ -231,6 +233,20 @@ def build_input(
         Their sample rate and that of what the encoder reads, in hertz.
     """
     return Preparation(store_rate, sample_rate)
+
+
+def first_step_of(prepare: Any, encoder: Any) -> str:
+    """Return what is done first to the amplitudes of signals, in words.
+
+    Parameters
+    ----------
+    prepare
+        What prepares the input of *encoder*: see :func:`build_input`.
+    encoder
+        Its own ``first_step``, where it has one, is of both together.
+    """
+    said: str = getattr(encoder, "first_step", "") or getattr(prepare, "first_step", "")
+    return said or "its own"
 
 
 @functools.singledispatch
