@@ -25,7 +25,9 @@ from selfmis_plugin.checkpoints.contract import (
     MakesLeads,
 )
 from selfmis_plugin.checkpoints.encoders import save_encoder
+from selfmis_plugin.checkpoints.reading import CheckpointError, read_checkpoint
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.methods.modally_reduced.reader import load_lead_encoder
 from selfmis_plugin.nn.encoder import shape_from
 from tests.checkpoint_files import (
     write_classifier,
@@ -266,3 +268,20 @@ def test_a_checkpoint_needs_torch_alone(models: dict[str, Path], strip: str) -> 
     assert HEAVY & modules <= {"numba", "scipy", "torch"}
     # Its compiler, of 700 modules, is for those who compile.
     assert "torch._dynamo" not in modules and len(modules) < 2700
+
+
+def test_exported_folders_are_refused_with_what_to_give(models: dict[str, Path]) -> None:
+    # What reads a run's checkpoint alone; and the weights of a folder without the rest.
+    for read in (load_lead_encoder, read_checkpoint):
+        with pytest.raises(CheckpointError, match=r"is an exported folder.*checkpoint_best\.pt"):
+            read(models["folder"])
+    for load in (selfmis_plugin.load_trained, selfmis_plugin.load_encoder):
+        with pytest.raises(CheckpointError, match="of an exported folder: give .*exported$"):
+            load(models["folder"] / "model.safetensors")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", list(SHAPES))
+def test_no_method_warns_where_it_predicts(folders: dict[str, Path], kind: str) -> None:
+    found = selfmis_plugin.load_model(folders[kind]).predict(lead_one(20) / 1000, 500, quality=0)
+    assert np.isfinite(found.logits).all()
