@@ -94,7 +94,7 @@ class LoadedClassifier(_OneEncoder):
         finite(self.path, self.weights)
 
     def network(self, store_rate: float) -> EncoderClassifier:
-        """Return the network, float32, for signals of *store_rate* Hz."""
+        """Return the network, float32, in evaluation mode, for signals of *store_rate* Hz."""
         network: EncoderClassifier = filled(
             self.path, lambda: self._build(store_rate), self.weights, self.config
         )
@@ -118,7 +118,7 @@ class LoadedClassifier(_OneEncoder):
     def embedder(self, store_rate: float, view: str = ENCODER) -> nn.Module:
         """Return its encoder from raw signals to embeddings."""
         network = self.network(store_rate)
-        return Embedder(network.input, network.encoder)
+        return Embedder(network.input, network.encoder).eval()
 
     def encoder(self, wanted: Wanted) -> EncoderWeights:
         """Return its encoder.
@@ -201,7 +201,7 @@ class LoadedEncoder(_OneEncoder):
         encoder = filled(
             self.path, lambda: build_encoder(self.config, len(leads)), self.weights, self.config
         )
-        return Embedder(build_input(self.config, leads, store_rate, rate), encoder)
+        return Embedder(build_input(self.config, leads, store_rate, rate), encoder).eval()
 
     def encoder(self, wanted: Wanted) -> EncoderWeights:
         """Return it with what is needed to use it.

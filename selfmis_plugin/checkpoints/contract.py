@@ -92,7 +92,8 @@ class Classifies(Trained, Protocol):
         """Names of its outputs, in their order."""
 
     def network(self, store_rate: float) -> nn.Module:
-        """Return the network from raw signals of *store_rate* Hz to logits (batch, labels)."""
+        """Return the network, in evaluation mode, from raw signals of *store_rate* Hz to logits
+        (batch, labels)."""
 
 
 @runtime_checkable
@@ -104,7 +105,8 @@ class EmbedsRecords(Trained, Protocol):
         """Names of the embeddings that it has of a record."""
 
     def embedder(self, store_rate: float, view: str) -> nn.Module:
-        """Return the network from raw signals of *store_rate* Hz to embeddings (batch, dim)."""
+        """Return the network, in evaluation mode, from raw signals of *store_rate* Hz to
+        embeddings (batch, dim)."""
 
 
 @runtime_checkable
@@ -116,7 +118,8 @@ class EmbedsPairs(Trained, Protocol):
         """Mean of the whole records' embeddings, (dim,), where the loss subtracted it."""
 
     def pair_network(self, store_rate: float) -> nn.Module:
-        """Return the network from raw signals of *store_rate* Hz to both, (batch, dim) each."""
+        """Return the network, in evaluation mode, from raw signals of *store_rate* Hz to both,
+        (batch, dim) each."""
 
 
 class LeadNetwork(Protocol):

@@ -83,7 +83,7 @@ def check_fit(source: object, build: Build, weights: Mapping[str, Any], shape: o
 
 
 def filled(path: Path, build: Build, weights: Mapping[str, Tensor], shape: object = "") -> Any:
-    """Return the network that *build* makes with the weights of a file.
+    """Return the network that *build* makes with the weights of a file, in evaluation mode.
 
     Raises
     ------
@@ -93,7 +93,9 @@ def filled(path: Path, build: Build, weights: Mapping[str, Tensor], shape: objec
     check_fit(path, build, weights, shape)
     network = build()
     fill(network, weights, path)
-    return network
+    # What is read from a file is there to be asked: dropout and the statistics of batches would
+    # make other answers of it, and nothing would say so.
+    return network.eval()
 
 
 def fill(network: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:

@@ -12,7 +12,12 @@ from selfmis_plugin.checkpoints.model_folder import SavedModel, is_model_folder,
 from selfmis_plugin.checkpoints.onnx_file import LoadedOnnx
 from selfmis_plugin.checkpoints.own_file import SUFFIX
 from selfmis_plugin.checkpoints.readers import foreign_file, reader_of
-from selfmis_plugin.checkpoints.reading import CheckpointError, model_name, read_checkpoint
+from selfmis_plugin.checkpoints.reading import (
+    CheckpointError,
+    folder_of_weights,
+    model_name,
+    read_checkpoint,
+)
 from selfmis_plugin.data.exported import ONNX_MODEL, ONNX_SUFFIX, WEIGHTS
 
 __all__ = ["load_trained", "read_model"]
@@ -52,6 +57,8 @@ def load_trained(path: str | Path, labels: Sequence[str] | None = None, named: b
         If the file cannot be read, is nothing that is known, or its labels are not known.
     """
     file = Path(path)
+    if folder := folder_of_weights(file):
+        raise CheckpointError(f"{file} holds the weights of an exported folder: give {folder}")
     if file.suffix == SUFFIX:
         raise CheckpointError(
             f"{file} holds an encoder alone, as save_encoder writes it: read it with "

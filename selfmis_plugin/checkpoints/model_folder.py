@@ -191,11 +191,7 @@ def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any
         "classes": None if classifier.classes is None else [list(c) for c in classifier.classes],
         "preprocessing": classifier.preprocessing.to_dict(),
         "input_rate": model.input_rate,
-        "operating_points": {
-            "specificity": model.specificity,
-            "labels": {label: point.to_dict() for label, point in model.points.items()},
-        },
-        "calibration": {label: line.to_dict() for label, line in model.calibration.items()},
+        **operation_values(model),
         **(
             {PERSON: {label: line.to_dict() for label, line in model.with_person.items()}}
             if model.with_person
@@ -203,6 +199,17 @@ def _described(model: SavedModel, classifier: LoadedClassifier) -> dict[str, Any
         ),
         "training": facts_state(model.facts),
         "provenance": dict(model.provenance),
+    }
+
+
+def operation_values(model: SavedModel) -> dict[str, Any]:
+    """Return thresholds and calibration of a model as its description has them, in JSON."""
+    return {
+        "operating_points": {
+            "specificity": model.specificity,
+            "labels": {label: point.to_dict() for label, point in model.points.items()},
+        },
+        "calibration": {label: line.to_dict() for label, line in model.calibration.items()},
     }
 
 

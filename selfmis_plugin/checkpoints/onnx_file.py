@@ -84,7 +84,7 @@ class LoadedOnnx:
                 f"{self.path}: reads signals of {self.runtime.rate:g} Hz, and these have "
                 f"{store_rate:g}: export it with --data of a store of that rate"
             )
-        return _OnnxNetwork(self.runtime)
+        return _OnnxNetwork(self.runtime).eval()
 
 
 class _OnnxNetwork(nn.Module):

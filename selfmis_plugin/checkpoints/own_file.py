@@ -15,6 +15,7 @@ import torch
 from selfmis_plugin.checkpoints.reading import (
     CheckpointError,
     first_line,
+    folder_of_weights,
     note_read,
     refuse_absent,
 )
@@ -73,6 +74,10 @@ def read_own_file(path: Path) -> EncoderWeights:
     try:
         config, preprocessing = _described(Fields(metadata))
     except (RecursionError, TypeError, ValueError) as error:
+        if folder := folder_of_weights(path):
+            raise CheckpointError(
+                f"{path}: holds the weights of an exported folder: give {folder}"
+            ) from error
         raise CheckpointError(
             f"{path}: not an encoder of this plugin ({first_line(error)}): give a file that "
             "selfmis_plugin.save_encoder wrote"

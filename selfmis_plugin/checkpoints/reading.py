@@ -16,11 +16,13 @@ import numpy as np
 import torch
 
 from selfmis_plugin.checkpoints.tensors import odd_value
+from selfmis_plugin.data.exported import CONFIG, WEIGHTS
 
 __all__ = [
     "CheckpointError",
     "files_read",
     "first_line",
+    "folder_of_weights",
     "mapping",
     "model_name",
     "not_whole",
@@ -166,7 +168,15 @@ def _refuse_packed(path: Path) -> None:
 
 
 def refuse_absent(path: Path) -> None:
-    """Raise a CheckpointError where *path* is not a file."""
+    """Raise a CheckpointError where *path* is not a file.
+
+    Who takes exported folders too asks for them first.
+    """
+    if (path / CONFIG).is_file():
+        raise CheckpointError(
+            f"{path}: is an exported folder, which is not taken here: give the checkpoint_best.pt "
+            "of the run that it was exported from"
+        )
     if path.is_dir():
         best = next(
             (path / name for name in _RUN_FILES if (path / name).is_file()), "checkpoint_best.pt"
@@ -177,6 +187,12 @@ def refuse_absent(path: Path) -> None:
         )
     if not path.is_file():
         raise CheckpointError(f"{path}: no such file: check the path of the checkpoint")
+
+
+def folder_of_weights(path: Path) -> Path | None:
+    """Return the exported folder whose weights a file is; None of any other file."""
+    folder = path.parent
+    return folder if path.name == WEIGHTS and (folder / CONFIG).is_file() else None
 
 
 def first_line(error: Exception) -> str:

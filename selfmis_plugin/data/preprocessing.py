@@ -52,7 +52,9 @@ class Preprocessing:
     units
         Unit of the signal before normalisation.
     normalisation
-        Name of the normalisation, ``"zscore"`` or ``"none"`` for example.
+        Name of the normalisation, ``"zscore"`` or ``"none"`` for example, as the training's task
+        says it. What an encoder does itself first, its card says (``first_step`` of what
+        :func:`selfmis_plugin.nn.encoder.build_input` gives): HeartLang's reads millivolts.
     """
 
     sample_rate: float

@@ -7,16 +7,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split
+from selfmis_plugin.data.store import Store
 from selfmis_plugin.evaluation.evaluate import by_record_and_patient
-from selfmis_plugin.metrics.any_infarction import ANY, with_any
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.defaults import DRAWS
 from selfmis_plugin.metrics.predictions import Predictions
 
-__all__ = ["any_figures", "is_derived", "predictions_of_any"]
+__all__ = ["and_any", "any_figures", "is_derived", "predictions_of_any"]
 
 #: Of one type alone it is that type.
 _FEWEST_TYPES = 2
@@ -29,11 +31,33 @@ def is_derived(labels: Sequence[str]) -> bool:
     return len(types) >= _FEWEST_TYPES and ANY not in labels
 
 
-def predictions_of_any(predictions: Predictions, part: Split) -> Predictions | None:
-    """Return what a classifier says of any infarction, one column; None where it is not derived.
+def and_any(predictions: Predictions, store: Store, rows: npt.ArrayLike) -> Predictions:
+    """Return predictions with any infarction after the others; themselves where it is not derived.
 
     A record has one if it has any type that the data know, also one that the classifier has no
     output for.
+
+    Parameters
+    ----------
+    predictions
+        Of records of *store*.
+    store
+        Which knows the types that they have.
+    rows
+        Their row numbers there, in the order of the predictions.
+    """
+    if not is_derived(predictions.labels):
+        return predictions
+    known = [name for name in INFARCTION_TYPES if name in store.info.labels]
+    has = store.targets(rows, known).astype(bool)
+    derived = predictions.with_any(ANY, INFARCTION_TYPES)
+    targets = np.column_stack([predictions.targets, np.logical_or.reduce(has, axis=1)])
+    return replace(derived, targets=targets)
+
+
+def predictions_of_any(predictions: Predictions, part: Split) -> Predictions | None:
+    """Return what a classifier says of any infarction, the column of :func:`and_any` alone; None
+    where it is not derived.
 
     Parameters
     ----------
@@ -44,10 +68,7 @@ def predictions_of_any(predictions: Predictions, part: Split) -> Predictions | N
     """
     if not is_derived(predictions.labels):
         return None
-    known = [name for name in INFARCTION_TYPES if name in part.store.info.labels]
-    has = part.store.targets(part.rows, known).astype(bool)
-    truth = np.logical_or.reduce(has, axis=1, keepdims=True)
-    return replace(with_any(predictions).select([ANY]), targets=truth)
+    return and_any(predictions, part.store, part.rows).select([ANY])
 
 
 def any_figures(

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES
-from selfmis_plugin.metrics.any_infarction import ANY
+from selfmis_plugin.data.store import Store
+from selfmis_plugin.evaluation.any_infarction import and_any
 from selfmis_plugin.metrics.defaults import SPECIFICITY
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
 from selfmis_plugin.metrics.recalibration import (
@@ -50,9 +50,19 @@ class OutOfFold:
         """Return all records with the ranks of their logits in their fold."""
         return Predictions.joined([fold.ranked() for fold in self.folds])
 
-    def with_any(self) -> OutOfFold:
-        """Return it with any infarction as the last label, of the logits as they are."""
-        folds = tuple(fold.with_any(ANY, INFARCTION_TYPES) for fold in self.folds)
+    def with_any(self, store: Store) -> OutOfFold:
+        """Return it with any infarction as the last label, of the logits as they are, where it is
+        derived: see :func:`~selfmis_plugin.evaluation.any_infarction.and_any`.
+
+        Parameters
+        ----------
+        store
+            That has all its records.
+        """
+        row = {name: at for at, name in enumerate(store.records["record_id"])}
+        folds = tuple(
+            and_any(fold, store, [row[name] for name in fold.record_ids]) for fold in self.folds
+        )
         return replace(self, folds=folds)
 
     def with_persons(

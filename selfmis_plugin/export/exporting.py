@@ -21,9 +21,9 @@ from selfmis_plugin.checkpoints.model_folder import (
 from selfmis_plugin.data.exported import WEIGHTS
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.person import GROUPINGS, Person
-from selfmis_plugin.data.splits import open_split, open_splits
+from selfmis_plugin.data.splits import Split, open_split, open_splits
 from selfmis_plugin.data.store import Store
-from selfmis_plugin.evaluation.any_infarction import is_derived
+from selfmis_plugin.evaluation.any_infarction import and_any, is_derived
 from selfmis_plugin.evaluation.calibrating import fitted_to, measured
 from selfmis_plugin.evaluation.evaluate import predict_split
 from selfmis_plugin.evaluation.out_of_fold import OutOfFold, read_out_of_fold
@@ -95,8 +95,10 @@ def prepare_export(
         ),
     }
     if data is None:
-        # What an earlier export has chosen and measured holds for the same weights.
-        return replace(model, provenance={**model.provenance, **provenance})
+        # What an earlier export has chosen and measured holds for the same weights, and what it
+        # says of an ONNX file does not: that stays where it is.
+        kept = {name: value for name, value in model.provenance.items() if name != "onnx"}
+        return replace(model, provenance={**kept, **provenance})
     if cross_validated:
         files = read_out_of_fold(cross_validated, model.classifier.labels)
         return _by_recipe(model, data, files, specificity, draws, provenance)
@@ -107,12 +109,12 @@ def prepare_export(
             checkpoint,
         )
     valid, test = (open_split(data, split, is_choice=False) for split in (VALID, TEST))
-    chosen_on = _with_any(predict_split(checkpoint, data, VALID, labels=labels), known)
+    chosen_on = _with_any(predict_split(checkpoint, data, VALID, labels=labels), valid, known)
     points = choose_operating_points(chosen_on, specificity)
     points = {label: point for label, point in points.items() if label not in unlearned}
     fitted = fitted_to(chosen_on, unlearned)
     predictions = predict_split(checkpoint, data, TEST, labels=labels)
-    with_any = _with_any(predictions, known)
+    with_any = _with_any(predictions, test, known)
     figures = _figures(predictions, points, draws)
     if ANY in with_any.labels and ANY not in predictions.labels:
         # A label of its own, in no mean over labels.
@@ -136,13 +138,13 @@ def prepare_export(
     )
 
 
-def _with_any(predictions: Predictions, known: Sequence[str]) -> Predictions:
+def _with_any(predictions: Predictions, part: Split, known: Sequence[str]) -> Predictions:
     """Return predictions with any infarction after the others, where it is derived of all types
     that the model knows: so it says it of a recording."""
-    types = [name for name in known if name in INFARCTION_TYPES]
-    if not is_derived(predictions.labels) or not set(types) <= set(predictions.labels):
+    types = {name for name in known if name in INFARCTION_TYPES}
+    if not types <= set(predictions.labels):
         return predictions
-    return predictions.with_any(ANY, INFARCTION_TYPES)
+    return and_any(predictions, part.store, part.rows)
 
 
 def _by_recipe(
@@ -154,12 +156,12 @@ def _by_recipe(
     provenance: Mapping[str, Any],
 ) -> SavedModel:
     """Return the model with what its recipe's predictions out of fold tell."""
-    types = [name for name in INFARCTION_TYPES if name in model.classifier.labels]
-    said = said.with_any() if types else said
-    pooled, unlearned = said.pooled(), model.facts.unlearned
     parts = list(open_splits(data).values())
     store = parts[0].store
-    persons = _persons(store, pooled)
+    persons = _persons(store, said.pooled())
+    derived = is_derived(model.classifier.labels)
+    said = said.with_any(store)
+    pooled, unlearned = said.pooled(), model.facts.unlearned
     listed = {store.records["record_id"].to_numpy()[row] for part in parts for row in part.rows}
     if missing := len(listed - set(pooled.record_ids)):
         raise PredictionsError(
@@ -173,7 +175,7 @@ def _by_recipe(
     fitted = fitted_to(pooled, unlearned)
     ranked = said.ranked()
     figures = _figures(ranked.select(model.classifier.labels), points, draws, pooled)
-    if types:
+    if derived:
         # A label of its own, in no mean over labels.
         figures["labels"] |= _figures(ranked.select([ANY]), points, draws, pooled)["labels"]
     judged = {
@@ -181,7 +183,7 @@ def _by_recipe(
         **figures,
         "calibrated": measured(fitted, pooled, said.calibrated(unlearned), OUT_OF_FOLD),
         "protocol": {"folds": len(said.folds), "seeds": said.seeds},
-        "groups": _groups(ranked, persons, draws) if types else {},
+        "groups": _groups(ranked, persons, draws) if derived else {},
     }
     if with_person:
         ages = dict(zip(pooled.record_ids, years.tolist(), strict=True))

@@ -6,13 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from selfmis_plugin.checkpoints.model_folder import SavedModel
+from selfmis_plugin.checkpoints.model_folder import SavedModel, portable_classifier
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.provenance import headline, provenance_lines
 from selfmis_plugin.evaluation.calibrating import calibration_text
 from selfmis_plugin.export.front_matter import front_matter
 from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.operating_points import threshold_of
+from selfmis_plugin.nn.encoder import first_step_of
 from selfmis_plugin.predict.model import DISCLAIMER
 from selfmis_plugin.utils.markdown import code, table, text
 
@@ -49,7 +50,7 @@ def model_card(model: SavedModel, name: str = "model", licence: str = "unknown")
         f"{preprocessing.seconds:g} s, microvolts at {model.input_rate:g} Hz; the encoder reads "
         f"{preprocessing.sample_rate:g} Hz.\n"
         f"- Filter before the network: {text(preprocessing.filter)}. The network's own first "
-        "step is the z-score over all leads and samples of a window.",
+        f"step is {_first_step(model)}.",
         "## Data and protocol\n\n"
         + "".join(
             f"- Trained: {text(step)}.\n" for step in provenance_lines(model.facts.provenance)
@@ -77,6 +78,11 @@ def model_card(model: SavedModel, name: str = "model", licence: str = "unknown")
         f"- {DISCLAIMER}",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _first_step(model: SavedModel) -> str:
+    network = portable_classifier(model).network(model.input_rate)
+    return first_step_of(network.input, network.encoder)
 
 
 def _not_learned(model: SavedModel) -> str:

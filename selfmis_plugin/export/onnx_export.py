@@ -23,10 +23,14 @@ from onnxruntime.quantization import (
 )
 
 from selfmis_plugin.checkpoints import CheckpointError
-from selfmis_plugin.checkpoints.model_folder import SavedModel, portable_classifier
+from selfmis_plugin.checkpoints.model_folder import (
+    SavedModel,
+    operation_values,
+    portable_classifier,
+)
 from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.nn.encoder import plain_encoder
-from selfmis_plugin.nn.onnx_runtime import DESCRIPTION, INPUT, OUTPUT, OnnxClassifier
+from selfmis_plugin.nn.onnx_runtime import DESCRIPTION, INPUT, OPERATION, OUTPUT, OnnxClassifier
 from selfmis_plugin.utils.messages import without_messages
 
 _LATENCY_RUNS = 20
@@ -150,6 +154,9 @@ def _describe(model: SavedModel, path: Path) -> None:
             },
             "trained_on": headline(model.facts.provenance),
             "thresholds": {label: point.logit for label, point in model.points.items()},
+            # What they are of, as the folder's description has it: the two above are for programs
+            # that compute a threshold by themselves.
+            OPERATION: operation_values(model),
         }
     )
     proto = onnx.load(str(path))

@@ -35,6 +35,7 @@ __all__ = [
     "build_encoder",
     "build_input",
     "describe_shape",
+    "first_step_of",
     "in_precision",
     "is_portable",
     "plain_encoder",
@@ -180,8 +181,8 @@ def shape_from(values: Mapping[str, Any]) -> Any:
         If *values* are not a shape's.
     """
     name = Fields(values, "encoder").text(_KIND)
-    if name not in _SHAPES:
-        plugins.modules("network", "shape")
+    # Also of a shape that is known: whoever imported it alone has not imported what builds it.
+    plugins.modules("network", "shape")
     if name not in _SHAPES:
         raise ValueError(
             f"its encoder is a {shown(name)}, which no package here brings (there is "
@@ -219,7 +220,8 @@ def build_input(
     encoder of the shape *config* reads.
 
     It is :class:`~selfmis_plugin.nn.inputs.Preparation`, unless another one is registered for the
-    shape.
+    shape. Its attribute ``first_step`` says in words, for a model's card, what it does to
+    amplitudes.
 
     Parameters
     ----------
@@ -231,6 +233,20 @@ def build_input(
         Their sample rate and that of what the encoder reads, in hertz.
     """
     return Preparation(store_rate, sample_rate)
+
+
+def first_step_of(prepare: Any, encoder: Any) -> str:
+    """Return what is done first to the amplitudes of signals, in words.
+
+    Parameters
+    ----------
+    prepare
+        What prepares the input of *encoder*: see :func:`build_input`.
+    encoder
+        Its own ``first_step``, where it has one, is of both together.
+    """
+    said: str = getattr(encoder, "first_step", "") or getattr(prepare, "first_step", "")
+    return said or "its own"
 
 
 @functools.singledispatch

@@ -96,6 +96,9 @@ class Preparation(nn.Module):
     torch.Size([2, 12, 1000])
     """
 
+    #: What it does to amplitudes, in words, for a model's card.
+    first_step = "the z-score over all leads and samples of a window"
+
     def __init__(self, store_rate: float, sample_rate: float, eps: float = 1e-6) -> None:
         super().__init__()
         self.ratio = _ratio(store_rate, sample_rate)

@@ -15,13 +15,15 @@ import numpy.typing as npt
 
 from selfmis_plugin.utils.extras import how_to_install
 
-__all__ = ["DESCRIPTION", "INPUT", "NEEDS_RUNTIME", "OUTPUT", "OnnxClassifier"]
+__all__ = ["DESCRIPTION", "INPUT", "NEEDS_RUNTIME", "OPERATION", "OUTPUT", "OnnxClassifier"]
 
 #: What to say of a file where it is missing.
 NEEDS_RUNTIME = "is run by onnxruntime, which is not installed; " + how_to_install("export")
 
 #: Key of the file's metadata that holds its description, and names of input and output.
 DESCRIPTION = "selfmis"
+#: Its entry that holds what :attr:`OnnxClassifier.operation` is.
+OPERATION = "operation"
 INPUT, OUTPUT = "microvolts", "logits"
 
 
@@ -49,6 +51,9 @@ class OnnxClassifier:
         Logit of the operating point by label; labels without one are missing.
     calibration
         Slope and intercept of the log odds over the logit by label; labels without are missing.
+    operation
+        Thresholds and calibration with what they were chosen on, as an exported folder's
+        description has them; None in a file of an older version.
     unlearned
         Labels of which nothing was learnt: they have no probability.
     trained_on
@@ -83,6 +88,7 @@ class OnnxClassifier:
         self.filter: str = described["filter"]
         self.thresholds: dict[str, float] = described["thresholds"]
         # Files of version 0.1 have none of them.
+        self.operation: Any = described.get(OPERATION)
         self.calibration: dict[str, tuple[float, float]] = described.get("calibration", {})
         self.unlearned: tuple[str, ...] = tuple(described.get("unlearned", ()))
         self.trained_on: str = described.get("trained_on", "")

@@ -50,6 +50,10 @@ class ZeroMaskedInput(nn.Module):
         super().__init__()
         self.rows = lead_rows(STANDARD_LEADS, leads)
         self.scale = scale
+        #: What it does to amplitudes, in words, for a model's card.
+        self.first_step = (
+            "millivolts, not normalised" if scale == "mV" else "the z-score of each lead by itself"
+        )
         self.preparation = Preparation(store_rate, sample_rate)
 
     def forward(self, signal: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ from selfmis_plugin.data.exported import CONFIG, ONNX_MODEL, ONNX_SUFFIX, read_d
 from selfmis_plugin.data.labels import ANY_INFARCTION
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn, provenance_from
-from selfmis_plugin.metrics.calibrated import person_lines_in, recalibrations_in
-from selfmis_plugin.metrics.operating_point import points_from
-from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OnnxClassifier
+from selfmis_plugin.metrics.calibrated import Recalibration, person_lines_in, recalibrations_in
+from selfmis_plugin.metrics.operating_point import OperatingPoint, points_from
+from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OPERATION, OnnxClassifier
 from selfmis_plugin.predict.strip_model import StripModel
 from selfmis_plugin.utils.fields import Fields
 
@@ -37,19 +38,22 @@ def runs_here() -> bool:
 
 
 class OnnxModel(StripModel):
-    """A ``model.onnx`` with what its folder says of thresholds, calibration and training.
+    """A ``model.onnx`` with its thresholds and calibration, and what its folder says of the rest.
+
+    A file that lies alone has its own thresholds and calibration; what they were chosen on, what
+    the model knows of age and sex and on what it was trained is in its folder.
 
     Parameters
     ----------
     path
-        The folder, or the file; a file that lies alone has no thresholds.
+        The folder, or the file.
     threads
         Threads to compute with; None leaves it to onnxruntime.
 
     Raises
     ------
     ValueError
-        If it cannot be read.
+        If it cannot be read, or the folder is of another model than the file.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -71,22 +75,34 @@ class OnnxModel(StripModel):
             found.rate, found.samples / found.rate, found.leads, found.filter
         )
         described: Mapping[str, Any] = {}
+        differs = ""
+        config = file.parent / CONFIG
         try:
-            if (file.parent / CONFIG).is_file():
+            if config.is_file():
                 described = read_description(file.parent)
                 preprocessing = Preprocessing.from_dict(described["preprocessing"])
             said = Fields(described)
             training = said.part("training") if "training" in said else Fields({})
             provenance = provenance_from(training.get("provenance") or ())
-            points = said.part("operating_points") if "operating_points" in said else None
             asked = (*found.labels, ANY_INFARCTION)
-            specificity, chosen = points_from(points, asked) if points else (None, {})
-            calibration = recalibrations_in(said, asked)
+            if described:
+                specificity, chosen = points_from(said.part("operating_points"), asked)
+                calibration = recalibrations_in(said, asked)
+            else:
+                specificity, chosen, calibration = _own_operation(found, asked)
             with_person = person_lines_in(said, asked)
+            if described:
+                differs = _differs(found, preprocessing, said, chosen, calibration)
         except (OSError, RecursionError, TypeError, ValueError) as error:
+            source = config if config.is_file() else file
             raise ValueError(
-                f"{file.parent / CONFIG}: does not describe a classifier ({error}): export it again"
+                f"{source}: does not describe a classifier ({error}): export it again"
             ) from error
+        if differs:
+            raise ValueError(
+                f"{file}: is not of the model that {CONFIG} beside it describes ({differs} "
+                "differ): copy the exported folder whole, or the file into a folder of its own"
+            )
         super().__init__(
             path,
             found.labels,
@@ -115,3 +131,45 @@ class OnnxModel(StripModel):
                 "copy or export it again"
             )
         return logits
+
+
+def _own_operation(
+    found: OnnxClassifier, labels: Sequence[str]
+) -> tuple[float | None, dict[str, OperatingPoint], dict[str, Recalibration]]:
+    """Return the specificity, thresholds and calibration that a file has by itself."""
+    if found.operation is not None:
+        own = Fields(found.operation, OPERATION)
+        return *points_from(own.part("operating_points"), labels), recalibrations_in(own, labels)
+    # Older versions have not written what they were chosen on, nor how.
+    points = {
+        label: OperatingPoint(logit, math.nan, None, 0, 0)
+        for label, logit in found.thresholds.items()
+    }
+    lines = {
+        label: Recalibration("not recorded", slope, intercept, 0)
+        for label, (slope, intercept) in found.calibration.items()
+    }
+    return None, points, lines
+
+
+def _differs(
+    found: OnnxClassifier,
+    preprocessing: Preprocessing,
+    said: Fields,
+    points: Mapping[str, OperatingPoint],
+    calibration: Mapping[str, Recalibration],
+) -> str:
+    """Return in what a file is not of the model that the folder describes; nothing where it is."""
+    lines = {label: (line.slope, line.intercept) for label, line in calibration.items()}
+    own_lines = {label: tuple(line) for label, line in found.calibration.items()}
+    samples = round(found.rate * preprocessing.seconds)
+    differences = {
+        "labels": found.labels != said.names("labels"),
+        "leads": found.leads != preprocessing.leads,
+        "filters": found.filter != preprocessing.filter,
+        "windows": (found.rate, found.samples) != (said.number("input_rate"), samples),
+        "thresholds": found.thresholds != {name: point.logit for name, point in points.items()},
+        # Version 0.1 has not written it.
+        "calibrations": bool(found.operation or own_lines) and own_lines != lines,
+    }
+    return ", ".join(name for name, differ in differences.items() if differ)

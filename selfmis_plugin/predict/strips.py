@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,9 @@ from selfmis_plugin.preparation.recordings.long_recording import LongRecording
 SHORTEST_SHARE = 0.5
 #: Seconds that are read at once.
 BLOCK_SECONDS = 60.0
+
+#: Seconds without a window that are worth a word.
+_SHORTEST_NOTED = 0.05
 
 #: What the problem of a window begins with that a lower figure of quality would let pass.
 UNLIKE = "noisy: the beats are alike to"
@@ -146,9 +150,11 @@ def cut_strip(
         notes.append(
             f"of {own_rate:g} Hz, and the classifier was trained on {preprocessing.sample_rate:g}"
         )
-    windows, longest = [], 0.0
-    for start, values, stretch in _pieces(recording, names, own_rate, preprocessing.seconds):
-        longest = max(longest, stretch)
+    windows, longest, left = [], 0.0, []
+    for piece in _pieces(recording, names, own_rate, preprocessing.seconds):
+        longest = max(longest, piece.stretch)
+        left.append(piece.left_out)
+        start, values = piece.start, piece.values
         if values is None:
             continue
         try:
@@ -162,6 +168,7 @@ def cut_strip(
             f"strip needs {SHORTEST_SHARE * preprocessing.seconds:g} s, better "
             f"{preprocessing.seconds:g}",
         )
+    notes += _left_out(left)
     if padded := [w for w in windows if w.seconds < preprocessing.seconds - 1 / own_rate]:
         notes.append(f"padded with zeros from {padded[0].seconds:.1f} s")
     return Strip(recording.path.name, tuple(windows), tuple(notes))
@@ -268,24 +275,53 @@ def prepare_window(
     return crop_or_pad(to_int16(signal)[0], samples)
 
 
+def _left_out(seconds: Sequence[float]) -> list[str]:
+    """Return what to note of stretches that are in no window, *seconds* by piece in their order."""
+    *before, last = seconds
+    parts = [f"the last {last:.1f} s"] if last >= _SHORTEST_NOTED else []
+    if (total := sum(before)) >= _SHORTEST_NOTED:
+        parts = [f"{total:.1f} s before interruptions", *parts]
+    return [f"not scored, as shorter than half a window: {' and '.join(parts)}"] if parts else []
+
+
+class _Piece(NamedTuple):
+    """A window, or what is too short to be one.
+
+    Attributes
+    ----------
+    start
+        Seconds from the recording's beginning.
+    values
+        Samples of the window, (leads, samples); None of what is no window.
+    stretch
+        Seconds since the last interruption.
+    left_out
+        Seconds that are in no window.
+    """
+
+    start: float
+    values: npt.NDArray[np.float64] | None
+    stretch: float
+    left_out: float = 0.0
+
+
 def _pieces(
     recording: LongRecording, names: Sequence[str], rate: float, seconds: float
-) -> Iterator[tuple[float, npt.NDArray[np.float64] | None, float]]:
-    """Yield start and samples of each window, or None for what is too short to be one; and the
-    seconds since the last interruption."""
+) -> Iterator[_Piece]:
+    """Yield the windows, and what is too short to be one."""
     length = int(np.ceil(seconds * rate - 1e-6))
     # What is held begins with the last window that was cut, so that the next may overlap it.
     held = np.empty((len(names), 0))
     begin, passed, cut = 0.0, 0, 0
 
-    def rest() -> Iterator[tuple[float, npt.NDArray[np.float64] | None, float]]:
+    def rest() -> Iterator[_Piece]:
         end = passed + held.shape[1]
         left = end - round(cut * seconds * rate)
         if left >= SHORTEST_SHARE * length:
             first = max(0, end - length)
-            yield begin + first / rate, held[:, first - passed :], end / rate
+            yield _Piece(begin + first / rate, held[:, first - passed :], end / rate)
         elif end:
-            yield begin, None, end / rate
+            yield _Piece(begin, None, end / rate, max(0, left) / rate)
 
     for block in recording.blocks(names, BLOCK_SECONDS):
         if not block.continues:
@@ -297,7 +333,7 @@ def _pieces(
             held = held[:, start - passed :]
             passed = start
             cut += 1
-            yield begin + start / rate, held[:, :length], (start + length) / rate
+            yield _Piece(begin + start / rate, held[:, :length], (start + length) / rate)
     yield from rest()
 
 

@@ -58,9 +58,14 @@ def threshold_line(model: StripModel) -> str:
     """Return what a model's thresholds are."""
     if not model.points:
         return "No thresholds: the model has none (selfmis export --data STORE chooses them)."
+    # A lone ONNX file of an older version does not say which.
+    kept = (
+        "its specificity"
+        if model.specificity is None
+        else f"a specificity of {model.specificity:g}"
+    )
     return (
-        f"above the threshold that kept a specificity of {model.specificity:g} on records kept "
-        "from training, one window a record"
+        f"above the threshold that kept {kept} on records kept from training, one window a record"
     )
 
 

@@ -4,17 +4,42 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 import selfmis_plugin
+from selfmis_plugin.checkpoints.contract import (
+    Classifies,
+    EmbedsLeads,
+    EmbedsPairs,
+    EmbedsRecords,
+    GeneratesLeads,
+    MakesLeads,
+)
+from selfmis_plugin.checkpoints.encoders import save_encoder
+from selfmis_plugin.checkpoints.reading import CheckpointError, read_checkpoint
 from selfmis_plugin.cli.main import main
-from tests.checkpoint_files import write_classifier
+from selfmis_plugin.methods.modally_reduced.reader import load_lead_encoder
+from selfmis_plugin.nn.encoder import shape_from
+from tests.checkpoint_files import (
+    write_classifier,
+    write_generator,
+    write_joined,
+    write_modally_reduced,
+    write_towers,
+)
 from tests.cli.test_start_up import HEAVY, imported
+from tests.model_folders import SHAPES, write_folders
 from tests.strip_files import lead_one
-from tests.support import write_store
+from tests.support import environment, write_store
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +131,100 @@ def test_an_encoder_is_taken_out_of_a_folder(models: dict[str, Path]) -> None:
         assert (one.state_dict()[name] == value).all(), name
 
 
+#: Reads every folder in a process of its own that has imported nothing of the package yet, but for
+#: the module of the shape where one is asked for; large libraries are there before.
+_ANEW = """
+import importlib, os, sys, traceback
+import numba, pandas, safetensors.torch, scipy.signal, torch
+for line in sys.argv[1:]:
+    kind, module, folder, encoder = line.split("|")
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            if module:
+                importlib.import_module(module)
+            import selfmis_plugin
+            with torch.no_grad():
+                selfmis_plugin.load_trained(folder).network(500)(torch.randn(2, 1, 5000))
+            selfmis_plugin.load_encoder(encoder)
+            status = 0
+        except Exception:
+            traceback.print_exc()
+        os._exit(status)
+    if os.waitpid(child, 0)[1]:
+        print("unread:", kind, module, flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """An exported folder of every shape."""
+    return write_folders(tmp_path_factory.mktemp("folders"))
+
+
+@pytest.mark.parametrize("shape_first", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_folders_of_every_method_are_read_by_who_imported_nothing(
+    tmp_path: Path, folders: dict[str, Path], shape_first: bool
+) -> None:
+    with pytest.raises(ValueError, match="no package here brings") as known:
+        shape_from({"kind": "unheard_of"})
+    # None is left out that can be written: what a toolkit builds cannot, and tests add their own.
+    brought = str(known.value).split("(there is ")[1].split(")")[0].split(", ")
+    apart = {"host", "ecg_fm", "generated_leads"}
+    assert {name for name in brought if not name.endswith("_of_tests")} - apart == set(SHAPES)
+    calls = []
+    for kind, folder in folders.items():
+        encoder = tmp_path / f"{kind}.safetensors"
+        save_encoder(selfmis_plugin.load_encoder(folder), encoder)
+        shape = SHAPES[kind]
+        module = type(getattr(shape, "generator", shape)).__module__ if shape_first else ""
+        calls.append(f"{kind}|{module}|{folder}|{encoder}")
+    done = subprocess.run(
+        [sys.executable, "-c", _ANEW, *calls],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def _networks(trained: Any) -> Iterator[nn.Module]:
+    """Yield every network that can be asked of what was trained."""
+    if isinstance(trained, Classifies):
+        yield trained.network(500)
+    if isinstance(trained, EmbedsRecords):
+        yield from (trained.embedder(500, view) for view in trained.views)
+    for kind, name in (
+        (EmbedsPairs, "pair_network"),
+        (EmbedsLeads, "lead_network"),
+        (MakesLeads, "lead_maker"),
+        (GeneratesLeads, "generator"),
+    ):
+        if isinstance(trained, kind):
+            yield getattr(trained, name)(500)
+
+
+def test_what_is_loaded_is_there_to_be_asked_and_not_to_be_trained(
+    tmp_path: Path, models: dict[str, Path], folders: dict[str, Path]
+) -> None:
+    written = [
+        write(tmp_path / f"{write.__name__}.pt")
+        for write in (write_towers, write_modally_reduced, write_generator, write_joined)
+    ]
+    for path in (*models.values(), *folders.values(), *written):
+        networks = list(_networks(selfmis_plugin.load_trained(path)))
+        assert networks, path
+        for network in networks:
+            assert not any(part.training for part in network.modules()), path
+    # Dropout makes another answer each time.
+    network = selfmis_plugin.load_trained(folders["heartlang"]).network(500)
+    beats = torch.from_numpy(lead_one(10))[None, None].float()
+    torch.testing.assert_close(network(beats), network(beats), rtol=0, atol=0)
+
+
 def test_what_fits_no_command_is_refused_with_what_to_give(
     tmp_path: Path, data: Path, models: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -149,3 +268,20 @@ def test_a_checkpoint_needs_torch_alone(models: dict[str, Path], strip: str) -> 
     assert HEAVY & modules <= {"numba", "scipy", "torch"}
     # Its compiler, of 700 modules, is for those who compile.
     assert "torch._dynamo" not in modules and len(modules) < 2700
+
+
+def test_exported_folders_are_refused_with_what_to_give(models: dict[str, Path]) -> None:
+    # What reads a run's checkpoint alone; and the weights of a folder without the rest.
+    for read in (load_lead_encoder, read_checkpoint):
+        with pytest.raises(CheckpointError, match=r"is an exported folder.*checkpoint_best\.pt"):
+            read(models["folder"])
+    for load in (selfmis_plugin.load_trained, selfmis_plugin.load_encoder):
+        with pytest.raises(CheckpointError, match="of an exported folder: give .*exported$"):
+            load(models["folder"] / "model.safetensors")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", list(SHAPES))
+def test_no_method_warns_where_it_predicts(folders: dict[str, Path], kind: str) -> None:
+    found = selfmis_plugin.load_model(folders[kind]).predict(lead_one(20) / 1000, 500, quality=0)
+    assert np.isfinite(found.logits).all()

@@ -215,3 +215,24 @@ def test_the_report_judges_the_models_own_calibration_too(tmp_path: Path, store:
     assert "calibration that the model brings" in page and "Calibrated on the val" not in page
     assert "The calibration is the one that the model brings." in page
     assert "fitted to the validation split" not in page
+
+
+def test_an_export_is_measured_as_it_is_evaluated(tmp_path: Path) -> None:
+    data = write_store(tmp_path / "store", {"valid": 60, "test": 60}, drawn=("AMI", "IMI", "PMI"))
+    # Records that have PMI alone have an infarction, also to who has no output for it.
+    model = write_classifier(tmp_path / "c.pt", labels=("NORM", "AMI", "IMI"))
+    dest = tmp_path / "model"
+    place = ["--data", str(data), "--dest", str(dest)]
+    assert main(["export", "--checkpoint", str(model), *place]) == 0
+    config = json.loads((dest / "config.json").read_text())
+    figures, _ = evaluated(dest, data, tmp_path)
+    found, measured = figures["any_infarction"], config["provenance"]["test"]["labels"][ANY]
+    assert found["positives"] == measured["positives"] < 60
+    assert found["record"]["auc"]["value"] == measured["auc"]["value"]
+    own = figures["own_thresholds"]["labels"][ANY]
+    assert own["sensitivity"] == pytest.approx(measured["sensitivity"])
+    # Threshold and calibration were chosen on as many positives as there are.
+    records = Store.open(data).records
+    has = [bool(set(names) & set(TYPES)) for names in records["labels"][:60]]
+    assert config["operating_points"]["labels"][ANY]["positives"] == sum(has)
+    assert config["calibration"][ANY]["positives"] == sum(has)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.person import Person
 from selfmis_plugin.data.splits import open_splits
+from selfmis_plugin.data.store import Store
 from selfmis_plugin.evaluation.out_of_fold import read_out_of_fold
 from selfmis_plugin.metrics import recalibration
 from selfmis_plugin.metrics.predictions import Predictions, PredictionsError
@@ -198,9 +200,29 @@ def exported(
     command = ["export", "--checkpoint", str(write_classifier(folder / "c.pt")), "--data"]
     command += [str(store), "--dest", str(dest), "--cross-validated", *map(str, files)]
     assert main(command) == 0
-    pooled = read_out_of_fold(files, LABELS).with_any().pooled()
+    pooled = read_out_of_fold(files, LABELS).with_any(Store.open(store)).pooled()
     records = pd.read_parquet(store / "records.parquet").set_index("record_id")
     return dest, pooled, records.loc[list(pooled.record_ids)]
+
+
+def test_any_infarction_is_of_all_types_that_the_data_know(
+    judged: tuple[Path, list[Path]], tmp_path: Path
+) -> None:
+    store, files = judged
+    # The store's own table says that more records have an infarction, of a type not asked for.
+    more = shutil.copytree(store, tmp_path / "store")
+    records = pd.read_parquet(more / "records.parquet")
+    plain = [set(names).isdisjoint(INFARCTION_TYPES) for names in records["labels"]]
+    records.loc[np.flatnonzero(plain)[:20], "labels"] = pd.Series([["PMI"]] * 20).to_numpy()
+    records.to_parquet(more / "records.parquet")
+    checkpoint = write_classifier(tmp_path / "c.pt", labels=("NORM", "AMI", "IMI"))
+    command = ["export", "--checkpoint", str(checkpoint), "--dest", str(tmp_path / "m")]
+    command += ["--data", str(more), "--cross-validated", *map(str, files)]
+    assert main(command) == 0
+    test = json.loads((tmp_path / "m/config.json").read_text())["provenance"]["test"]
+    has = len(records) - sum(plain) + 20
+    assert test["labels"]["any infarction"]["positives"] == has
+    assert sum(group["positives"] for group in test["groups"]["sex"].values()) == has
 
 
 def plain_features(records: pd.DataFrame) -> np.ndarray:
@@ -220,7 +242,7 @@ def test_lines_with_age_and_sex_are_a_logistic_regression(
         target = pooled.targets[:, column]
         assert target.sum() == line["positives"] >= 50
         table = np.column_stack([pooled.logits[:, column], plain_features(records)])
-        plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        plain = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, tol=1e-8))
         expected = plain.fit(table, target).decision_function(table)
         weights = ("slope", "age", "age_squared", "sex", "age_by_sex")
         odds = table @ [line[name] for name in weights] + line["intercept"]
@@ -298,7 +320,7 @@ def test_too_few_positives_in_the_other_folds_are_no_reason_to_fail(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store, files = judged
-    said = read_out_of_fold(files, LABELS).with_any().pooled()
+    said = read_out_of_fold(files, LABELS).with_any(Store.open(store)).pooled()
     least = np.minimum(said.targets.sum(0), (~said.targets).sum(0))
     # All records have just enough of one label, and no four of five folds have.
     monkeypatch.setattr(recalibration, "FEWEST_OF_PERSONS", int(least.max()))

@@ -26,6 +26,7 @@ from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import evaluate, predict_split
 from selfmis_plugin.export.exporting import prepare_export
+from selfmis_plugin.export.model_card import model_card
 from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.calibrated import PersonLine
 from selfmis_plugin.metrics.operating_points import choose_operating_points
@@ -35,7 +36,9 @@ from selfmis_plugin.metrics.statistics import judge
 from selfmis_plugin.nn.classifier import EncoderClassifier
 from selfmis_plugin.nn.net1d.config import Net1DConfig
 from selfmis_plugin.predict.model import Model
+from selfmis_plugin.predict.words import threshold_line
 from tests.checkpoint_files import write_classifier, write_towers
+from tests.model_folders import SHAPES, saved_model
 from tests.strip_files import lead_one
 from tests.support import environment, write_store
 
@@ -294,6 +297,57 @@ def test_onnx_computes_the_same_without_torch(
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
 
 
+def test_an_onnx_file_alone_says_what_its_folder_does(tmp_path: Path, onnx_folder: Path) -> None:
+    alone = shutil.copy(onnx_folder / "model.onnx", tmp_path / "alone.onnx")
+    strip = lead_one(20) / 1000
+    model, whole = (selfmis_plugin.load_model(path) for path in (alone, onnx_folder / "model.onnx"))
+    assert model.specificity == whole.specificity == 0.9
+    assert model.predict(strip, 500).results == whole.predict(strip, 500).results
+    assert model.remarks()[1:] == whole.remarks()[1:]
+
+
+@pytest.mark.parametrize("entry", ["calibration", "operating_points", "labels"])
+def test_an_onnx_file_of_another_model_is_refused(
+    tmp_path: Path, onnx_folder: Path, entry: str
+) -> None:
+    copy = Path(shutil.copytree(onnx_folder, tmp_path / "copy"))
+    (copy / "model.safetensors").unlink()
+    config = json.loads((copy / "config.json").read_text())
+    if entry == "labels":
+        config["labels"].reverse()
+    elif entry == "calibration":
+        config["calibration"].pop(ANY)
+    else:
+        config["operating_points"]["labels"].pop(ANY)
+    (copy / "config.json").write_text(json.dumps(config))
+    for path in (copy, copy / "model.onnx"):
+        with pytest.raises(ValueError, match=r"not of the model that config\.json beside it"):
+            selfmis_plugin.load_model(path)
+
+
+@pytest.mark.parametrize("left_out", [(), ("calibration", "unlearned", "trained_on")])
+def test_onnx_files_of_older_versions_are_read(
+    tmp_path: Path, onnx_folder: Path, left_out: tuple[str, ...]
+) -> None:
+    import onnx
+
+    proto = onnx.load(str(onnx_folder / "model.onnx"))
+    described = json.loads(proto.metadata_props[0].value)
+    for name in ("operation", *left_out):
+        del described[name]
+    proto.metadata_props[0].value = json.dumps(described)
+    onnx.save(proto, str(tmp_path / "model.onnx"))
+    model = selfmis_plugin.load_model(tmp_path / "model.onnx")
+    result = model.predict(lead_one(20) / 1000, 500).results["AMI"]
+    assert model.specificity is None and result.threshold is not None
+    assert bool(model.calibration) == (not left_out)
+    assert "that kept its specificity on records" in threshold_line(model)
+    # The folder says what the file does not.
+    shutil.copy(onnx_folder / "config.json", tmp_path)
+    model = selfmis_plugin.load_model(tmp_path / "model.onnx")
+    assert model.specificity == 0.9 and model.calibration
+
+
 def test_onnx_files_say_nothing_of_the_machine(onnx_folder: Path) -> None:
     for file in onnx_folder.glob("*.onnx"):
         content = file.read_bytes()
@@ -378,3 +432,51 @@ def _filtered(saved: SavedModel) -> SavedModel:
     preprocessing = dataclasses.replace(saved.classifier.preprocessing, filter="ecgfounder")
     classifier = dataclasses.replace(saved.classifier, preprocessing=preprocessing)
     return dataclasses.replace(saved, classifier=classifier)
+
+
+def test_a_card_says_what_the_network_does_first() -> None:
+    said = {}
+    for name, shape in SHAPES.items():
+        about = {"plugin_version": "0", "checkpoint": "c.pt", "checkpoint_sha256": "0"}
+        (line,) = [
+            line
+            for line in model_card(saved_model(shape, provenance=about)).splitlines()
+            if "own first step" in line
+        ]
+        said[name] = line.partition("own first step is ")[2]
+    whole = "the z-score over all leads and samples of a window"
+    assert said["net1d"] == f"{whole}."
+    assert said["st_mem"] == f"{whole}, and again of each crop of it."
+    assert said["modally_reduced"] == "the z-score of each lead by itself."
+    assert "millivolts at 100 Hz, which are not normalised" in said["heartlang"]
+    for name in set(said) - {"net1d", "st_mem", "modally_reduced", "heartlang"}:
+        assert "microvolts, which are not normalised" in said[name]
+        assert said[name].endswith(f"encoder of these is {whole}.")
+
+
+@pytest.mark.parametrize(("lead", "seconds"), [("arm band", 10.0), ("I", 30.0)])
+def test_onnx_without_data_is_of_any_channel_and_length(
+    tmp_path: Path, lead: str, seconds: float
+) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    source, dest = tmp_path / "source", tmp_path / "dest"
+    about = {"plugin_version": "0", "checkpoint": "c.pt", "checkpoint_sha256": "0"}
+    model = saved_model(SHAPES["net1d"], (lead,), seconds, provenance=about)
+    write_model(model, source, "")
+    call = ["export", "--checkpoint", str(source), "--dest", str(dest), "--format", "onnx"]
+    assert main(call) == 0
+    from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
+
+    classifier = OnnxClassifier(dest / "model.onnx")
+    assert (classifier.leads, classifier.samples) == ((lead,), 500 * seconds)
+
+
+def test_a_folder_that_is_exported_again_describes_no_onnx_file(
+    tmp_path: Path, onnx_folder: Path
+) -> None:
+    dest = tmp_path / "again"
+    assert main(["export", "--checkpoint", str(onnx_folder), "--dest", str(dest)]) == 0
+    config = json.loads((dest / "config.json").read_text())
+    assert "onnx" not in config["provenance"] and "test" in config["provenance"]
+    assert "ONNX" not in (dest / "README.md").read_text()

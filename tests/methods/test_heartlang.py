@@ -406,3 +406,8 @@ def test_what_a_record_costs(
         with torch.no_grad(), counter, sdpa_kernel(SDPBackend.MATH):
             compute()
         assert counter.get_total_flops() / 2e9 == pytest.approx(expected, abs=0.006)
+
+
+def test_an_encoder_says_what_it_reads() -> None:
+    with pytest.raises(ValueError, match=r"shape \(4, 1, 1000\) is no sentences.*build_input"):
+        HeartLangEncoder(FILLED)(torch.zeros(4, 1, 1000))

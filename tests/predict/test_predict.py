@@ -194,6 +194,8 @@ def test_an_interruption_begins_new_windows(tmp_path: Path, checkpoint: Path) ->
     path.write_text("time (s),I (uV)\n" + "\n".join(rows) + "\n")
     strip = selfmis_plugin.load_model(checkpoint).cut(open_strip_file(path))
     assert [window.start for window in strip.windows] == [0, 120]
+    (note,) = [note for note in strip.notes if "half a window" in note]
+    assert note.endswith(": 2.0 s before interruptions and the last 2.0 s")
 
 
 def test_bad_windows_are_refused_and_the_others_scored(
@@ -424,3 +426,13 @@ def test_an_infarction_that_is_less_likely_than_one_type_is_explained(
     chance = prediction.results["any infarction"].probability
     assert note.startswith(f"any infarction ({chance:.3f}) is below IMI (0.731), which is one: ")
     assert said in note and note in lines_of_text
+
+
+@pytest.mark.parametrize(("seconds", "noted"), [(24, True), (25, False), (20, False)])
+def test_what_is_too_short_for_a_window_is_noted(
+    checkpoint: Path, seconds: int, noted: bool
+) -> None:
+    model = selfmis_plugin.load_model(checkpoint)
+    notes = model.predict(lead_one(seconds) / 1000, 500, quality=0).notes
+    wanted = ["not scored, as shorter than half a window: the last 4.0 s"] if noted else []
+    assert [note for note in notes if "half a window" in note] == wanted

@@ -107,7 +107,7 @@ class Teachers:
 
     def networks(self, store_rate: float) -> list[EncoderClassifier]:
         """Return their networks, for signals of *store_rate* Hz, in evaluation mode."""
-        return [teacher.classifier.network(store_rate).eval() for teacher in self.all]
+        return [teacher.classifier.network(store_rate) for teacher in self.all]
 
 
 def read_teachers(

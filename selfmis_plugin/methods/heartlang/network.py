@@ -40,7 +40,20 @@ class HeartLangEncoder(EncoderModule):
         self.transformer = SentenceTransformer(config.word_samples, config)
 
     def embed(self, prepared: Tensor) -> Tensor:
-        """Embed packed sentences, ``(batch, words, samples + 2)`` to ``(batch, width)``."""
+        """Embed packed sentences, ``(batch, words, samples + 2)`` to ``(batch, width)``.
+
+        Raises
+        ------
+        ValueError
+            If they are none, such as signals.
+        """
+        wanted = self.config.word_samples + 2
+        if prepared.dim() != 3 or prepared.shape[-1] != wanted:
+            raise ValueError(
+                f"an input of shape {tuple(prepared.shape)} is no sentences (batch, words, "
+                f"{wanted}): HeartLang reads what selfmis_plugin.nn.encoder.build_input(config, "
+                "leads, store_rate, 100) makes of raw microvolts"
+            )
         sentences = Sentences.of(prepared)
         tokens: Tensor = self.transformer(sentences.words, sentences)
         return tokens[:, 0]

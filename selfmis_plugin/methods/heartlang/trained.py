@@ -76,7 +76,7 @@ class LoadedTokenizer:
     def network(self) -> HeartbeatTokenizer:
         """Return the tokenizer, float32, in evaluation mode."""
         network: HeartbeatTokenizer = filled(self.path, self._build, self.weights, self.config)
-        return network.eval()
+        return network
 
     def _build(self) -> Any:
         return HeartbeatTokenizer(self.config)

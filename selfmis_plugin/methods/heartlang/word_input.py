@@ -46,6 +46,9 @@ class WordInput(nn.Module):
     torch.Size([2, 2, 98])
     """
 
+    #: What it does to amplitudes, in words, for a model's card.
+    first_step = f"to cut heartbeats out of millivolts at {RATE:g} Hz, which are not normalised"
+
     #: Why it is no part of a graph, for who would trace it.
     not_traceable = (
         "HeartLang's words begin and end by the heartbeats, which are found on the CPU by a "

@@ -21,6 +21,7 @@ from selfmis_plugin.nn.encoder import (
     EncoderModule,
     build_encoder,
     build_input,
+    first_step_of,
     plain_encoder,
     register_shape,
 )
@@ -88,6 +89,11 @@ class GeneratedLeadsEncoder(EncoderModule):
         )
         self.prepare = build_input(config.encoder, STANDARD_LEADS, rate, config.encoder_rate)
         self.encoder = build_encoder(config.encoder, len(STANDARD_LEADS))
+        #: What it does to amplitudes, in words, for a model's card.
+        self.first_step = (
+            "a generator that makes twelve leads of microvolts, which are not normalised; the "
+            f"first step of the encoder of these is {first_step_of(self.prepare, self.encoder)}"
+        )
 
     @property
     def embedding_dim(self) -> int:  # type: ignore[override]

@@ -96,11 +96,11 @@ class LoadedGenerator:
         generator: LeadGenerator = filled(
             self.path, lambda: self._build(store_rate), self._state, self.shape
         )
-        return generator.eval()
+        return generator
 
     def lead_maker(self, store_rate: float) -> nn.Module:
         """Return the generator as it is compared with networks of leads at unit deviation."""
-        return _AtUnitDeviation(self, store_rate)
+        return _AtUnitDeviation(self, store_rate).eval()
 
     @property
     def _state(self) -> dict[str, Tensor]:

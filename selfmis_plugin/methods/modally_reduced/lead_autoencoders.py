@@ -3,8 +3,6 @@ Learners", 2022) in one dimension, one a lead, all leads computed at once."""
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +13,7 @@ from selfmis_plugin.methods.modally_reduced.lead_layers import (
     Leads,
 )
 from selfmis_plugin.methods.modally_reduced.shape import ModallyReducedConfig
+from selfmis_plugin.nn.encoder import in_precision
 from selfmis_plugin.nn.patch_masks import PatchMask
 from selfmis_plugin.nn.patches import as_patches
 from selfmis_plugin.nn.positions import sine_positions
@@ -64,7 +63,7 @@ class LeadEncoders(nn.Module):
             ``(batch, leads, visible, width)``.
         """
         patches = as_patches(prepared, self.config.patch_size).transpose(0, 1)
-        with _computing(self.precision, prepared.device):
+        with in_precision(self.precision, prepared.device):
             # Only visible patches are embedded: the others cost nothing.
             if mask is not None:
                 patches = _take(patches, mask.visible.to(patches.device))
@@ -106,7 +105,7 @@ class LeadDecoders(nn.Module):
     def forward(self, latents: Tensor, mask: PatchMask, leads: Leads = None) -> Tensor:
         """Decode tokens ``(batch, leads, visible, width)`` into all patches, ``(batch, leads,
         patches, patch_size)``."""
-        with _computing(self.precision, latents.device):
+        with in_precision(self.precision, latents.device):
             tokens = self.token_in(latents.transpose(0, 1).to(self.token_in.weight.dtype), leads)
             count, batch, _, width = tokens.shape
             patches = mask.masked.shape[1]
@@ -142,7 +141,3 @@ def _take(rows: Tensor, chosen: Tensor) -> Tensor:
     """Return the chosen patches, (batch, chosen), of rows (leads, batch, patches, size)."""
     where = chosen[None, :, :, None].expand(rows.shape[0], -1, -1, rows.shape[-1])
     return rows.gather(2, where)
-
-
-def _computing(precision: torch.dtype | None, device: torch.device) -> AbstractContextManager[None]:
-    return nullcontext() if precision is None else torch.autocast(device.type, precision)

@@ -22,6 +22,9 @@ class LeadEncoder(LeadEncoders):
     torch.Size([4, 64])
     """
 
+    #: What it does to amplitudes after what prepares its input, in words, for a model's card.
+    first_step = "the z-score of each lead by itself"
+
     @property
     def embedding_dim(self) -> int:
         """Values of the embeddings of all leads together."""

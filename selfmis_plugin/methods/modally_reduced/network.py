@@ -9,6 +9,8 @@ A lead's *latent* is the sequence of the tokens that its encoder makes of its pa
 leads share the mask: token k of each lead stands for the same moment. This is what makes twelve
 leads from one possible: a decoder reads the tokens of any lead as if they were its own. A mean
 alone would not carry when the beats are.
+
+Importing this module also makes known how encoders of single leads are built.
 """
 
 from __future__ import annotations
@@ -23,12 +25,13 @@ from selfmis_plugin.methods.modally_reduced.lead_autoencoders import (
     LeadDecoders,
     LeadEncoders,
 )
+from selfmis_plugin.methods.modally_reduced.lead_encoder import LeadEncoder
 from selfmis_plugin.methods.modally_reduced.shape import ModallyReducedConfig
 from selfmis_plugin.nn.inputs import Preparation, resampled_samples
 from selfmis_plugin.nn.patch_masks import PatchMask
 from selfmis_plugin.nn.patches import as_patches
 
-__all__ = ["ModallyReduced", "ModallyReducedConfig", "ModallyReducedOutput"]
+__all__ = ["LeadEncoder", "ModallyReduced", "ModallyReducedConfig", "ModallyReducedOutput"]
 
 
 @dataclass(frozen=True)

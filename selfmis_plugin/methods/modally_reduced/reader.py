@@ -96,7 +96,7 @@ class LoadedModallyReduced:
         model: ModallyReduced = filled(
             self.path, lambda: self._build(store_rate), self.weights, self.config
         )
-        return model.eval()
+        return model
 
     def untrained(self, store_rate: float) -> ModallyReduced:
         """Return the autoencoders with new weights, as a training starts from."""
@@ -110,7 +110,7 @@ class LoadedModallyReduced:
 
     def pair_network(self, store_rate: float) -> LeadViews:
         """Return the first lead's embedding beside the mean of the others, as two towers have."""
-        return LeadViews(self.model(store_rate), self.preprocessing.leads)
+        return LeadViews(self.model(store_rate), self.preprocessing.leads).eval()
 
     #: As version 0.1 called it.
     network = pair_network
@@ -118,9 +118,9 @@ class LoadedModallyReduced:
     def embedder(self, store_rate: float, view: str = PAIR[0]) -> nn.Module:
         """Return one lead's embedding, or one side of the pair."""
         if view in PAIR:
-            return LeadView(self.pair_network(store_rate), PAIR.index(view))
+            return LeadView(self.pair_network(store_rate), PAIR.index(view)).eval()
         pair = LeadViews(self.model(store_rate), self.preprocessing.leads, view)
-        return LeadView(pair, 0)
+        return LeadView(pair, 0).eval()
 
     def encoder(self, wanted: Wanted) -> EncoderWeights:
         """Return the encoders of the leads that are wanted, side by side, or of the one view.
@@ -197,7 +197,7 @@ def load_lead_encoder(path: str | Path, lead: str = "I") -> LeadEncoder:
     encoder: LeadEncoder = filled(
         Path(path), lambda: LeadEncoder(weights.config), weights.state_dict, weights.config
     )
-    return encoder.eval()
+    return encoder
 
 
 def lead_encoder_weights(path: str | Path, leads: Sequence[str]) -> EncoderWeights:

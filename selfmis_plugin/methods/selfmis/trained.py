@@ -124,7 +124,7 @@ class LoadedTowers:
     def embedder(self, store_rate: float, view: str = SINGLE) -> nn.Module:
         """Return one tower over records of all leads; the multi-lead one is centred."""
         towers = self.pair_network(store_rate)
-        return _Single(towers) if view == SINGLE else _Multi(towers, self.center)
+        return (_Single(towers) if view == SINGLE else _Multi(towers, self.center)).eval()
 
     def encoder(self, wanted: Wanted) -> EncoderWeights:
         """Return one tower's encoder: the wanted one, the single-lead one where it is left open.

@@ -39,6 +39,9 @@ class StMemEncoder(EncoderModule):
     torch.Size([4, 64])
     """
 
+    #: What it does to amplitudes with what prepares its input, in words, for a model's card.
+    first_step = "the z-score over all leads and samples of a window, and again of each crop of it"
+
     def __init__(self, config: StMemShape) -> None:
         super().__init__(config)
         self.embedding_dim = width = config.width

@@ -86,7 +86,8 @@ class LoadedStMem:
         )
         rows = lead_rows(self.preprocessing.leads, leads)
         rate = self.preprocessing.sample_rate
-        return Embedder(_OfLeads(rows, build_input(self.config, leads, store_rate, rate)), encoder)
+        prepare = _OfLeads(rows, build_input(self.config, leads, store_rate, rate))
+        return Embedder(prepare, encoder).eval()
 
     def encoder(self, wanted: Wanted) -> EncoderWeights:
         """Return the encoder of the leads that are wanted, or of the one view.
