@@ -7,20 +7,20 @@ import io
 import re
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from huggingface_hub import ModelCard
 from matplotlib.text import Text
 
+from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.checkpoints.loading import read_model
 from selfmis_plugin.cli.main import main
-from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.export.model_card import model_card
 from selfmis_plugin.metrics.operating_points import OperatingPoint
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.visualization.figure import new_figure
-from tests.checkpoint_files import write_classifier
+from tests.checkpoint_files import write_classifier, write_judge
 from tests.support import write_store
 
 # Of a formula, the first is not even one.
@@ -117,20 +117,17 @@ def test_a_model_card_says_names_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_lead_cannot_leave_the_example_of_a_model_card(tmp_path: Path) -> None:
-    found = read_model(write_classifier(tmp_path / "c.pt"))
-    for leads in (('I"; import os; "',), ("```\n# x", "V1")):
-        prepared = Preprocessing(100.0, 10.0, leads, "none")
-        classifier = SimpleNamespace(labels=("a",), preprocessing=prepared, path=Path("c"))
-        provenance = {"plugin_version": "1", "checkpoint": "c", "checkpoint_sha256": "0"}
-        model = SimpleNamespace(
-            classifier=classifier,
-            provenance=provenance,
-            input_rate=found.input_rate,
-            points={},
-            facts=found.facts,
-            calibration={},
-        )
-        example = re.search("```python\n(.*?)\n```\n", model_card(model), re.DOTALL)  # type: ignore[arg-type]
+    provenance = {"plugin_version": "1", "checkpoint": "c", "checkpoint_sha256": "0"}
+    for file, leads in (
+        (write_classifier(tmp_path / "c.pt"), ('I"; import os; "',)),
+        (write_judge(tmp_path / "j.pt"), ("```\n# x", *STANDARD_LEADS[1:])),
+    ):
+        found = read_model(file)
+        assert isinstance(found.classifier, LoadedClassifier)
+        prepared = replace(found.classifier.preprocessing, leads=leads)
+        classifier = replace(found.classifier, preprocessing=prepared)
+        model = replace(found, classifier=classifier, provenance=provenance)
+        example = re.search("```python\n(.*?)\n```\n", model_card(model), re.DOTALL)
         assert example is not None
         calls = [n for n in ast.walk(ast.parse(example[1])) if isinstance(n, ast.keyword)]
         said = next(ast.literal_eval(call.value) for call in calls if call.arg == "lead")
