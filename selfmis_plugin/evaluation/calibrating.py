@@ -12,9 +12,9 @@ import numpy as np
 
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.facts import read_facts
-from selfmis_plugin.checkpoints.operation import Operation
 from selfmis_plugin.data.store import StoreError
 from selfmis_plugin.evaluation.evaluate import predict_split
+from selfmis_plugin.metrics.operation import Operation
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.recalibration import (
     FEWEST,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from selfmis_plugin.checkpoints.operation import Operation
 from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES, infarctions_first
 from selfmis_plugin.metrics.operating_points import at_operating_points, threshold_of
+from selfmis_plugin.metrics.operation import Operation
 from selfmis_plugin.metrics.predictions import Predictions
 
 __all__ = ["threshold_figures", "threshold_text"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,9 @@ from selfmis_plugin.data.exported import CONFIG, ONNX_MODEL, ONNX_SUFFIX, read_d
 from selfmis_plugin.data.labels import ANY_INFARCTION
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.provenance import TrainedOn, provenance_from
-from selfmis_plugin.metrics.calibrated import Recalibration, person_lines_in, recalibrations_in
-from selfmis_plugin.metrics.operating_point import OperatingPoint, points_from
-from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OPERATION, OnnxClassifier
+from selfmis_plugin.metrics.calibrated import person_lines_in
+from selfmis_plugin.metrics.operation import onnx_difference, onnx_operation, operation_in
+from selfmis_plugin.nn.onnx_runtime import NEEDS_RUNTIME, OnnxClassifier
 from selfmis_plugin.predict.strip_model import StripModel
 from selfmis_plugin.utils.fields import Fields
 
@@ -77,6 +76,7 @@ class OnnxModel(StripModel):
         described: Mapping[str, Any] = {}
         differs = ""
         config = file.parent / CONFIG
+        asked = (*found.labels, ANY_INFARCTION)
         try:
             if config.is_file():
                 described = read_description(file.parent)
@@ -84,25 +84,17 @@ class OnnxModel(StripModel):
             said = Fields(described)
             training = said.part("training") if "training" in said else Fields({})
             provenance = provenance_from(training.get("provenance") or ())
-            asked = (*found.labels, ANY_INFARCTION)
-            if described:
-                specificity, chosen = points_from(said.part("operating_points"), asked)
-                calibration = recalibrations_in(said, asked)
-            else:
-                specificity, chosen, calibration = _own_operation(found, asked)
+            operation = operation_in(said, asked) if described else onnx_operation(found, asked)
             with_person = person_lines_in(said, asked)
             if described:
-                differs = _differs(found, preprocessing, said, chosen, calibration)
+                differs = onnx_difference(found, said, operation)
         except (OSError, RecursionError, TypeError, ValueError) as error:
             source = config if config.is_file() else file
             raise ValueError(
                 f"{source}: does not describe a classifier ({error}): export it again"
             ) from error
         if differs:
-            raise ValueError(
-                f"{file}: is not of the model that {CONFIG} beside it describes ({differs} "
-                "differ): copy the exported folder whole, or the file into a folder of its own"
-            )
+            raise ValueError(f"{file}: {differs}")
         super().__init__(
             path,
             found.labels,
@@ -110,9 +102,9 @@ class OnnxModel(StripModel):
             found.rate,
             found.unlearned,
             provenance or (TrainedOn(path.resolve().name),),
-            chosen,
-            specificity,
-            calibration,
+            operation.points,
+            operation.specificity,
+            operation.calibration,
             with_person,
         )
 
@@ -131,45 +123,3 @@ class OnnxModel(StripModel):
                 "copy or export it again"
             )
         return logits
-
-
-def _own_operation(
-    found: OnnxClassifier, labels: Sequence[str]
-) -> tuple[float | None, dict[str, OperatingPoint], dict[str, Recalibration]]:
-    """Return the specificity, thresholds and calibration that a file has by itself."""
-    if found.operation is not None:
-        own = Fields(found.operation, OPERATION)
-        return *points_from(own.part("operating_points"), labels), recalibrations_in(own, labels)
-    # Older versions have not written what they were chosen on, nor how.
-    points = {
-        label: OperatingPoint(logit, math.nan, None, 0, 0)
-        for label, logit in found.thresholds.items()
-    }
-    lines = {
-        label: Recalibration("not recorded", slope, intercept, 0)
-        for label, (slope, intercept) in found.calibration.items()
-    }
-    return None, points, lines
-
-
-def _differs(
-    found: OnnxClassifier,
-    preprocessing: Preprocessing,
-    said: Fields,
-    points: Mapping[str, OperatingPoint],
-    calibration: Mapping[str, Recalibration],
-) -> str:
-    """Return in what a file is not of the model that the folder describes; nothing where it is."""
-    lines = {label: (line.slope, line.intercept) for label, line in calibration.items()}
-    own_lines = {label: tuple(line) for label, line in found.calibration.items()}
-    samples = round(found.rate * preprocessing.seconds)
-    differences = {
-        "labels": found.labels != said.names("labels"),
-        "leads": found.leads != preprocessing.leads,
-        "filters": found.filter != preprocessing.filter,
-        "windows": (found.rate, found.samples) != (said.number("input_rate"), samples),
-        "thresholds": found.thresholds != {name: point.logit for name, point in points.items()},
-        # Version 0.1 has not written it.
-        "calibrations": bool(found.operation or own_lines) and own_lines != lines,
-    }
-    return ", ".join(name for name, differ in differences.items() if differ)

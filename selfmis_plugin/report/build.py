@@ -17,7 +17,7 @@ from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import Classifies, EmbedsPairs, require
 from selfmis_plugin.checkpoints.facts import PROVENANCE, read_facts
 from selfmis_plugin.checkpoints.loading import load_trained
-from selfmis_plugin.checkpoints.operation import Operation, read_operation
+from selfmis_plugin.checkpoints.operation import read_operation
 from selfmis_plugin.checkpoints.reading import mapping
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX
 from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words, infarctions_first
@@ -44,6 +44,7 @@ from selfmis_plugin.evaluation.evaluate import (
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.calibration import probabilities
 from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS
+from selfmis_plugin.metrics.operation import Operation
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.recalibration import recalibrated
 from selfmis_plugin.metrics.statistics import Report, judge

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.checkpoints.loading import read_model
 from selfmis_plugin.checkpoints.model_folder import SavedModel, write_model
+from selfmis_plugin.checkpoints.operation import read_operation
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
@@ -306,6 +308,22 @@ def test_an_onnx_file_alone_says_what_its_folder_does(tmp_path: Path, onnx_folde
     assert model.remarks()[1:] == whole.remarks()[1:]
 
 
+def test_an_onnx_file_alone_is_evaluated_with_what_it_brings(
+    tmp_path: Path, onnx_folder: Path, store: Path
+) -> None:
+    def evaluated(model: Path) -> dict[str, Any]:
+        out = tmp_path / "figures.json"
+        place = ["--data", str(store), "--draws", "0", "--json", str(out)]
+        assert main(["evaluate", "--checkpoint", str(model), *place]) == 0
+        return dict(json.loads(out.read_text()))
+
+    alone = Path(shutil.copy(onnx_folder / "model.onnx", tmp_path / "alone.onnx"))
+    found, whole = evaluated(alone), evaluated(onnx_folder / "model.onnx")
+    assert found["calibrated"]["fitted_on"] == "model" and found["own_thresholds"] is not None
+    for entry in ("calibrated", "own_thresholds", "any_infarction", "perhaps_fitted_here"):
+        assert found[entry] == whole[entry]
+
+
 @pytest.mark.parametrize("entry", ["calibration", "operating_points", "labels"])
 def test_an_onnx_file_of_another_model_is_refused(
     tmp_path: Path, onnx_folder: Path, entry: str
@@ -323,6 +341,8 @@ def test_an_onnx_file_of_another_model_is_refused(
     for path in (copy, copy / "model.onnx"):
         with pytest.raises(ValueError, match=r"not of the model that config\.json beside it"):
             selfmis_plugin.load_model(path)
+    with pytest.raises(CheckpointError, match=r"not of the model that config\.json beside it"):
+        read_operation(copy / "model.onnx")
 
 
 @pytest.mark.parametrize("left_out", [(), ("calibration", "unlearned", "trained_on")])
