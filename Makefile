@@ -184,7 +184,7 @@ TRAIN := OMP_NUM_THREADS=1 $(BIN)/selfmis train
 model: setup
 	@test -f "$(DATA)/ptbxl_database.csv" || { echo "give the folder of PTB-XL (1.0.3, from https://physionet.org/content/ptb-xl/): make model DATA=PATH"; exit 2; }
 	test -f $(MODEL)/ptbxl/store.json || $(BIN)/selfmis prepare ptbxl "$(DATA)" --source-rate 100 --origin "PTB-XL 1.0.3" --dest $(MODEL)/ptbxl
-	test -f $(MODEL)/wfdb/cohort.json || $(BIN)/selfmis prepare synthetic $(MODEL)/wfdb --layout ptbxl --records 6000 --cohort 1 --workers $(WORKERS)
+	test -f $(MODEL)/wfdb/cohort.json || $(BIN)/selfmis prepare synthetic $(MODEL)/wfdb --layout ptbxl --records 6000 --cohort 2 --workers $(WORKERS)
 	test -f $(MODEL)/hearts/store.json || $(BIN)/selfmis prepare ptbxl $(MODEL)/wfdb --dest $(MODEL)/hearts
 	test -f $(MODEL)/both/store.json || $(BIN)/selfmis prepare join $(MODEL)/ptbxl $(MODEL)/hearts --dest $(MODEL)/both
 	for store in ptbxl both; do test -f $(MODEL)/$$store-all/train.tsv || \

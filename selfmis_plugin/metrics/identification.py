@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from selfmis_plugin.metrics.wilson import wilson_interval
 
 __all__ = [
     "ACROSS",
@@ -20,7 +21,6 @@ __all__ = [
     "Identification",
     "day_rules",
     "identify",
-    "wilson_interval",
 ]
 
 #: Rules that part recordings into gallery and probes: a person's first recording is the gallery
@@ -211,14 +211,6 @@ def _firsts(person: npt.NDArray[np.int64], among: npt.NDArray[np.bool_]) -> npt.
     first = np.zeros(len(person), dtype=bool)
     first[rows[np.unique(person[rows], return_index=True)[1]]] = True
     return first
-
-
-def wilson_interval(share: float, number: int, z: float = 1.959963984540054) -> tuple[float, float]:
-    """Return the 95 % score interval of a share of *number* (Wilson, JASA 22:209, 1927)."""
-    middle = (share + z * z / (2 * number)) / (1 + z * z / number)
-    spread = math.sqrt(share * (1 - share) / number + z * z / (4 * number * number))
-    reach = z * spread / (1 + z * z / number)
-    return max(0.0, middle - reach), min(1.0, middle + reach)
 
 
 def _cosines(

@@ -13,10 +13,10 @@ from matplotlib.ticker import NullFormatter
 
 from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words
 from selfmis_plugin.metrics.bootstrap import Estimate
-from selfmis_plugin.metrics.identification import wilson_interval
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.roc import ROCBand, roc_band
 from selfmis_plugin.metrics.statistics import Report
+from selfmis_plugin.metrics.wilson import wilson_interval
 from selfmis_plugin.visualization.embedding_map import places_of
 from selfmis_plugin.visualization.figure import new_figure
 

@@ -12,7 +12,7 @@ from scipy import stats
 from sklearn.metrics import pairwise_distances
 from sklearn.neighbors import KNeighborsClassifier
 
-from selfmis_plugin.metrics.identification import day_rules, identify, wilson_interval
+from selfmis_plugin.metrics.identification import day_rules, identify
 from selfmis_plugin.metrics.lead_correlation import correlate_leads
 from selfmis_plugin.metrics.lead_synthesis import (
     mean_beat_at_peaks,
@@ -20,6 +20,7 @@ from selfmis_plugin.metrics.lead_synthesis import (
     nearest_ecg,
     score,
 )
+from selfmis_plugin.metrics.wilson import wilson_interval
 
 LEADS = ("I", "II", "V1")
 
@@ -178,7 +179,7 @@ def test_identification_needs_two_persons_with_two_recordings() -> None:
 
 
 def test_wilson_interval_is_scipys() -> None:
-    for right, number in ((0, 10), (7, 10), (90, 90)):
+    for right, number in ((0, 10), (7, 10), (90, 90), (81, 263)):
         theirs = stats.binomtest(right, number).proportion_ci(method="wilson")
         assert wilson_interval(right / number, number) == pytest.approx((theirs.low, theirs.high))
 
