@@ -199,7 +199,10 @@ model: setup
 	$(TRAIN) selfmis_linear_probe_small hydra.run.dir=$(RUNS)/probe task.data=$(MODEL)/ptbxl-all model.encoder_checkpoint=$(RUNS)/selfmis/$(BEST)
 	$(BIN)/selfmis export --checkpoint $(RUNS)/probe/$(BEST) --data $(MODEL)/ptbxl --licence cc-by-4.0 --dest $(MODEL)/selfmis-lead-I \
 		--cross-validated $(MODEL)/folds/fold*/seed*/selfmis/probe/*/predictions.parquet
-	cp selfmis_plugin/predict/shipped/selfmis-lead-I/NOTICE $(MODEL)/selfmis-lead-I/NOTICE
+	$(BIN)/python -c "import hashlib, pathlib, re, sys; notice, made = map(pathlib.Path, sys.argv[1:]); \
+		digest = hashlib.sha256((made / 'model.safetensors').read_bytes()).hexdigest(); \
+		(made / 'NOTICE').write_text(re.sub('[0-9a-f]{64}', digest, notice.read_text()))" \
+		selfmis_plugin/predict/shipped/selfmis-lead-I/NOTICE $(MODEL)/selfmis-lead-I
 
 clean:
 	rm -rf $(VENV) .venv-signals .venv-signals-toolkit .venv-python3.* outputs docs/generated build dist *.egg-info

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
 from selfmis_plugin.benchmark.folder import read_json
+from selfmis_plugin.benchmark.recipes import MADE_BY, RECIPE, made_by
 from selfmis_plugin.benchmark.settings import (
     Cell,
     InfarctionError,
@@ -36,8 +37,9 @@ from selfmis_plugin.utils.files import write_json
 __all__ = ["run_cell", "write_labelled"]
 
 
-def run_cell(settings: Settings, cell: Cell) -> None:
-    """Train and judge one classifier; a cell that is done stays."""
+def run_cell(settings: Settings, cell: Cell, recipe: str) -> None:
+    """Train and judge one classifier, and write its recipe's digest beside its figures; a cell that
+    is done stays."""
     done = cell_file(settings, cell)
     if done.exists():
         return
@@ -96,6 +98,8 @@ def run_cell(settings: Settings, cell: Cell) -> None:
             "seed": cell.seed,
             "seconds": round(spent.seconds, 1),
             **_processor_time(settings, cell, spent),
+            RECIPE: recipe,
+            MADE_BY: made_by(),
             "train_records": records,
             **figures_of(predictions, settings.draws),
         },

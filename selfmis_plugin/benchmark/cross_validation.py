@@ -23,11 +23,11 @@ from selfmis_plugin.benchmark.infarction import (
     plan_infarction,
     train_again,
 )
-from selfmis_plugin.benchmark.kept_cells import KeptCells
+from selfmis_plugin.benchmark.kept_cells import KeptCells, refuse_unwritable
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
-from selfmis_plugin.benchmark.settings import InfarctionError, Settings, cell_file
+from selfmis_plugin.benchmark.settings import RATE, InfarctionError, Settings, cell_file
 from selfmis_plugin.benchmark.trials import (
-    RATE,
+    TRIED,
     Tuned,
     choose_rates,
     is_said,
@@ -36,9 +36,11 @@ from selfmis_plugin.benchmark.trials import (
     with_rates,
 )
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.evaluation.any_infarction import types_and_any
 from selfmis_plugin.methods.method import LABELLED, PROBE, Method, Mode
 from selfmis_plugin.metrics.against import holm
-from selfmis_plugin.metrics.any_infarction import ANY, with_any
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.intervals import measure_aucs
 from selfmis_plugin.metrics.over_seeds import difference_over_seeds, mean_over_seeds
 from selfmis_plugin.metrics.predictions import Predictions
@@ -123,17 +125,13 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         As :func:`~selfmis_plugin.benchmark.infarction.run_infarction`; and if the folder holds
         another cross-validation, or the records cannot be dealt into folds.
     """
-    if folds.against is not None and folds.against not in {m.name for m in settings.methods}:
-        raise InfarctionError(
-            f"--against {folds.against}: that is none of the rows, which are "
-            f"{', '.join(method.name for method in settings.methods)}"
-        )
+    _check(settings, folds)
     turns = folds.rotations(settings.data[LABELLED])
     tuned: Sequence[Tuned] = ()
     if folds.rates_from:
         read: dict[str, Tuned] = {}
         for file in folds.rates_from:
-            for one in read_rates(file):
+            for one in read_rates(file, settings.size, folds.held_out):
                 read.setdefault(one.name, one)
         tuned = [one for one in read.values() if not is_said(settings, one.name)]
         missing = untried(settings, tuned)
@@ -145,7 +143,10 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
             )
     claim_folds(settings.dest, folds.identity())
     if folds.trials or folds.trials_only:
-        tuned = [*tuned, *_choose(with_rates(settings, tuned), turns[0])]
+        tried = {**about_run(settings), **dataclasses.asdict(folds)}
+        about = {key: tried[key] for key in TRIED}
+        new = _choose(with_rates(settings, tuned), turns[0])
+        tuned = [*tuned, *(dataclasses.replace(one, tried=about) for one in new)]
     if folds.trials_only:
         turns = []
     settings = with_rates(settings, tuned)
@@ -164,8 +165,8 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     try:
         failed = run_steps(_needed_steps(plans), settings.places, _telling(kept, plans))
     finally:
-        if kept is not None:
-            kept.keep(plans)
+        # The figures are there without it.
+        not_kept = None if kept is None else _last_kept(kept, plans)
     first = next(iter(plans.values()), None)
     return {
         **about_run(settings),
@@ -181,9 +182,42 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         "moved": moved,
         "tuned": [dataclasses.asdict(one) for one in tuned],
         "failed": {name: reason(error) for name, error in failed.items()},
+        "not_kept": not_kept,
         "left_out": {} if first is None else dict(first.left_out),
         "lacking": {} if first is None else dict(first.lacking),
     }
+
+
+def _check(settings: Settings, folds: Folds) -> None:
+    """Refuse before any training what its end would find."""
+    if folds.against is not None:
+        rows = {method.name: settings.asked(method) for method in settings.methods}
+        if folds.against not in rows:
+            raise InfarctionError(
+                f"--against {folds.against}: that is none of the rows, which are {', '.join(rows)}"
+            )
+        if not rows[folds.against]:
+            raise InfarctionError(
+                f"--against {folds.against}: none of its rows is asked for, so that nothing could "
+                f"be compared with it. It is judged by {', '.join(_modes(settings, folds.against))}"
+                ": name one in --modes"
+            )
+    if folds.keep is not None:
+        refuse_unwritable(folds.keep)
+
+
+def _modes(settings: Settings, name: str) -> list[str]:
+    method = settings.known(name)
+    return [] if method is None else list(method.modes)
+
+
+def _last_kept(kept: KeptCells, plans: Mapping[str, Plan]) -> str | None:
+    """Keep what is finished; say why not where that cannot be."""
+    try:
+        kept.keep(plans)
+    except (OSError, InfarctionError) as error:
+        return str(error)
+    return None
 
 
 def _telling(kept: KeptCells | None, plans: Mapping[str, Plan]) -> Callable[[str], None]:
@@ -255,6 +289,8 @@ class _Row:
     ----------
     method, mode, fraction
         What was trained.
+    lacks
+        Types that the data know and that it has no output for.
     seeds
         Out-of-fold predictions of the types and of :data:`ANY`, by seed, each replaced by its rank
         in its test fold: every fold's model has a scale of its own, and one that gives all its
@@ -267,12 +303,13 @@ class _Row:
         Of the classifier's trainings, all folds and seeds together.
     cpu_seconds
         Processor time of all trainings that a classifier needed, its own among them, mean over
-        folds and seeds; None where it is not known.
+        those folds and seeds of which it is known; None where it is of none.
     """
 
     method: str
     mode: str
     fraction: float
+    lacks: Sequence[str]
     seeds: Mapping[int, Predictions]
     within: float | None
     pooled: float | None
@@ -297,24 +334,31 @@ class _Row:
 def _rows(plans: Mapping[str, Plan]) -> list[_Row]:
     """Return what is finished: of each row those seeds of which every rotation is."""
     found: dict[tuple[str, str, float], dict[int, list[Path]]] = {}
+    parts = [open_split(plan.settings.data[LABELLED], "test") for plan in plans.values()]
     for cell in next((plan.cells for plan in plans.values()), ()):
         files = [cell_file(plan.settings, cell) for plan in plans.values()]
         if all(path.is_file() for path in files):
             row = found.setdefault((cell.method.name, cell.mode, cell.fraction), {})
             row[cell.seed] = files
-    return [_row(*names, seeds) for names, seeds in found.items()]
+    return [_row(names, seeds, parts) for names, seeds in found.items()]
 
 
-def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[Path]]) -> _Row:
-    parts = {seed: [_read(path) for path in files] for seed, files in seeds.items()}
+def _row(
+    names: tuple[str, str, float], seeds: Mapping[int, Sequence[Path]], tested: Sequence[Split]
+) -> _Row:
+    parts = {
+        seed: [_read(path, part) for path, part in zip(files, tested, strict=True)]
+        for seed, files in seeds.items()
+    }
     cells = [read_json(path) for files in seeds.values() for path in files]
     took = [s for cell in cells if (s := cell.get("cpu_seconds")) is not None]
     within = [_any_auc(part) for of_seed in parts.values() for part in of_seed]
     pooled = [_any_auc(Predictions.joined(of_seed)) for of_seed in parts.values()]
+    labels = {name for of_seed in parts.values() for part in of_seed for name in part.labels}
+    known = {name for part in tested for name in part.store.info.labels}
     return _Row(
-        method,
-        mode,
-        fraction,
+        *names,
+        [name for name in INFARCTION_TYPES if name in known - labels],
         {
             seed: Predictions.joined([part.ranked() for part in of_seed])
             for seed, of_seed in parts.items()
@@ -322,12 +366,12 @@ def _row(method: str, mode: str, fraction: float, seeds: Mapping[int, Sequence[P
         _mean(within),
         _mean(pooled),
         sum(cell["seconds"] for cell in cells),
-        statistics.mean(took) if len(took) == len(cells) else None,
+        statistics.mean(took) if took else None,
     )
 
 
-def _read(cell: Path) -> Predictions:
-    return with_any(Predictions.read(cell.with_name("predictions.parquet")))
+def _read(cell: Path, part: Split) -> Predictions:
+    return types_and_any(Predictions.read(cell.with_name("predictions.parquet")), part)
 
 
 def _any_auc(part: Predictions) -> float | None:
@@ -363,6 +407,7 @@ def _judged(rows: Sequence[_Row], folds: Folds, methods: Mapping[str, Method]) -
                 "method": row.method,
                 "mode": row.mode,
                 "fraction": row.fraction,
+                "lacks": list(row.lacks),
                 "seeds": sorted(row.seeds),
                 "records": len(next(iter(row.seeds.values()))),
                 "seconds": round(row.seconds, 1),
@@ -394,7 +439,7 @@ def _below_floor(
 
 def _correct(lines: Sequence[dict[str, Any]]) -> None:
     """Add to each difference Holm's p-value, over the rows of a figure that are compared at one
-    fraction of the labels."""
+    fraction of the labels; rows that are alike to the last digit are one network, judged once."""
     families: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for line in lines:
         for name, figure in line["figures"].items():
@@ -402,8 +447,11 @@ def _correct(lines: Sequence[dict[str, Any]]) -> None:
                 family = (name, figure["difference"]["fraction"])
                 families.setdefault(family, []).append(figure["difference"])
     for differences in families.values():
-        corrected = holm([difference["p_value"] for difference in differences])
-        for difference, value in zip(differences, corrected, strict=True):
+        alike = {tuple(map(repr, difference.values())): difference for difference in differences}
+        corrected = holm([difference["p_value"] for difference in alike.values()])
+        p_holm = dict(zip(alike, corrected, strict=True))
+        values = [p_holm[tuple(map(repr, difference.values()))] for difference in differences]
+        for difference, value in zip(differences, values, strict=True):
             difference["p_holm"] = value
 
 

@@ -18,16 +18,18 @@ from selfmis_plugin.benchmark.folds_pictures import (
 from selfmis_plugin.benchmark.folds_rows import judged, ordered, protocol
 from selfmis_plugin.benchmark.picture_parts import DPI
 from selfmis_plugin.benchmark.report import ending_sections, measured_on
+from selfmis_plugin.benchmark.trials import TRIED
 from selfmis_plugin.data.labels import in_words
 from selfmis_plugin.methods.method import Method
 from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.utils import markdown
 from selfmis_plugin.utils.files import whole_files, write_json
+from selfmis_plugin.utils.p_values import shown_p
 
 __all__ = ["write_folds_report"]
 
 #: What ``rates.json`` says beside the trials: on what they were made.
-_CHOSEN = ("selfmis_plugin", "host", "size", "budget", "folds", "strat_folds", "tuned")
+_CHOSEN = (*TRIED, "tuned")
 _BELOW = "(!)"
 _FIRST = ("Method", "judged by", ANY)
 
@@ -61,11 +63,11 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
     }
     if report["rows"]:
         write["report.png"] = lambda path: draw_aucs(report, titles).savefig(path, dpi=DPI)
-    if any("difference" in row["figures"].get(ANY, {}) for row in report["rows"]):
+    if _is_compared(report):
         write["differences.png"] = lambda path: draw_differences(report, titles).savefig(
             path, dpi=DPI
         )
-    if len({row["fraction"] for row in report["rows"]} - {0.0}) > 1:
+    if _has_shares(report):
         write["labels.png"] = lambda path: draw_labels(report, titles).savefig(path, dpi=DPI)
     if any(row["cpu_seconds"] for row in report["rows"]):
         write["costs.png"] = lambda path: draw_costs(report, titles).savefig(path, dpi=DPI)
@@ -82,13 +84,21 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     parts = [f"# Infarction benchmark, {protocol(report)}\n\n{measured_on(report)}"]
     if report["rows"]:
         parts.append(f"{_how_to_read(report)}\n\n{_table(report, titles)}")
-        if any("difference" in row["figures"].get(ANY, {}) for row in report["rows"]):
+        if not _is_compared(report) and report["against"]:
+            rival = titles.get(report["against"], report["against"])
+            parts.append(
+                f"**No differences from {rival}**: no row of it that another could be compared "
+                "with is finished, or this host cannot train it."
+            )
+        if _is_compared(report):
             rival = titles[report["against"]]
             parts.append(
                 f"## Minus {rival}, pair by pair\n\n{_differences(report, titles)}\n\n"
                 "AUC in percent points, mean over seeds, on the same records, from the row that "
-                f"was judged alike or, where {rival} has none, from its own; p corrected over the "
-                "rows of one share of the labels (Holm)."
+                f"was judged alike or, where {rival} has none, from its own. *p* is of a row by "
+                f"itself, *Holm* corrected over the {_compared(report)} of this table"
+                + (" at its share of the labels" if _has_shares(report) else "")
+                + ": of other rows it is another."
             )
     if moved := {role: count for role, count in report["moved"].items() if count}:
         lines = [f"- {role}: {count:,}" for role, count in moved.items()]
@@ -101,6 +111,19 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     if report["tuned"]:
         parts.append(f"## Learning rates tried\n\n{_trials(report, titles)}")
     return "\n\n".join([*parts, *ending_sections(report)]) + "\n"
+
+
+def _is_compared(report: Mapping[str, Any]) -> bool:
+    return any("difference" in row["figures"].get(ANY, {}) for row in report["rows"])
+
+
+def _compared(report: Mapping[str, Any]) -> str:
+    number = sum("difference" in row["figures"].get(ANY, {}) for row in report["rows"])
+    return f"{number} row{'' if number == 1 else 's'}"
+
+
+def _has_shares(report: Mapping[str, Any]) -> bool:
+    return len({row["fraction"] for row in report["rows"]} - {0.0}) > 1
 
 
 def _how_to_read(report: Mapping[str, Any]) -> str:
@@ -135,6 +158,12 @@ def _table(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     text = markdown.table([*_FIRST, f"mean of {len(types)}", *map(in_words, types)], rows)
     if any(row["below_floor"] for row in report["rows"]):
         text += f"\n\n{_BELOW}: below a probe on an untrained encoder of its kind, in {ANY}."
+    for row in ordered(report, titles):
+        if row["lacks"]:
+            text += (
+                f"\n\n{titles[row['method']]}, {judged(row, report['rows'])}, has no output for "
+                f"{', '.join(row['lacks'])}: records with it count among the positives of {ANY}."
+            )
     return text
 
 
@@ -164,10 +193,23 @@ def _trials(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
         for trial in one["trials"]
     ]
     header = ["training", "rate", f"AUC of {ANY}, validation", "ECGs read", "seconds"]
+    places: dict[str, list[str]] = {}
+    for one in report["tuned"]:
+        places.setdefault(_tried_on(one["tried"]), []).append(one["name"])
+    where = [
+        place if len(places) == 1 else f"{place}: {', '.join(names)}"
+        for place, names in places.items()
+    ]
     return markdown.table(header, rows) + (
-        "\n\nOne seed, the training and validation records of the first rotation; every training "
-        "had as many trials."
+        "\n\nOne seed, the training and validation records of the first rotation of what was "
+        f"tried, {'; '.join(where)}. Every training had as many trials."
     )
+
+
+def _tried_on(tried: Mapping[str, Any]) -> str:
+    """Say over which folds trials were."""
+    known = {"folds", "strat_folds"} <= tried.keys()
+    return protocol({"held_out": None, **tried}) if known else "folds not recorded"
 
 
 def _shown(figure: Mapping[str, Any] | None, with_spread: bool = False) -> str:
@@ -188,11 +230,9 @@ def _shown_difference(figure: Mapping[str, Any]) -> str:
     text = f"{100 * found['value']:+.1f}"
     if found["low"] is not None:
         text += f" ({100 * found['low']:+.1f} to {100 * found['high']:+.1f})"
-    return text + ("" if found.get("p_holm") is None else f", p {_shown_p(found['p_holm'])}")
-
-
-def _shown_p(value: float) -> str:
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
+    if found.get("p_holm") is not None:
+        text += f", p {shown_p(found['p_value'])}, Holm {shown_p(found['p_holm'])}"
+    return text
 
 
 def _lines(report: Mapping[str, Any]) -> pd.DataFrame:

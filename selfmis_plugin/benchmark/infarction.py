@@ -13,6 +13,7 @@ from selfmis_plugin.benchmark.commands import CommandError
 from selfmis_plugin.benchmark.folder import about_run, claim_folder, read_json
 from selfmis_plugin.benchmark.graph import Step, reason, run_steps
 from selfmis_plugin.benchmark.host_methods import lacking
+from selfmis_plugin.benchmark.recipes import Recipes, refuse_other_recipe
 from selfmis_plugin.benchmark.settings import (
     SIZES,
     Cell,
@@ -160,10 +161,18 @@ def plan_infarction(settings: Settings) -> Plan:
     for seed in settings.seeds:
         for fraction in settings.fractions:
             write_labelled(settings, fraction, seed)
-    steps = _stage_steps(settings, stages) | {
+    recipes = Recipes(settings)
+    cell_recipes = {cell.name: recipes.cell(cell) for cell in whole}
+    stage_recipes = {name: recipes.stage(stage) for name, stage in stages.items()}
+    for seed in settings.seeds:
+        for name, stage in stages.items():
+            refuse_other_recipe(stage_file(settings, stage, seed), stage_recipes[name])
+    for cell in whole:
+        refuse_other_recipe(cell_file(settings, cell), cell_recipes[cell.name])
+    steps = _stage_steps(settings, stages, stage_recipes) | {
         cell.name: Step(
             _needs(settings, sources_of(settings, cell).values(), cell.seed),
-            functools.partial(run_cell, settings, cell),
+            functools.partial(run_cell, settings, cell, cell_recipes[cell.name]),
             f"{cell.method.name}/{cell.mode}",
             cell_file(settings, cell),
         )
@@ -248,7 +257,9 @@ def _option(stage: Stage) -> str:
     return f"--{(stage.given_by or '').replace('_', '-')}"
 
 
-def _stage_steps(settings: Settings, stages: Mapping[str, Stage]) -> dict[str, Step]:
+def _stage_steps(
+    settings: Settings, stages: Mapping[str, Stage], recipes: Mapping[str, str]
+) -> dict[str, Step]:
     """Return the steps that train stages, and those that write the files that they read."""
     steps: dict[str, Step] = {}
     for seed in settings.seeds:
@@ -261,7 +272,7 @@ def _stage_steps(settings: Settings, stages: Mapping[str, Stage]) -> dict[str, S
                 write = functools.partial(write_stage_export, settings, stage)
                 steps[files.name] = Step([], write, "export")
                 needs.append(files.name)
-            work = functools.partial(run_stage, settings, stage, seed)
+            work = functools.partial(run_stage, settings, stage, seed, recipes[stage.name])
             steps[stage_name(stage, seed)] = Step(
                 needs, work, stage.name, stage_file(settings, stage, seed)
             )

@@ -9,9 +9,8 @@ table may hold rows of both. Several runs may share such a folder at once.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,35 +19,38 @@ import numpy as np
 import pandas as pd
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.benchmark.config_content import config_content
 from selfmis_plugin.benchmark.folder import about_run, read_json, records_digest
 from selfmis_plugin.benchmark.infarction import Plan
-from selfmis_plugin.benchmark.settings import (
-    SIZES,
-    Cell,
-    InfarctionError,
-    Settings,
-    cell_file,
-    further_keys,
-    given_file,
-)
-from selfmis_plugin.benchmark.sources import stages_of, with_sources
-from selfmis_plugin.benchmark.trials import RATE
+from selfmis_plugin.benchmark.recipes import MADE_BY, RECIPE, Recipes, digest_of, made_by
+from selfmis_plugin.benchmark.settings import Cell, InfarctionError, Settings, cell_file
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.evaluation.any_infarction import types_and_any
 from selfmis_plugin.evaluation.evaluate import figures_of
-from selfmis_plugin.methods.method import LABELLED, Classifier, Stage
-from selfmis_plugin.metrics.any_infarction import ANY, with_any
+from selfmis_plugin.methods.method import LABELLED
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.predictions import Predictions
-from selfmis_plugin.utils import plugins
-from selfmis_plugin.utils.digests import file_digest
 from selfmis_plugin.utils.files import whole_files, write_json
 from selfmis_plugin.utils.temporary import one_at_a_time
 
-__all__ = ["KeptCells"]
+__all__ = ["KeptCells", "refuse_unwritable"]
 
 _CELLS, _PREDICTIONS = "cells.csv", "predictions.parquet"
 _KEY = ("run", "fold", "method", "mode", "fraction", "seed")
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Make a folder of kept cells, and refuse it where nothing may be written there; raises
+    InfarctionError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InfarctionError(
+            f"--keep {folder}: no file can be written there ({error.strerror or error}): give a "
+            "folder that may be written to"
+        ) from error
 
 
 class KeptCells:
@@ -77,66 +79,15 @@ class KeptCells:
         self._host = about["host"]
         self._digest = data[LABELLED]
         same = {key: about[key] for key in ("size", "budget", "heads")}
-        self._about = {**same, "data": data, "folds": dict(folds), "version": __version__}
-        if packages := plugins.versions():
-            self._about["packages"] = packages
-        # The same weights elsewhere are the same.
-        self._given = {name: file_digest(path) for name, path in settings.given.items()}
+        self._about = {**same, **made_by(), "data": data, "folds": dict(folds)}
+        self._recipes = Recipes(settings)
         self._written: set[str] = set()
-        self._configs: dict[str, Mapping[str, Any]] = {}
+        self._others: set[str] = set()
 
     def run(self, cell: Cell) -> str:
         """Return the digest of all that a cell's figures depend on, but for the code that makes or
         predicts: a version stands for it."""
-        settings = self._settings
-        whole = with_sources(settings, [cell])
-        stages = {stage.name: stage for one in whole for stage in stages_of(settings, one)}
-        given = {stage.given_by for stage in stages.values()}
-        depends = {
-            **self._about,
-            "trained": {
-                **{f"{one.method.name}/{one.mode}": self._classifier(one) for one in whole},
-                **{
-                    stage.name: self._stage(stage)
-                    for stage in stages.values()
-                    if not given_file(settings, stage)
-                },
-            },
-            "given": {name: self._given[name] for name in self._given if name in given},
-        }
-        text = json.dumps(depends, sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    def _classifier(self, cell: Cell) -> dict[str, Any]:
-        of = cell.method.modes[cell.mode]
-        keys = further_keys(self._settings, cell.mode, f"{cell.method.name}/{cell.mode}")
-        sources = {key: getattr(source, "name", source) for key, source in of.sources().items()}
-        said = (of.encoder_key, of.untrained, of.maker, of.predictor, of.overrides, of.reads)
-        return {"as": said, "from": sources, **self._trained(of, keys)}
-
-    def _stage(self, of: Stage) -> dict[str, Any]:
-        sources = {key: source.name for key, source in of.starts_from.items()}
-        said = (of.data, of.checkpoint, of.share, of.overrides, of.export)
-        keys = further_keys(self._settings, of.name)
-        return {"as": said, "from": sources, **self._trained(of, keys)}
-
-    def _trained(self, of: Classifier | Stage, keys: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a training's config and what the user's keys change of it: a learning rate that
-        trials chose may be the config's own."""
-        if of.config is None:
-            return {}
-        config = self._config(of.config)
-        own = list(config["optimization"]["lr"])
-        same = RATE not in of.overrides and keys.get(RATE) == own
-        changed = {key: value for key, value in keys.items() if not (same and key == RATE)}
-        return {"config": config, "keys": changed}
-
-    def _config(self, name: str) -> Mapping[str, Any]:
-        """Return what a config says, but where its files go."""
-        if name not in self._configs:
-            content = config_content(name + SIZES[self._settings.size])
-            self._configs[name] = {key: content[key] for key in content if key != "hydra"}
-        return self._configs[name]
+        return digest_of({**self._about, **self._recipes.of_cell(cell)})
 
     def take_up(self, plans: Mapping[str, Plan]) -> int:
         """Put what is kept of this run into the folders of cells that are not there; return how
@@ -188,8 +139,13 @@ class KeptCells:
         for fold, cell, file in _finished(plans):
             name = f"{fold}/{cell.name}"
             if name not in self._written:
+                about = read_json(file)
+                if (about.get(MADE_BY), about.get(RECIPE)) != (made_by(), self._recipes.cell(cell)):
+                    self._tell_of_other(name, about)
+                    continue
                 predictions = Predictions.read(file.with_name("predictions.parquet"))
-                lines.append(self._line(fold, cell, read_json(file), predictions))
+                part = open_split(plans[fold].settings.data[LABELLED], "test")
+                lines.append(self._line(fold, cell, about, types_and_any(predictions, part)))
                 said.append(self._said(self.run(cell), name, predictions))
                 names.add(name)
         if not lines:
@@ -199,6 +155,13 @@ class KeptCells:
         with one_at_a_time(self.folder):
             self._add(pd.DataFrame(lines), pd.concat(said, ignore_index=True))
         self._written |= names
+
+    def _tell_of_other(self, name: str, about: Mapping[str, Any]) -> None:
+        """Say once that a cell is not kept."""
+        if name not in self._others:
+            self._others.add(name)
+            whose = (about.get(MADE_BY) or {}).get("version") or "an older version"
+            print(f"{name} is not kept: {whose} has made it, or other settings")
 
     def _add(self, cells: pd.DataFrame, records: pd.DataFrame) -> None:
         if (self.folder / _CELLS).is_file():
@@ -241,7 +204,7 @@ class KeptCells:
     def _line(
         self, fold: str, cell: Cell, about: Mapping[str, Any], predictions: Predictions
     ) -> dict[str, Any]:
-        either = figures_of(with_any(predictions).select([ANY]), 0)
+        either = figures_of(predictions.select([ANY]), 0)
         return {
             "run": self.run(cell),
             "version": __version__,
@@ -299,6 +262,8 @@ class KeptCells:
                 "seed": cell.seed,
                 "seconds": float(line.seconds),
                 "cpu_seconds": None if math.isnan(line.cpu_seconds) else float(line.cpu_seconds),
+                RECIPE: self._recipes.cell(cell),
+                MADE_BY: made_by(),
                 "train_records": int(line.train_records),
                 **figures_of(predictions, 0),
             },

@@ -12,10 +12,13 @@ from selfmis_plugin.metrics.defaults import DRAWS
 
 #: What a config's name ends with at each size.
 SIZES: Mapping[str, str] = {"full": "", "small": "_small"}
+#: Config key of a learning rate.
+RATE = "optimization.lr"
 
 __all__ = [
     "Cell",
     "InfarctionError",
+    "RATE",
     "SIZES",
     "Settings",
     "brought",

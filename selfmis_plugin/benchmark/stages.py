@@ -7,6 +7,7 @@ from typing import Any
 
 from selfmis_plugin.benchmark.commands import best_checkpoint, last_checkpoint
 from selfmis_plugin.benchmark.host_methods import export_name, write_export
+from selfmis_plugin.benchmark.recipes import MADE_BY, RECIPE, made_by
 from selfmis_plugin.benchmark.settings import (
     SIZES,
     Settings,
@@ -29,8 +30,9 @@ from selfmis_plugin.utils.files import write_json
 __all__ = ["export_folder", "run_stage", "write_stage_export"]
 
 
-def run_stage(settings: Settings, stage: Stage, seed: int) -> None:
-    """Pre-train, and write down what it took; a stage that is done stays."""
+def run_stage(settings: Settings, stage: Stage, seed: int, recipe: str) -> None:
+    """Pre-train, and write down what it took and the recipe's digest; a stage that is done
+    stays."""
     done = stage_file(settings, stage, seed)
     if done.exists():
         return
@@ -48,6 +50,8 @@ def run_stage(settings: Settings, stage: Stage, seed: int) -> None:
     about: dict[str, Any] = {
         "stage": stage.name,
         "seed": seed,
+        RECIPE: recipe,
+        MADE_BY: made_by(),
         "seconds": round(spent.seconds, 1),
         "cpu_seconds": spent.cpu_seconds,
         "peak_memory": spent.peak_memory,

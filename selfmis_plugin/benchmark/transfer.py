@@ -25,6 +25,7 @@ from selfmis_plugin.data.same_people import rows_alike
 from selfmis_plugin.data.split_manifests import write_split_manifests
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import Store, StoreError, read_manifest
+from selfmis_plugin.evaluation.any_infarction import and_any, has_any, is_derived
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import ARCHIVE, LABELLED, ZERO_SHOT
 from selfmis_plugin.metrics.any_infarction import ANY
@@ -240,15 +241,11 @@ def _predictions(settings: Settings) -> dict[str, list[Predictions]]:
             cell_file(settings, Cell(method, ZERO_SHOT, 0.0, seed)).with_name("predictions.parquet")
             for seed in settings.seeds
         ]
-        if tables := [_with_any(Predictions.read(path)) for path in files if path.is_file()]:
-            found[LEADS[method.name]] = tables
+        part = open_split(settings.data[LABELLED], "test")
+        said = [Predictions.read(path) for path in files if path.is_file()]
+        if said:
+            found[LEADS[method.name]] = [and_any(one, part.store, part.rows) for one in said]
     return found
-
-
-def _with_any(predictions: Predictions) -> Predictions:
-    if not set(INFARCTION_TYPES) & set(predictions.labels):
-        return predictions
-    return predictions.with_any(ANY, INFARCTION_TYPES)
 
 
 def _judged(
@@ -262,8 +259,7 @@ def _judged(
     """Return the figures of the statements that have enough records, and what else there is."""
     types = [name for name in INFARCTION_TYPES if name in labels]
     trained, positives = (
-        _counts(of, which, labels, types)
-        for of, which in ((learnt.store, learnt.rows), (store, rows))
+        _counts(of, which, labels) for of, which in ((learnt.store, learnt.rows), (store, rows))
     )
     first = [name for name in (ANY, *types, _NORMAL) if name in positives]
     rest = sorted(set(positives) - set(first), key=lambda name: (-positives[name], name))
@@ -298,13 +294,10 @@ def _judged(
     }
 
 
-def _counts(
-    store: Store, rows: npt.NDArray[np.int64], labels: Sequence[str], types: Sequence[str]
-) -> dict[str, int]:
-    """Return how many records have each label, and any of the types where there are some."""
+def _counts(store: Store, rows: npt.NDArray[np.int64], labels: Sequence[str]) -> dict[str, int]:
+    """Return how many records have each label, and any infarction where it is derived."""
     targets = store.targets(rows, labels).astype(bool)
     counts = dict(zip(labels, targets.sum(axis=0).tolist(), strict=True))
-    if types:
-        columns = [labels.index(name) for name in types]
-        counts[ANY] = int(targets[:, columns].any(axis=1).sum())
+    if is_derived(labels):
+        counts[ANY] = int(has_any(store, rows).sum())
     return counts

@@ -13,7 +13,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from selfmis_plugin.benchmark.folder import read_json
 from selfmis_plugin.benchmark.graph import Step, reason, run_steps, with_needs
 from selfmis_plugin.benchmark.infarction import judged_here, plan_infarction
 from selfmis_plugin.benchmark.settings import (
+    RATE,
     Cell,
     InfarctionError,
     Settings,
@@ -34,16 +35,25 @@ from selfmis_plugin.benchmark.settings import (
     stage_name,
 )
 from selfmis_plugin.benchmark.sources import stages_of, with_sources
-from selfmis_plugin.methods.method import PROBE, Method, Stage, owners_first, with_its_sources
-from selfmis_plugin.metrics.any_infarction import ANY, with_any
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.evaluation.any_infarction import types_and_any
+from selfmis_plugin.methods.method import (
+    LABELLED,
+    PROBE,
+    Method,
+    Stage,
+    owners_first,
+    with_its_sources,
+)
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.predictions import Predictions
 
-__all__ = ["RATE", "Tuned", "choose_rates", "is_said", "read_rates", "untried", "with_rates"]
+__all__ = ["TRIED", "Tuned", "choose_rates", "is_said", "read_rates", "untried", "with_rates"]
 
+#: What a report says of the trials that it holds; a file may lack some of it.
+TRIED = ("selfmis_plugin", "host", "size", "budget", "folds", "strat_folds", "held_out")
 _SEED = 1
-#: Config key of a learning rate.
-RATE = "optimization.lr"
 
 
 @dataclass(frozen=True)
@@ -61,12 +71,15 @@ class Tuned:
         is undefined), ``seconds`` of the training and ``records_seen`` by it.
     rate
         The best of them; None where none has an AUC.
+    tried
+        On what, JSON-ready: version, host, size, budget and folds, as :data:`TRIED` names them.
     """
 
     name: str
     method: str
     trials: tuple[Mapping[str, Any], ...]
     rate: float | None
+    tried: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -331,29 +344,69 @@ def _judged(
     if tunable.stage is not None:
         stage = read_json(stage_file(trial, tunable.stage, _SEED))
         found |= {"seconds": stage["seconds"], "records_seen": stage["records_seen"]}
-    scored = with_any(Predictions.read(file.with_name("predictions.parquet"))).select([ANY])
+    said = Predictions.read(file.with_name("predictions.parquet"))
+    scored = types_and_any(said, open_split(trial.data[LABELLED], "test")).select([ANY])
     auc = auc_report(scored.targets, scored.logits, [ANY], ()).per_label.get(ANY)
     return {**found, "auc": auc if auc is not None and math.isfinite(auc) else None}
 
 
-def read_rates(report: Path) -> list[Tuned]:
+def read_rates(
+    report: Path, size: str | None = None, held_out: Sequence[int] | None = None
+) -> list[Tuned]:
     """Return what the report of another cross-validation tried and chose.
+
+    Parameters
+    ----------
+    report
+        Its ``report.json`` or ``rates.json``.
+    size
+        Of the networks that the rates are for.
+    held_out
+        Folds that are held out of all that is chosen.
 
     Raises
     ------
     InfarctionError
-        If it is no such report, or nothing was tried for it.
+        If it is no such report, nothing was tried for it, or what it tried was of another size or
+        on folds that are held out.
     """
     try:
-        tried = read_json(report)["tuned"]
-        tuned = [Tuned(**{**one, "trials": tuple(one["trials"])}) for one in tried]
+        whole = read_json(report)
+        about = {key: whole[key] for key in TRIED if key in whole}
+        tuned = [
+            Tuned(**{"tried": about, **one, "trials": tuple(one["trials"])})
+            for one in whole["tuned"]
+        ]
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise InfarctionError(
             f"{report}: not the report.json or rates.json of a benchmark with --folds ({error})"
         ) from error
     if not tuned:
         raise InfarctionError(f"{report}: nothing was tried for it: run it with --trials")
+    for one in tuned:
+        other = one.tried.get("size", size)
+        if size is not None and other != size:
+            raise InfarctionError(
+                f"{report}: {one.name} was tried at {other} size, and is {size} here: run the "
+                f"trials with --size {size}, or give that size's file"
+            )
+        if held_out is not None and (seen := _seen(one.tried, held_out)):
+            raise InfarctionError(
+                f"{report}: {one.name} was tried on folds that are held out here "
+                f"({', '.join(map(str, seen))}), so they would judge what was chosen on them: run "
+                "the trials with --strat-folds and the other folds alone"
+            )
     return tuned
+
+
+def _seen(tried: Mapping[str, Any], held_out: Sequence[int]) -> list[int]:
+    """Return those of the folds that are held out that trials may have looked at."""
+    if "strat_folds" not in tried:
+        return []  # a file that does not say
+    if apart := tried.get("held_out"):
+        return [fold for fold in held_out if fold not in apart]
+    chosen = tried["strat_folds"]
+    return [fold for fold in held_out if chosen is None or fold in chosen]
 
 
 def untried(settings: Settings, tuned: Sequence[Tuned]) -> list[str]:

@@ -129,7 +129,8 @@ def parser() -> argparse.ArgumentParser:
         default={},
         metavar="SHARE",
         help="also predictive values at 90 %% specificity where a label is so common: one share of "
-        "1 for all labels, or AMI=0.02,IMI=0.03 (a name with a comma in quotation marks)",
+        "1 for all labels (any infarction has to be named), or AMI=0.02,IMI=0.03 (a name with a "
+        "comma in quotation marks)",
     )
     add_json(parser)
     parser.add_argument(

@@ -17,6 +17,7 @@ from selfmis_plugin.evaluation.calibrating import PERHAPS_FITTED_HERE, calibrati
 from selfmis_plugin.evaluation.own_thresholds import threshold_text
 from selfmis_plugin.metrics.defaults import FEW_PATIENTS
 from selfmis_plugin.metrics.wilson import wilson_interval
+from selfmis_plugin.utils.p_values import shown_p
 
 __all__ = ["lines_of"]
 
@@ -247,7 +248,8 @@ def _against_lines(figures: Mapping[str, Any], level: str) -> list[str]:
     if difference["mi_auc"]["value"] is not None:
         rows.append(("mean of *", difference["mi_auc"]))
     for name, row in rows:
-        lines.append(f"{name:{width}} {_interval(row, sign='+'):23} {_number(row['p_value'])}")
+        lines.append(f"{name:{width}} {_interval(row, sign='+'):23} {shown_p(row['p_value'])}")
+    lines.append(f"p of each line by itself: of {len(rows)}, some are small by chance")
     if len(difference["labels"]) < len(figures["positives"]):
         lines.append("labels that only one of the two has are left out")
     return lines

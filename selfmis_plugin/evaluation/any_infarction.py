@@ -13,12 +13,19 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.data.store import Store
 from selfmis_plugin.evaluation.evaluate import by_record_and_patient
-from selfmis_plugin.metrics.any_infarction import ANY
+from selfmis_plugin.metrics.any_infarction import ANY, with_any
 from selfmis_plugin.metrics.auc import auc_report
 from selfmis_plugin.metrics.defaults import DRAWS
 from selfmis_plugin.metrics.predictions import Predictions
 
-__all__ = ["and_any", "any_figures", "is_derived", "predictions_of_any"]
+__all__ = [
+    "and_any",
+    "any_figures",
+    "has_any",
+    "is_derived",
+    "predictions_of_any",
+    "types_and_any",
+]
 
 #: Of one type alone it is that type.
 _FEWEST_TYPES = 2
@@ -29,6 +36,12 @@ def is_derived(labels: Sequence[str]) -> bool:
     that name, as stores of older versions may have."""
     types = [name for name in labels if name in INFARCTION_TYPES]
     return len(types) >= _FEWEST_TYPES and ANY not in labels
+
+
+def has_any(store: Store, rows: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """Return whether records have any of the types that a store knows, (records,)."""
+    known = [name for name in INFARCTION_TYPES if name in store.info.labels]
+    return np.asarray(store.targets(rows, known).astype(bool).any(axis=1))
 
 
 def and_any(predictions: Predictions, store: Store, rows: npt.ArrayLike) -> Predictions:
@@ -48,11 +61,20 @@ def and_any(predictions: Predictions, store: Store, rows: npt.ArrayLike) -> Pred
     """
     if not is_derived(predictions.labels):
         return predictions
-    known = [name for name in INFARCTION_TYPES if name in store.info.labels]
-    has = store.targets(rows, known).astype(bool)
     derived = predictions.with_any(ANY, INFARCTION_TYPES)
-    targets = np.column_stack([predictions.targets, np.logical_or.reduce(has, axis=1)])
+    targets = np.column_stack([predictions.targets, has_any(store, rows)])
     return replace(derived, targets=targets)
+
+
+def types_and_any(predictions: Predictions, part: Split) -> Predictions:
+    """Return of the predictions of a split the types that they have, and any infarction after them.
+
+    Raises
+    ------
+    PredictionsError
+        If they have none of the types.
+    """
+    return with_any(predictions, has_any(part.store, part.rows))
 
 
 def predictions_of_any(predictions: Predictions, part: Split) -> Predictions | None:

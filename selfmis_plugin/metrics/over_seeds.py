@@ -123,7 +123,9 @@ def _same_records(predictions: Sequence[Predictions]) -> None:
     for other in predictions[1:]:
         if other.record_ids != first.record_ids or other.patient_ids != first.patient_ids:
             raise PredictionsError("seeds are of different records, so they have no common figure")
-        if other.labels == first.labels and not np.array_equal(other.targets, first.targets):
+        shared = [name for name in first.labels if name in other.labels]
+        own, others = (one.select(shared).targets for one in (first, other))
+        if not np.array_equal(own, others):
             raise PredictionsError(
                 "seeds disagree about the truth: they were judged on other labels of the same "
                 "records, so they have no common figure"

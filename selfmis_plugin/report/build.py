@@ -24,6 +24,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words, infarctions_f
 from selfmis_plugin.data.provenance import headline
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.trained_people import SeenInTraining, seen_in_training
+from selfmis_plugin.evaluation.any_infarction import and_any, any_figures, predictions_of_any
 from selfmis_plugin.evaluation.calibrating import (
     OWN,
     PERHAPS_FITTED_HERE,
@@ -41,6 +42,7 @@ from selfmis_plugin.evaluation.evaluate import (
     fitting_split,
     predict_split,
 )
+from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.calibration import probabilities
 from selfmis_plugin.metrics.defaults import DRAWS, FEW_PATIENTS
@@ -148,9 +150,14 @@ def write_report(request: Request) -> Path:
     request = replace(request, checkpoint=on_this_machine(request.checkpoint))
     place = request.data, request.split, request.batch_size
     predictions = predict_split(request.checkpoint, *place, request.labels)
+    part = open_split(request.data, request.split)
     by_record = judge(predictions, request.draws)
     by_patient = judge(predictions.by_patient(), request.draws)
-    part = open_split(request.data, request.split)
+    either = predictions_of_any(predictions, part)
+    with_any = and_any(predictions, part.store, part.rows)
+    every = by_record
+    if either is not None:
+        every = replace(by_record, labels=by_record.labels | judge(either, request.draws).labels)
     provenance = read_facts(request.checkpoint).provenance
     seen = seen_in_training(provenance, part)
     brought = read_operation(request.checkpoint)
@@ -168,6 +175,7 @@ def write_report(request: Request) -> Path:
         "data": str(request.data),
         "split": request.split,
         **figures_of(predictions, draws=0),
+        "any_infarction": None if either is None else any_figures(either, request.draws),
         "trained_on": [step.to_dict() for step in provenance],
         "seen_in_training": None if seen is None else seen.to_dict(),
         "calibrated": measured(fitted, predictions),
@@ -180,7 +188,9 @@ def write_report(request: Request) -> Path:
     drawn = [label for label in shown if by_record.labels[label].auc.value is not None]
     undrawn = [in_words(label) for label in shown if label not in drawn]
     without = f"Without a positive or without a negative: {', '.join(undrawn)}." if undrawn else ""
-    bands = roc_bands(predictions, by_record, drawn)
+    curved = [label for label in every.labels if label == ANY and label not in drawn] + drawn
+    curved = [label for label in curved if every.labels[label].auc.value is not None]
+    bands = roc_bands(with_any, every, curved)
     sections = [
         Section(
             "Figures by label",
@@ -189,12 +199,12 @@ def write_report(request: Request) -> Path:
                 "read the interval and not the figure. A dash: no record has the label, or all "
                 "have it.",
             ),
-            table=_table(by_record),
+            table=_table(every),
             pictures=(
                 Picture.of(
                     "auc", "AUC of each label with its interval and positives",
-                    draw_intervals(by_record, predictions.labels),
-                    draw_intervals(by_record, predictions.labels, short=True),
+                    draw_intervals(every, with_any.labels),
+                    draw_intervals(every, with_any.labels, short=True),
                 ),
             ),
         ),
@@ -211,10 +221,10 @@ def write_report(request: Request) -> Path:
             pictures=tuple(
                 Picture.of(
                     "roc", "ROC curves with 95 % bands, AUC with its interval, and positives",
-                    draw_roc(bands, by_record),
-                    draw_roc(bands, by_record, columns=1),
+                    draw_roc(bands, every),
+                    draw_roc(bands, every, columns=1),
                 )
-                for _ in drawn[:1]
+                for _ in curved[:1]
             ),
         ),
         _calibration(predictions, by_record, fitted, drawn),
@@ -225,7 +235,7 @@ def write_report(request: Request) -> Path:
     ]  # fmt: skip
     text = render(
         "SelfMIS report",
-        _summary(request, typed, part, seen, fitted, brought, by_record, by_patient),
+        _summary(request, typed, part, seen, fitted, brought, every, by_patient),
         tuple(sections),
     )
     pictures = {f"{p.name}.png": p.png for section in sections for p in section.pictures}
@@ -298,6 +308,12 @@ def _summary(
 
 def _means(record: Report, patient: Report) -> str:
     """The main figures; a model without infarction types has no mean over them."""
+    either = ""
+    if ANY in record.labels and ANY not in patient.labels:  # derived, and no label of the model
+        either = (
+            f"{ANY.capitalize()} (at least one of the types): AUC "
+            f"{_interval(record.labels[ANY].auc)}, {record.labels[ANY].positives:,} positives. "
+        )
     number = len(record.macro_auc.labels)
     over, every = f"over {number} label{'' if number == 1 else 's'}", record.macro_auc.estimate
     if not record.mi_auc.labels:
@@ -306,7 +322,7 @@ def _means(record: Report, patient: Report) -> str:
             f"{_interval(patient.macro_auc.estimate)} by patient."
         )
     return (
-        f"Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
+        f"{either}Mean AUC of the infarction types {_interval(record.mi_auc.estimate)} by record, "
         f"{_interval(patient.mi_auc.estimate)} by patient; macro AUC {over} {_interval(every)}."
     )
 

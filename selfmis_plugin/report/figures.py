@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES, in_words
 from selfmis_plugin.metrics.bootstrap import Estimate
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.roc import ROCBand, roc_band
@@ -77,11 +77,18 @@ def draw_roc(bands: Mapping[str, ROCBand], report: Report, columns: int = COLUMN
 
 
 def draw_intervals(report: Report, labels: Sequence[str], short: bool = False) -> Figure:
-    """Draw the AUC of each label with its interval: the infarction types, best first, their mean,
-    the other labels, and the mean of all; *short* for a narrow screen, without their words."""
+    """Draw the AUC of each label with its interval: any infarction where it is one of them, the
+    infarction types, best first, their mean, the other labels, and the mean of all; *short* for a
+    narrow screen, without their words."""
     known = [label for label in labels if report.labels[label].auc.value is not None]
     known.sort(key=lambda label: -(report.labels[label].auc.value or 0.0))
     named: list[tuple[str, Estimate, str]] = []
+    if ANY_INFARCTION in known:
+        known.remove(ANY_INFARCTION)
+        either = report.labels[ANY_INFARCTION].auc
+        words = f"({report.labels[ANY_INFARCTION].positives})" if short else ""
+        words = words or f" ({_positives(report, ANY_INFARCTION)})"
+        named.append((f"{ANY_INFARCTION} {words}", either, _ORANGE))
     for chosen, text, mean in (
         (
             [label for label in known if label in INFARCTION_TYPES],

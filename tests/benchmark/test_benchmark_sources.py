@@ -219,7 +219,7 @@ def test_only_a_pre_training_of_pairs_has_retrieval(
 
     monkeypatch.setattr(timed_training, "train", trained)
     settings = settings_for(store, tmp_path / "b")
-    run_stage(settings, GENERATOR, 1)
+    run_stage(settings, GENERATOR, 1, "recipe")
     about = json.loads(stage_file(settings, GENERATOR, 1).read_text())
     assert about["figures"] == {"error": 0.25} and about["valid_loss"] == 1.0
     assert ("retrieval" in about) == pairs

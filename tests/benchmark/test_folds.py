@@ -23,6 +23,7 @@ from selfmis_plugin.benchmark.rotations import held_out, rotations
 from selfmis_plugin.benchmark.settings import InfarctionError
 from selfmis_plugin.benchmark.trials import is_said
 from selfmis_plugin.cli.main import main
+from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.split_manifests import write_split_manifests
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store
@@ -277,7 +278,7 @@ def test_what_nobody_tunes_is_trained_once_for_all_trials(
     trained.clear()
     asked = folds_settings(tmp_path / "b", data, methods=methods, seeds=(1,), budget=50)
     asked = dataclasses.replace(asked, dest=tmp_path / "b/only")
-    only = run_folds(asked, Folds(3, trials_only=True))
+    only = run_folds(asked, Folds(3, tuple(range(1, 9)), trials_only=True))
     assert only["rows"] == [] and [one["name"] for one in only["tuned"]] == ["heartlang"]
     assert trained and all(name.startswith("only/trials") for name in trained)
     text = write_folds_report(asked.dest, only, methods)
@@ -414,14 +415,35 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     report = run_folds(said, Folds(5, trials=True))
     assert [one["name"] for one in report["tuned"]] == ["single_lead_encoder", "multi_lead_encoder"]
     # What was chosen serves another run, such as that on records that nothing was chosen on.
-    taken = Folds(held_out=(9, 10), rates_from=(tmp_path / "b/report.json",))
+    tried = json.loads((tmp_path / "b/report.json").read_text())
+    assert all(one["tried"]["folds"] == 5 for one in tried["tuned"])
+    for changes, message in (
+        ({"strat_folds": None}, r"tried on folds that are held out here \(9, 10\)"),
+        ({"strat_folds": [1, 2, 9]}, r"held out here \(9\)"),
+        ({"strat_folds": None, "held_out": [10]}, r"held out here \(9\)"),
+        ({"size": "full", "strat_folds": [1, 2]}, "was tried at full size, and is small here"),
+        ({"strat_folds": None, "held_out": [9, 10]}, None),
+        ({"strat_folds": list(range(1, 9))}, None),
+    ):
+        for one in tried["tuned"]:
+            one["tried"] |= {"held_out": None, "size": "small", **changes}
+        (tmp_path / "chosen.json").write_text(json.dumps(tried))
+        taken = Folds(held_out=(9, 10), rates_from=(tmp_path / "chosen.json",))
+        if message is not None:
+            with pytest.raises(InfarctionError, match=message):
+                run_folds(dataclasses.replace(asked, dest=tmp_path / "seen"), taken)
+    assert not (tmp_path / "seen").exists()
     held = dataclasses.replace(asked, dest=tmp_path / "held")
     runs.clear()
     final = run_folds(held, taken)
     assert [one["rate"] for one in final["tuned"]] == [one["rate"] for one in tuned.values()]
     assert {run.fold for run in runs} == {"fold1"}
+    # Its report says where the rates come from, and not that they were tried here.
+    text = write_folds_report(tmp_path / "held", final, asked.methods)
+    assert "over 5 folds of the folds 1, 2, 3, 4, 5, 6, 7, 8. Every training" in text
+    handed = json.loads((tmp_path / "held/rates.json").read_text())["tuned"]
+    assert [one["tried"]["strat_folds"] for one in handed] == [[*range(1, 9)]] * len(tuned)
     # Of several files the first has the word on what it knows, and the others on the rest.
-    tried = json.loads((tmp_path / "b/report.json").read_text())
     for one in tried["tuned"]:
         one["rate"] = 0.125
     (tmp_path / "other.json").write_text(json.dumps(tried))
@@ -443,7 +465,7 @@ def test_rates_are_chosen_alike_and_on_validation_alone(
     rates = [one["rate"] for one in run_folds(other, both)["tuned"]]
     assert rates[0] == 0.25 and set(rates[1:]) == {0.125}
     # What could not be tried is in the way of those alone who need it.
-    tried["tuned"] = [{**one, "rate": None, "trials": []} for one in added]
+    tried["tuned"] = [{**one, "rate": None, "trials": [], "tried": {}} for one in added]
     (tmp_path / "none.json").write_text(json.dumps(tried))
     few = dataclasses.replace(both, rates_from=(tmp_path / "none.json",))
     with pytest.raises(InfarctionError, match="no learning rate of single_lead_encoder could"):
@@ -584,3 +606,102 @@ def test_a_split_of_manifests_is_read_as_it_was_written(own_folds: Path, tmp_pat
     store = Store.open(own_folds)
     write_split_manifests(store, {"train": ["00003", "00001"], "test": []}, tmp_path / "m")
     assert open_split(tmp_path / "m", "train").rows.tolist() == [3, 1]
+
+
+def test_a_row_that_lacks_types_is_judged_by_the_same_truth(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()[name] for name in ("random_encoder", "twelve_lead")]
+    asked = folds_settings(tmp_path / "b", data, methods=methods)
+    folds = Folds(held_out=(9, 10), min_positives=1, against="random_encoder")
+    whole = run_folds(asked, folds)
+    gone = [TYPES[0], TYPES[2]]
+    for file in (tmp_path / "b/fold1").rglob("twelve_lead/probe/1/predictions.parquet"):
+        said = Predictions.read(file)
+        said.select([name for name in said.labels if name not in gone]).write(file)
+    report = run_folds(asked, folds)
+    assert report["positives"] == whole["positives"]
+    store, rows = (turn := held_out(own_folds, (9, 10))).store, turn.rows["test"]
+    has = store.targets(rows, TYPES).astype(bool).any(axis=1)
+    assert report["positives"][ANY] == has.sum()
+    (row,) = (row for row in report["rows"] if row["method"] == "twelve_lead")
+    assert row["lacks"] == [name for name in INFARCTION_TYPES if name in gone]
+    seeds = []
+    for seed in (1, 2):
+        file = tmp_path / f"b/fold1/seed{seed}/twelve_lead/probe/1/predictions.parquet"
+        chances = 1 / (1 + np.exp(-Predictions.read(file).logits[:, 1:].astype(np.float64)))
+        seeds.append(roc_auc_score(has, 1 - np.prod(1 - chances, axis=1)))
+    assert row["figures"][ANY]["value"] == pytest.approx(np.mean(seeds), abs=1e-6)
+    text = write_folds_report(tmp_path / "b", report, methods)
+    assert f"has no output for {', '.join(row['lacks'])}: records with it count among" in text
+
+
+def test_what_the_end_would_refuse_is_refused_before_anything_is_trained(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()[name] for name in ("random_encoder", "without_alignment")]
+    asked = folds_settings(tmp_path / "b", data, methods=methods, seeds=(1,))
+    (tmp_path / "file").write_text("")
+    for folds, message in (
+        (Folds(3, against="without_alignment"), "none of its rows is asked for.*by finetune"),
+        (Folds(3, keep=tmp_path / "file"), "no file can be written there"),
+        (Folds(3, keep=Path("/proc/nowhere")), "no file can be written there"),
+    ):
+        with pytest.raises(InfarctionError, match=message):
+            run_folds(asked, folds)
+        assert runs == [] and not (tmp_path / "b").exists()
+
+
+def test_figures_are_there_where_cells_cannot_be_kept(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()["random_encoder"]]
+    asked = folds_settings(tmp_path / "b", data, methods=methods, seeds=(1,))
+    kept = tmp_path / "kept"
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_csv", full)
+        report = run_folds(asked, Folds(3, keep=kept))
+    assert len(report["rows"]) == 1 and "No space left" in report["not_kept"]
+    assert not (kept / "cells.csv").exists()
+    again = run_folds(asked, Folds(3, keep=kept))
+    assert again["not_kept"] is None and len(runs) == 3
+    assert len(pd.read_csv(kept / "cells.csv")) == 3
+
+
+def test_a_row_of_which_one_time_is_not_known_is_drawn_beside_its_costs(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()["random_encoder"]]
+    asked = folds_settings(tmp_path / "b", data, methods=methods)
+    run_folds(asked, Folds(3))
+    cell = next((tmp_path / "b").rglob("cell.json"))
+    cell.write_text(json.dumps({**json.loads(cell.read_text()), "cpu_seconds": None}))
+    (row,) = run_folds(asked, Folds(3))["rows"]
+    assert row["cpu_seconds"] == pytest.approx(0.5)
+
+
+def test_rows_that_are_one_network_are_one_comparison(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    names = ("random_encoder", "twelve_lead", "selfmis", "selfmis_without_s")
+    methods = [known_methods()[name] for name in names]
+    asked = folds_settings(tmp_path / "b", data, methods=methods, seeds=(1,))
+    folds = Folds(3, min_positives=1, against="random_encoder")
+    run_folds(asked, folds)
+    for file in (tmp_path / "b").rglob("selfmis/probe/1/predictions.parquet"):
+        shutil.copyfile(Path(str(file).replace("/selfmis/", "/selfmis_without_s/")), file)
+    rows = {row["method"]: row["figures"][ANY] for row in run_folds(asked, folds)["rows"]}
+    found = {name: rows[name]["difference"] for name in names[1:]}
+    assert found["selfmis"] == found["selfmis_without_s"] != found["twelve_lead"]
+    small, large = sorted(found[name]["p_value"] for name in names[1:3])
+    corrected = sorted(found[name]["p_holm"] for name in names[1:3])
+    assert corrected == pytest.approx([min(1, 2 * small), min(1, max(2 * small, large))])

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from selfmis_plugin.benchmark import kept_cells
+from selfmis_plugin.benchmark import recipes
 from selfmis_plugin.benchmark.cross_validation import Folds, run_folds
 from selfmis_plugin.benchmark.settings import InfarctionError
 from selfmis_plugin.methods import known_methods
@@ -160,8 +160,8 @@ def test_a_row_that_is_defined_anew_is_another_row(
     assert [trained("a"), trained("b")] == [1, 0]
     assert [trained("c", **{"optimization.max_epoch": 3}), trained("d")] == [1, 0]
     # So is one whose config has changed.
-    of = kept_cells.config_content
-    monkeypatch.setattr(kept_cells, "config_content", lambda name: {**of(name), "further": 1})
+    of = recipes.config_content
+    monkeypatch.setattr(recipes, "config_content", lambda name: {**of(name), "further": 1})
     assert trained("e") == 1
 
 
@@ -189,4 +189,69 @@ def test_a_kill_between_the_files_of_kept_cells_harms_nothing(
     assert runs == [] and len(pd.read_csv(tmp_path / "kept/cells.csv")) == 2
     (tmp_path / "kept/cells.csv").unlink()
     run("e", "random_encoder")
+    assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 1
+
+
+def test_a_folder_never_answers_with_what_other_settings_have_trained(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+    selfmis = known_methods()["selfmis"]
+
+    def run(dest: str, *methods: Method, **changes: Any) -> None:
+        runs.clear()
+        asked = folds_settings(tmp_path / dest, data, methods=methods, seeds=(1,), **changes)
+        assert run_folds(asked, folds)["failed"] == {}
+
+    run("a", selfmis)
+    kept = (tmp_path / "kept/cells.csv").read_bytes()
+    # Taken up, there is no pre-training in the folder that could say how it was made.
+    run("b", selfmis)
+    assert runs == [] and not list((tmp_path / "b").rglob("stages"))
+    for where in ("selfmis", "selfmis/probe", "multi_lead_encoder"):
+        with pytest.raises(InfarctionError, match="other (settings|overrides)"):
+            run("b", selfmis, overrides={where: {"optimization.max_epoch": 3}})
+    run("b", selfmis, overrides={"twelve_lead/probe": {"optimization.max_epoch": 3}})
+    assert runs == [] and (tmp_path / "kept/cells.csv").read_bytes() == kept
+
+    def mine(epochs: int) -> Method:
+        keys = {"task.leads": ("I",), "optimization.max_epoch": epochs}
+        return Method("mine", "Mine", None, {"probe": Classifier("selfmis_finetune", keys)})
+
+    run("c", mine(1))
+    with pytest.raises(InfarctionError, match="mine/probe/1 was trained with other settings"):
+        run("c", mine(9))
+    # So is a pre-training that the rows share: of a row that is new, the first part would be old.
+    assert selfmis.encoder is not None
+    other = dataclasses.replace(selfmis.encoder, overrides={"model.dropout": 0.5})
+    for cell in (tmp_path / "a").rglob("cell.json"):
+        cell.unlink()
+    with pytest.raises(InfarctionError, match="stages/selfmis was trained with other settings"):
+        run("a", dataclasses.replace(selfmis, encoder=other))
+
+
+def test_what_another_version_has_made_stays_and_is_not_kept(
+    own_folds: Path, tmp_path: Path, runs: list[Run], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()["random_encoder"]]
+    asked = folds_settings(tmp_path / "a", data, methods=methods, seeds=(1,))
+    run_folds(asked, Folds(held_out=(9, 10)))
+    (cell,) = (tmp_path / "a").rglob("cell.json")
+    made = json.loads(cell.read_text())
+    for changes, whose in (
+        ({"made_by": {"version": "0.1.7"}, "recipe": "another"}, "0.1.7"),
+        ({"made_by": None, "recipe": None}, "an older version"),
+    ):
+        about = {key: value for key, value in {**made, **changes}.items() if value is not None}
+        cell.write_text(json.dumps(about))
+        runs.clear()
+        capsys.readouterr()
+        run_folds(asked, Folds(held_out=(9, 10), keep=tmp_path / "kept"))
+        said = capsys.readouterr().out
+        assert runs == [] and said.count("random_encoder/probe/1 is not kept") == 1
+        assert f"{whose} has made it" in said and not [*(tmp_path / "kept").iterdir()]
+    cell.write_text(json.dumps(made))
+    run_folds(asked, Folds(held_out=(9, 10), keep=tmp_path / "kept"))
     assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 1

@@ -113,13 +113,18 @@ def test_a_second_report_of_fewer_pictures_leaves_none_of_the_first(
 def test_its_first_lines_say_what_it_is_about_and_how_to_read_it(report: Path) -> None:
     page = (report / "report.html").read_text(encoding="utf-8")
     first = re.findall(r"<p>(.*?)</p>", page[: page.index("Figures by label")])
-    starts = ["Model: ", "Data: ", "Protocol: ", "Mean AUC", "How to read it: "]
+    starts = ["Model: ", "Data: ", "Protocol: ", "Any infarction (at", "How to read it: "]
     assert [line[: len(start)] for line, start in zip(first, starts, strict=True)] == starts
     assert "reads lead I at" in first[0] and "origin is not recorded" in first[0]
     assert first[1].endswith("origin not recorded.")
     # Infarction types come first, in words, and abbreviations are spelt out.
     table = re.findall(r"<tr><td>(.*?)</td>", page)
-    assert table[0].startswith("AMI anterior infarction") and table[-1] == "NORM normal ECG"
+    assert table[0] == "any infarction" and table[1].startswith("AMI anterior infarction")
+    assert table[-1] == "NORM normal ECG" and "Mean AUC of the infarction types" in first[3]
+    # It is what evaluate says: from the data's types, of which the model may lack some.
+    figures = json.loads((report / "figures.json").read_text())
+    own = figures["any_infarction"]["record"]["auc"]
+    assert f"AUC {own['value']:.3f} ({own['low']:.3f}, {own['high']:.3f})" in first[3]
     for words in ("area under the ROC curve", "Receiver operating", "t-distributed", "R@k is how"):
         assert words in page
 

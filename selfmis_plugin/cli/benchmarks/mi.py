@@ -255,6 +255,11 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
     print(write_folds_report(dest, report, settings.methods))
     print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'rows.csv'}")
     refuse_failed(report)
+    if report["not_kept"]:
+        raise BenchmarkError(
+            f"{report['not_kept']}. The report is there, and all cells are in {dest}: the same "
+            "command keeps them, with another --keep if need be"
+        )
     return 0
 
 
