@@ -129,12 +129,15 @@ HOST_METHODS ?= simclr,3kg,clocs,w2v_cmsc,w2v_cmsc_rlm
 BUDGET ?= 8000
 MI_OPTIONS = benchmark mi --data $(REAL)/ptbxl --unlabelled $(REAL)/ptbxl --archive $(REAL)/ptbxl \
 	--size small --fractions 1.0 --workers $(WORKERS) --budget $(BUDGET)
-# With ECGID, persons are told apart by encoders that folds 9 and 10 were held out of.
-STAGE = $(REAL)/final/fold1/seed$$seed/stages/$(1)/checkpoints/checkpoint_best.pt
+# With ECGID, persons are told apart by encoders that folds 9 and 10 were held out of. They are
+# trained for it: of a cell that is taken up there is no checkpoint.
+ENCODERS := $(REAL)/encoders
+STAGE = $(ENCODERS)/fold1/seed$$seed/stages/$(1)/checkpoints/checkpoint_best.pt
 IDENTIFIED := modally_reduced selfmis ecgfounder
 CHOICE = --folds 4 --strat-folds 1-8 --trials-only
-JUDGED = --rates-from $(RATES) --seeds 3 --methods $(ROWS) --against without_alignment --keep $(RESULTS)
+JUDGED = --rates-from $(RATES) --seeds 3 --methods $(ROWS) $(AGAINST) --keep $(RESULTS)
 COMMA := ,
+AGAINST = $(if $(filter without_alignment,$(subst $(COMMA), ,$(METHODS))),--against without_alignment)
 FURTHER = $(subst $(COMMA), ,$(FURTHER_METHODS))
 OWN_ROWS = $(subst $() ,$(COMMA),$(strip $(METHODS) $(FURTHER)))
 OWN_RATES = $(RESULTS)/rates.json $(FURTHER:%=$(RESULTS)/rates-%.json)
@@ -166,8 +169,11 @@ endif
 	$(MI) --held-out 9,10 $(JUDGED) --dest $(REAL)/final
 ifdef ECGID
 	test -f $(REAL)/ecgid/store.json || $(BIN)/selfmis prepare ecgid "$(ECGID)" --origin "ECG-ID 1.0.0" --dest $(REAL)/ecgid
-	for seed in 1 2 3; do $(BIN)/selfmis benchmark identification --data $(REAL)/ecgid --dest $(RESULTS)/identification/seed$$seed \
-		--checkpoint $(call STAGE,modally_reduced) --against "SelfMIS=$(call STAGE,selfmis)" --against "trained on labels=$(call STAGE,single_lead_encoder)" || exit 1; done
+	$(MI) --held-out 9,10 --rates-from $(OWN_RATES) --seeds 3 --methods $(subst $() ,$(COMMA),$(IDENTIFIED)) --modes probe --dest $(ENCODERS)
+	mkdir -p $(RESULTS)/identification
+	for seed in 1 2 3; do $(BIN)/selfmis benchmark identification --data $(REAL)/ecgid --dest $(REAL)/identification/seed$$seed \
+		--checkpoint $(call STAGE,modally_reduced) --against "SelfMIS=$(call STAGE,selfmis)" --against "trained on labels=$(call STAGE,single_lead_encoder)" \
+		&& cp $(REAL)/identification/seed$$seed/identification.csv $(RESULTS)/identification/seed$$seed.csv || exit 1; done
 endif
 
 # The model that comes with the plugin, made again: real records and synthetic hearts alone. Its

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
@@ -32,6 +33,7 @@ from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.evaluation.evaluate import figures_of, predict_split
 from selfmis_plugin.methods.makers import maker_of, predictor_of
 from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, list_of_key
+from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.utils.files import write_json
 
 __all__ = ["run_cell", "write_labelled"]
@@ -43,50 +45,10 @@ def run_cell(settings: Settings, cell: Cell, recipe: str) -> None:
     done = cell_file(settings, cell)
     if done.exists():
         return
-    classifier: Classifier = cell.method.modes[cell.mode]
-    checkpoints = {
-        key: source_checkpoint(settings, source, cell.seed)
-        for key, source in sources_of(settings, cell).items()
-    }
-    data = labelled_folder(settings, cell.fraction, cell.seed)
-    run = cell_run(settings, cell)
-    checkpoint: Path | None = None
-    if classifier.predictor is not None:
-        began, cpu = time.monotonic(), time.process_time()
-        known = open_split(data, "train")
-        asked = open_split(settings.data[LABELLED], "test")
-        predictions = predictor_of(classifier.predictor)(known, asked)
-        spent, records = _spent_here(began, cpu), len(known.rows)
-    elif classifier.is_judged_alone:
-        if classifier.encoder_key not in checkpoints:
-            raise InfarctionError(f"{cell.name}: no encoder, so no head that could be judged")
-        checkpoint, spent, records = checkpoints[classifier.encoder_key], Spent(0.0, None), 0
-    elif classifier.maker is not None:
-        checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)
-        began, cpu = time.monotonic(), time.process_time()
-        make = maker_of(classifier.maker)
-        make(checkpoints, settings.data.get(UNLABELLED, data), checkpoint)
-        spent = _spent_here(began, cpu)
-    elif classifier.config is not None:
-        overrides = {
-            "task.data": data,
-            "common.seed": cell.seed,
-            # An encoder with weights of its own; who names sources may have no such key.
-            **({} if classifier.sources() else {classifier.encoder_key: None}),
-            **_by_key(checkpoints),
-            **{
-                k: settings.data[role]
-                for k, role in classifier.reads.items()
-                if role in settings.data
-            },
-            **({"model.bias_from_prevalence": False} if settings.former_heads else {}),
-            **classifier.overrides,
-            **further_keys(settings, cell.mode, f"{cell.method.name}/{cell.mode}"),
-        }
-        spent = train_timed(settings, run, classifier.config, overrides, cell.name)
-        checkpoint, records = best_checkpoint(run), len(open_split(data, "train").rows)
-    if checkpoint is not None:
-        predictions = predict_split(checkpoint, settings.data[LABELLED], "test")
+    made = _made(settings, cell)
+    predictions = made.predictions
+    if predictions is None:
+        predictions = predict_split(made.checkpoint, settings.data[LABELLED], "test")
     done.parent.mkdir(parents=True, exist_ok=True)
     predictions.write(done.parent / "predictions.parquet")
     write_json(
@@ -96,14 +58,80 @@ def run_cell(settings: Settings, cell: Cell, recipe: str) -> None:
             "mode": cell.mode,
             "fraction": cell.fraction,
             "seed": cell.seed,
-            "seconds": round(spent.seconds, 1),
-            **_processor_time(settings, cell, spent),
+            "seconds": round(made.spent.seconds, 1),
+            **_processor_time(settings, cell, made.spent),
             RECIPE: recipe,
             MADE_BY: made_by(),
-            "train_records": records,
+            "train_records": made.records,
             **figures_of(predictions, settings.draws),
         },
     )
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a cell's classifier is.
+
+    Attributes
+    ----------
+    checkpoint
+        Where it lies; not asked where there are *predictions*.
+    spent
+        What its own training took.
+    records
+        That it was trained on, with labels.
+    predictions
+        Of what leaves no checkpoint.
+    """
+
+    checkpoint: Path
+    spent: Spent
+    records: int
+    predictions: Predictions | None = None
+
+
+def _made(settings: Settings, cell: Cell) -> _Made:
+    """Train a cell's classifier, or take it as it is."""
+    classifier: Classifier = cell.method.modes[cell.mode]
+    checkpoints = {
+        key: source_checkpoint(settings, source, cell.seed)
+        for key, source in sources_of(settings, cell).items()
+    }
+    data = labelled_folder(settings, cell.fraction, cell.seed)
+    checkpoint = best_checkpoint(cell_run(settings, cell))
+    began, cpu = time.monotonic(), time.process_time()
+    if classifier.predictor is not None:
+        known, asked = open_split(data, "train"), open_split(settings.data[LABELLED], "test")
+        predictions = predictor_of(classifier.predictor)(known, asked)
+        return _Made(checkpoint, _spent_here(began, cpu), len(known.rows), predictions)
+    if classifier.maker is not None:
+        make = maker_of(classifier.maker)
+        make(checkpoints, settings.data.get(UNLABELLED, data), checkpoint)
+        spent = _spent_here(began, cpu)
+        return _Made(checkpoint, spent, len(open_split(data, "train").rows))
+    if classifier.config is None:
+        # Judged as it is.
+        if classifier.encoder_key not in checkpoints:
+            raise InfarctionError(f"{cell.name}: no encoder, so no head that could be judged")
+        return _Made(checkpoints[classifier.encoder_key], Spent(0.0, None), 0)
+    overrides = {
+        "task.data": data,
+        "common.seed": cell.seed,
+        # An encoder with weights of its own; who names sources may have no such key.
+        **({} if classifier.sources() else {classifier.encoder_key: None}),
+        **_by_key(checkpoints),
+        **{
+            key: settings.data[role]
+            for key, role in classifier.reads.items()
+            if role in settings.data
+        },
+        **({"model.bias_from_prevalence": False} if settings.former_heads else {}),
+        **classifier.overrides,
+        **further_keys(settings, cell.mode, f"{cell.method.name}/{cell.mode}"),
+    }
+    run = cell_run(settings, cell)
+    spent = train_timed(settings, run, classifier.config, overrides, cell.name)
+    return _Made(checkpoint, spent, len(open_split(data, "train").rows))
 
 
 def _spent_here(began: float, cpu: float) -> Spent:

@@ -11,11 +11,14 @@ import pytest
 import torch
 
 from selfmis_plugin import load_encoder
+from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_state
 from selfmis_plugin.checkpoints.loading import load_trained
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.leads import STANDARD_LEADS
+from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import Store, StoreWriter
+from selfmis_plugin.data.trained_people import people_of
 from selfmis_plugin.evaluation.lead_models import embed_beats
 from selfmis_plugin.metrics.beats import r_peaks
 from selfmis_plugin.metrics.identification import identify
@@ -164,6 +167,28 @@ def test_synthesis(tmp_path: Path, store: Path, checkpoints: tuple[Path, Path]) 
     assert "(floor)" in text and "of 6 and 6 records" in text
     for picture in ("leads.png", "embeddings.png"):
         assert (tmp_path / picture).read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize("name", ["correlation", "reconstruction", "identification", "synthesis"])
+def test_a_study_says_whom_a_model_was_trained_on(
+    tmp_path: Path, store: Path, checkpoints: tuple[Path, Path], name: str
+) -> None:
+    # The other model has read the very records that are asked about.
+    part = open_split(store, "test")
+    step = TrainedOn("stage one", people=people_of(part.store, part.rows))
+    content = torch.load(checkpoints[1], weights_only=False)
+    content["task_state"] |= facts_state(TrainingFacts((step,)))
+    torch.save(content, tmp_path / "read.pt")
+    call = ["benchmark", name, "--checkpoint", str(checkpoints[0]), "--data", str(store)]
+    call += ["--against", f"other={tmp_path / 'read.pt'}", "--dest", str(tmp_path / "out")]
+    if name == "synthesis":
+        call += ["--encoder", str(write_towers(tmp_path / "towers.pt")), "--view", "multi"]
+    assert main(call) == 0
+    text = (tmp_path / f"out/{name}.md").read_text()
+    assert text.startswith("**other**: WARNING: 6 of the 6 patients of these records were in")
+    assert text.count("WARNING") == 1
+    seen = json.loads((tmp_path / f"out/{name}.json").read_text())["seen_in_training"]
+    assert {name for name, found in seen.items() if found} == {"other"} and len(seen) >= 2
 
 
 def test_what_makes_no_leads_or_embeds_others_is_refused(

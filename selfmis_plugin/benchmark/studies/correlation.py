@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
+from selfmis_plugin.benchmark.studies.seen import with_seen
 from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.evaluation.lead_models import (
@@ -72,7 +73,7 @@ def correlation_study(
         name: correlate_leads(embed_leads(network, part, model.leads), model.leads)
         for name, network in networks.items()
     }
-    return Answer(
+    answer = Answer(
         "correlation",
         {
             "checkpoint": str(checkpoint),
@@ -86,6 +87,7 @@ def correlation_study(
         _csv(found),
         {"correlation": functools.partial(draw_lead_matrices, found)},
     )
+    return with_seen(answer, part, {MODEL: checkpoint, **(against or {})})
 
 
 def _text(found: Mapping[str, LeadCorrelation], records: int) -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
+from selfmis_plugin.benchmark.studies.seen import with_seen
 from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.encoders import load_encoder
@@ -111,7 +112,7 @@ def identification_study(
         name: {rule: identify(values, persons, rule, sessions) for rule in rules}
         for name, values in vectors.items()
     }
-    return Answer(
+    answer = Answer(
         "identification",
         {
             "checkpoint": str(checkpoint),
@@ -130,6 +131,7 @@ def identification_study(
         _text(found, info.database, lead),
         _csv(found),
     )
+    return with_seen(answer, part, {"the model": checkpoint, **(against or {})})
 
 
 def _embeddings(

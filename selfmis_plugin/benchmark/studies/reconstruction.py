@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from selfmis_plugin.benchmark.studies.seen import with_seen
 from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
@@ -126,7 +127,7 @@ def reconstruction_study(
     }
     signals = _Signals(model.leads, given, model.sample_rate, truth, made)
     example = _typical(fits[MODEL], given)
-    return Answer(
+    answer = Answer(
         "reconstruction",
         {
             "checkpoint": str(checkpoint),
@@ -144,6 +145,7 @@ def reconstruction_study(
         _csv(fits),
         {"reconstruction": functools.partial(_draw, signals, fits, example)},
     )
+    return with_seen(answer, part, {MODEL: checkpoint, **(against or {})})
 
 
 def _others(

@@ -15,6 +15,7 @@ import torch
 from tqdm import tqdm
 
 from selfmis_plugin.benchmark.studies.makers_of_leads import KNOWN, Maker, known_makers, open_maker
+from selfmis_plugin.benchmark.studies.seen import with_seen
 from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights
 from selfmis_plugin.checkpoints.weights import filled
@@ -132,7 +133,7 @@ def synthesis_study(
     half = len(halves[0][0])
     definition = _DEFINITION.format(splits=_SPLITS, half=half)
     example = _typical(made[MODEL].figures, lead)
-    return Answer(
+    answer = Answer(
         "synthesis",
         {
             "checkpoint": str(checkpoint),
@@ -158,6 +159,9 @@ def synthesis_study(
             "leads": functools.partial(_draw_leads, part, makers[MODEL], lead, example),
             "embeddings": functools.partial(_draw_map, real, made, figures, about_real),
         },
+    )
+    return with_seen(
+        answer, part, {MODEL: checkpoint, **(against or {}), "encoder of the figures": encoder}
     )
 
 
