@@ -49,7 +49,7 @@ help:
 	@echo "make fuzz FUZZ_SECONDS=600   random inputs, each property for that long"
 	@echo "make results-real DATA=PTBXL   the tables on real records: hours; what is finished stays"
 	@echo "make results-real DATA=PTBXL ECGID=PATH SIGNALS=PATH   and persons, and fairseq-signals' rows"
-	@echo "make model DATA=PTBXL   the model that comes with the plugin, made again: about an hour"
+	@echo "make model DATA=PTBXL   the model that comes with the plugin, made again: half an hour or an hour"
 	@echo "make test-signals SIGNALS=PATH   the trainings inside a checkout of fairseq-signals"
 	@echo "make test-signals SIGNALS=PATH PINS=toolkit   the same with the Hydra that it pins"
 
@@ -180,7 +180,11 @@ endif
 # figures are those of its recipe, cross-validated; its weights are trained on all records but fold
 # 10, on which checkpoints are chosen.
 MODEL := outputs/model
-RUNS := $(MODEL)/runs
+COHORT := 2
+HEARTS := $(MODEL)/hearts-$(COHORT)
+BOTH := $(MODEL)/both-$(COHORT)
+RUNS := $(MODEL)/runs-$(COHORT)
+FOLDS := $(MODEL)/folds-$(COHORT)
 BEST := checkpoints/checkpoint_best.pt
 LR := 'optimization.lr=[0.0025]'
 JOINED := --set selfmis:$(LR) --set single_lead_encoder:$(LR) --set multi_lead_encoder:$(LR) \
@@ -190,21 +194,21 @@ TRAIN := OMP_NUM_THREADS=1 $(BIN)/selfmis train
 model: setup
 	@test -f "$(DATA)/ptbxl_database.csv" || { echo "give the folder of PTB-XL (1.0.3, from https://physionet.org/content/ptb-xl/): make model DATA=PATH"; exit 2; }
 	test -f $(MODEL)/ptbxl/store.json || $(BIN)/selfmis prepare ptbxl "$(DATA)" --source-rate 100 --origin "PTB-XL 1.0.3" --dest $(MODEL)/ptbxl
-	test -f $(MODEL)/wfdb/cohort.json || $(BIN)/selfmis prepare synthetic $(MODEL)/wfdb --layout ptbxl --records 6000 --cohort 2 --workers $(WORKERS)
-	test -f $(MODEL)/hearts/store.json || $(BIN)/selfmis prepare ptbxl $(MODEL)/wfdb --dest $(MODEL)/hearts
-	test -f $(MODEL)/both/store.json || $(BIN)/selfmis prepare join $(MODEL)/ptbxl $(MODEL)/hearts --dest $(MODEL)/both
-	for store in ptbxl both; do test -f $(MODEL)/$$store-all/train.tsv || \
-		$(BIN)/selfmis prepare folds $(MODEL)/$$store --valid 10 --dest $(MODEL)/$$store-all || exit 1; done
-	OMP_NUM_THREADS=1 $(BIN)/selfmis benchmark mi --data $(MODEL)/ptbxl --unlabelled $(MODEL)/both --archive $(MODEL)/both \
+	test -f $(HEARTS)-wfdb/cohort.json || $(BIN)/selfmis prepare synthetic $(HEARTS)-wfdb --layout ptbxl --records 6000 --cohort $(COHORT) --workers $(WORKERS)
+	test -f $(HEARTS)/store.json || $(BIN)/selfmis prepare ptbxl $(HEARTS)-wfdb --dest $(HEARTS)
+	test -f $(BOTH)/store.json || $(BIN)/selfmis prepare join $(MODEL)/ptbxl $(HEARTS) --dest $(BOTH)
+	for store in $(MODEL)/ptbxl $(BOTH); do test -f $$store-all/train.tsv || \
+		$(BIN)/selfmis prepare folds $$store --valid 10 --dest $$store-all || exit 1; done
+	OMP_NUM_THREADS=1 $(BIN)/selfmis benchmark mi --data $(MODEL)/ptbxl --unlabelled $(BOTH) --archive $(BOTH) \
 		--size small --fractions 1.0 --workers $(WORKERS) --budget 60000 --folds 5 --seeds 3 --methods selfmis --modes probe \
-		$(JOINED) --dest $(MODEL)/folds
-	$(TRAIN) selfmis_supervised_small hydra.run.dir=$(RUNS)/single task.data=$(MODEL)/both-all 'task.leads=[I]' optimization.max_epoch=4 $(LR)
-	$(TRAIN) selfmis_supervised_small hydra.run.dir=$(RUNS)/multi task.data=$(MODEL)/both-all optimization.max_epoch=5 $(LR)
-	$(TRAIN) selfmis_pretrain_small hydra.run.dir=$(RUNS)/selfmis task.data=$(MODEL)/both-all optimization.max_epoch=9 $(LR) \
+		$(JOINED) --dest $(FOLDS)
+	$(TRAIN) selfmis_supervised_small hydra.run.dir=$(RUNS)/single task.data=$(BOTH)-all 'task.leads=[I]' optimization.max_epoch=4 $(LR)
+	$(TRAIN) selfmis_supervised_small hydra.run.dir=$(RUNS)/multi task.data=$(BOTH)-all optimization.max_epoch=5 $(LR)
+	$(TRAIN) selfmis_pretrain_small hydra.run.dir=$(RUNS)/selfmis task.data=$(BOTH)-all optimization.max_epoch=9 $(LR) \
 		model.single_lead_checkpoint=$(RUNS)/single/$(BEST) model.multi_lead_checkpoint=$(RUNS)/multi/$(BEST)
 	$(TRAIN) selfmis_linear_probe_small hydra.run.dir=$(RUNS)/probe task.data=$(MODEL)/ptbxl-all model.encoder_checkpoint=$(RUNS)/selfmis/$(BEST)
 	$(BIN)/selfmis export --checkpoint $(RUNS)/probe/$(BEST) --data $(MODEL)/ptbxl --licence cc-by-4.0 --dest $(MODEL)/selfmis-lead-I \
-		--cross-validated $(MODEL)/folds/fold*/seed*/selfmis/probe/*/predictions.parquet
+		--cross-validated $(FOLDS)/fold*/seed*/selfmis/probe/*/predictions.parquet
 	$(BIN)/python -c "import hashlib, pathlib, re, sys; notice, made = map(pathlib.Path, sys.argv[1:]); \
 		digest = hashlib.sha256((made / 'model.safetensors').read_bytes()).hexdigest(); \
 		(made / 'NOTICE').write_text(re.sub('[0-9a-f]{64}', digest, notice.read_text()))" \

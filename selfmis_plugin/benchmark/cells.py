@@ -9,7 +9,7 @@ from pathlib import Path
 
 from selfmis_plugin.benchmark.commands import Spent, best_checkpoint
 from selfmis_plugin.benchmark.folder import read_json
-from selfmis_plugin.benchmark.recipes import MADE_BY, RECIPE, made_by
+from selfmis_plugin.benchmark.recipes import stamp
 from selfmis_plugin.benchmark.settings import (
     Cell,
     InfarctionError,
@@ -23,6 +23,7 @@ from selfmis_plugin.benchmark.settings import (
 )
 from selfmis_plugin.benchmark.sources import (
     source_checkpoint,
+    source_files,
     sources_of,
     stages_of,
     with_sources,
@@ -60,8 +61,7 @@ def run_cell(settings: Settings, cell: Cell, recipe: str) -> None:
             "seed": cell.seed,
             "seconds": round(made.spent.seconds, 1),
             **_processor_time(settings, cell, made.spent),
-            RECIPE: recipe,
-            MADE_BY: made_by(),
+            **stamp(recipe, source_files(settings, sources_of(settings, cell).values(), cell.seed)),
             "train_records": made.records,
             **figures_of(predictions, settings.draws),
         },

@@ -141,6 +141,8 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
                 "that nobody tuned. Add --trials to try that too, or set a rate: "
                 f"--set {missing[0]}:{RATE}=[0.001]"
             )
+    if folds.keep is not None and not KeptCells.are_in(folds.keep):
+        refuse_unwritable(folds.keep)
     claim_folds(settings.dest, folds.identity())
     if folds.trials or folds.trials_only:
         tried = {**about_run(settings), **dataclasses.asdict(folds)}
@@ -162,8 +164,11 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         kept.keep(plans)
         for plan in plans.values():
             train_again(plan)
+    steps = _needed_steps(plans)
+    if folds.keep is not None and steps:
+        refuse_unwritable(folds.keep)
     try:
-        failed = run_steps(_needed_steps(plans), settings.places, _telling(kept, plans))
+        failed = run_steps(steps, settings.places, _telling(kept, plans))
     finally:
         # The figures are there without it.
         not_kept = None if kept is None else _last_kept(kept, plans)
@@ -202,8 +207,6 @@ def _check(settings: Settings, folds: Folds) -> None:
                 f"be compared with it. It is judged by {', '.join(_modes(settings, folds.against))}"
                 ": name one in --modes"
             )
-    if folds.keep is not None:
-        refuse_unwritable(folds.keep)
 
 
 def _modes(settings: Settings, name: str) -> list[str]:
@@ -215,7 +218,7 @@ def _last_kept(kept: KeptCells, plans: Mapping[str, Plan]) -> str | None:
     """Keep what is finished; say why not where that cannot be."""
     try:
         kept.keep(plans)
-    except (OSError, InfarctionError) as error:
+    except Exception as error:  # whatever it is: what was computed is not to be lost by it
         return str(error)
     return None
 
@@ -438,8 +441,11 @@ def _below_floor(
 
 
 def _correct(lines: Sequence[dict[str, Any]]) -> None:
-    """Add to each difference Holm's p-value, over the rows of a figure that are compared at one
-    fraction of the labels; rows that are alike to the last digit are one network, judged once."""
+    """Add to each difference Holm's p-value and the number of tests that it is corrected over.
+
+    A family are the rows of a figure that are compared at one fraction of the labels; rows that are
+    alike to the last digit are one network, tested once.
+    """
     families: dict[tuple[str, float], list[dict[str, Any]]] = {}
     for line in lines:
         for name, figure in line["figures"].items():
@@ -450,9 +456,10 @@ def _correct(lines: Sequence[dict[str, Any]]) -> None:
         alike = {tuple(map(repr, difference.values())): difference for difference in differences}
         corrected = holm([difference["p_value"] for difference in alike.values()])
         p_holm = dict(zip(alike, corrected, strict=True))
+        tests = sum(value is not None for value in corrected)
         values = [p_holm[tuple(map(repr, difference.values()))] for difference in differences]
         for difference, value in zip(differences, values, strict=True):
-            difference["p_holm"] = value
+            difference |= {"p_holm": value, "holm_over": tests}
 
 
 def _figure(row: _Row, rival: _Row | None, labels: Sequence[str]) -> dict[str, Any]:

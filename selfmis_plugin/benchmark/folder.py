@@ -18,6 +18,8 @@ from selfmis_plugin.utils.digests import file_digest
 from selfmis_plugin.utils.files import write_json
 
 __all__ = [
+    "MADE_BY",
+    "RECIPE",
     "about_run",
     "claim_folder",
     "claim_folds",
@@ -26,6 +28,8 @@ __all__ = [
     "records_digest",
 ]
 
+#: What the files of pre-trainings and cells say: the digest of the recipe, and by which versions.
+RECIPE, MADE_BY = "recipe", "made_by"
 #: What the folder of a cross-validation says of its folds.
 FOLDS_FILE = "folds.json"
 #: How new heads begin. Folders of version 0.1 do not say it: at random.
@@ -216,12 +220,12 @@ def _is_same_data(before: Any, now: Mapping[str, Any]) -> bool:
 
 
 def _trained(dest: Path, trainings: Collection[str], names: Iterable[str]) -> Iterator[str]:
-    """Yield of *names* those of *trainings* of which something lies in the folder, and that of all
-    of them."""
+    """Yield of *names* those of *trainings*, and that of all of them, of which something lies in
+    the folder that does not say its recipe; what does is asked for it."""
     for name in names:
-        places = (f"stages/{name}", name if "/" in name else f"*/{name}")
-        there = any(next(dest.glob(f"seed*/{place}"), None) for place in places if name)
-        if not name or (name in trainings and there):
+        modes = f"{name or '*'}/*/cell.json" if "/" in name else f"*/{name or '*'}/*/cell.json"
+        files = [*dest.glob(f"seed*/stages/{name or '*'}/stage.json"), *dest.glob(f"seed*/{modes}")]
+        if (not name or name in trainings) and any(RECIPE not in read_json(f) for f in files):
             yield name
 
 

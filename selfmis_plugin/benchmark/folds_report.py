@@ -96,9 +96,7 @@ def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
                 f"## Minus {rival}, pair by pair\n\n{_differences(report, titles)}\n\n"
                 "AUC in percent points, mean over seeds, on the same records, from the row that "
                 f"was judged alike or, where {rival} has none, from its own. *p* is of a row by "
-                f"itself, *Holm* corrected over the {_compared(report)} of this table"
-                + (" at its share of the labels" if _has_shares(report) else "")
-                + ": of other rows it is another."
+                f"itself, *Holm* corrected over {_compared(report)}: of other rows it is another."
             )
     if moved := {role: count for role, count in report["moved"].items() if count}:
         lines = [f"- {role}: {count:,}" for role, count in moved.items()]
@@ -118,8 +116,11 @@ def _is_compared(report: Mapping[str, Any]) -> bool:
 
 
 def _compared(report: Mapping[str, Any]) -> str:
-    number = sum("difference" in row["figures"].get(ANY, {}) for row in report["rows"])
-    return f"{number} row{'' if number == 1 else 's'}"
+    """Say over how many networks p-values are corrected; of shares of the labels each by itself."""
+    found = [row["figures"].get(ANY, {}).get("difference") for row in report["rows"]]
+    numbers = sorted({one["holm_over"] for one in found if one is not None})
+    text = f"{' or '.join(map(str, numbers))} comparison{'' if numbers == [1] else 's'}"
+    return text + (" at one share of the labels" if _has_shares(report) else "")
 
 
 def _has_shares(report: Mapping[str, Any]) -> bool:

@@ -19,9 +19,15 @@ import numpy as np
 import pandas as pd
 
 from selfmis_plugin._version import __version__
-from selfmis_plugin.benchmark.folder import about_run, read_json, records_digest
+from selfmis_plugin.benchmark.folder import (
+    MADE_BY,
+    RECIPE,
+    about_run,
+    read_json,
+    records_digest,
+)
 from selfmis_plugin.benchmark.infarction import Plan
-from selfmis_plugin.benchmark.recipes import MADE_BY, RECIPE, Recipes, digest_of, made_by
+from selfmis_plugin.benchmark.recipes import Recipes, digest_of, is_own, made_by
 from selfmis_plugin.benchmark.settings import Cell, InfarctionError, Settings, cell_file
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
@@ -84,6 +90,11 @@ class KeptCells:
         self._written: set[str] = set()
         self._others: set[str] = set()
 
+    @staticmethod
+    def are_in(folder: Path) -> bool:
+        """Whether some are kept there."""
+        return (folder / _CELLS).is_file()
+
     def run(self, cell: Cell) -> str:
         """Return the digest of all that a cell's figures depend on, but for the code that makes or
         predicts: a version stands for it."""
@@ -98,7 +109,7 @@ class KeptCells:
         InfarctionError
             If a file is damaged, or what it holds is of other records.
         """
-        if not (self.folder / _CELLS).is_file():
+        if not self.are_in(self.folder):
             return 0
         with one_at_a_time(self.folder):
             cells, predictions = self._read()
@@ -140,7 +151,7 @@ class KeptCells:
             name = f"{fold}/{cell.name}"
             if name not in self._written:
                 about = read_json(file)
-                if (about.get(MADE_BY), about.get(RECIPE)) != (made_by(), self._recipes.cell(cell)):
+                if not is_own(about) or about[RECIPE] != self._recipes.cell(cell):
                     self._tell_of_other(name, about)
                     continue
                 predictions = Predictions.read(file.with_name("predictions.parquet"))
@@ -160,11 +171,11 @@ class KeptCells:
         """Say once that a cell is not kept."""
         if name not in self._others:
             self._others.add(name)
-            whose = (about.get(MADE_BY) or {}).get("version") or "an older version"
-            print(f"{name} is not kept: {whose} has made it, or other settings")
+            version = (about.get(MADE_BY) or {}).get("version", "an older version")
+            print(f"{name} is not kept: {version} has made it, or something that it started from")
 
     def _add(self, cells: pd.DataFrame, records: pd.DataFrame) -> None:
-        if (self.folder / _CELLS).is_file():
+        if self.are_in(self.folder):
             kept, told = self._read()
             # What a killed run has written of cells that have no line is of no cell.
             lined = pd.MultiIndex.from_arrays(

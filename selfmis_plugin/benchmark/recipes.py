@@ -14,7 +14,7 @@ from typing import Any
 
 from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.config_content import config_content
-from selfmis_plugin.benchmark.folder import read_json
+from selfmis_plugin.benchmark.folder import MADE_BY, RECIPE, read_json
 from selfmis_plugin.benchmark.settings import (
     RATE,
     SIZES,
@@ -29,10 +29,7 @@ from selfmis_plugin.methods.method import Classifier, Stage, with_its_sources
 from selfmis_plugin.utils import plugins
 from selfmis_plugin.utils.digests import file_digest
 
-__all__ = ["MADE_BY", "RECIPE", "Recipes", "digest_of", "made_by", "refuse_other_recipe"]
-
-#: Keys of the files that say what a training was.
-RECIPE, MADE_BY = "recipe", "made_by"
+__all__ = ["Recipes", "digest_of", "is_own", "made_by", "refuse_other_recipe", "stamp"]
 
 
 def made_by() -> dict[str, Any]:
@@ -66,11 +63,33 @@ def refuse_other_recipe(file: Path, recipe: str) -> None:
     """
     if file.is_file():
         said = read_json(file)
-        if said.get(MADE_BY) == made_by() and said.get(RECIPE) != recipe:
+        version = (said.get(MADE_BY) or {}).get("version")
+        if version == __version__ and said.get(RECIPE) not in (None, recipe):
             raise InfarctionError(
                 f"{file.parent} was trained with other settings than are asked for now. Choose "
                 "another folder with --dest, or delete this one"
             )
+
+
+def is_own(about: Mapping[str, Any]) -> bool:
+    """Whether the file of a cell or a pre-training says that these versions have made it and all
+    that it started from."""
+    return about.get(MADE_BY) == made_by() and about.get(RECIPE) is not None
+
+
+def stamp(recipe: str, sources: Iterable[Path]) -> dict[str, Any]:
+    """Return what the file of a cell or a pre-training says of how it was made.
+
+    Parameters
+    ----------
+    recipe
+        Digest of its own recipe.
+    sources
+        Files of what it started from in this benchmark: where one of them was made by another
+        version, or does not say its recipe, this one has none either.
+    """
+    own = all(is_own(read_json(file)) for file in sources)
+    return {RECIPE: recipe if own else None, MADE_BY: made_by()}
 
 
 class Recipes:
@@ -115,7 +134,10 @@ class Recipes:
                 own[stage.name] = self._stage(stage)
             elif stage.given_by is not None:
                 given[stage.given_by] = self._file(file)
-        return {"trained": own, "given": given}
+        found: dict[str, Any] = {"trained": own, "given": given}
+        if self._settings.made:
+            found["made"] = {name: self._file(path) for name, path in self._settings.made.items()}
+        return found
 
     def _file(self, file: Path) -> str:
         if file not in self._files:

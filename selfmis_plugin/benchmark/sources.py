@@ -12,14 +12,17 @@ from selfmis_plugin.benchmark.settings import (
     InfarctionError,
     Settings,
     brought,
+    cell_file,
     cell_run,
     stage_checkpoint,
+    stage_file,
     stage_name,
 )
 from selfmis_plugin.methods.method import Mode, Source, Stage, with_its_sources
 
 __all__ = [
-    "source_checkpoint", "sources_of", "stages_by_name", "stages_of", "step_of", "with_sources",
+    "source_checkpoint", "source_files", "sources_of", "stages_by_name", "stages_of", "step_of",
+    "with_sources",
 ]  # fmt: skip
 
 
@@ -92,6 +95,17 @@ def source_checkpoint(settings: Settings, source: Cell | Stage, seed: int) -> Pa
     if isinstance(source, Stage):
         return stage_checkpoint(settings, source, seed)
     return settings.made.get(source.name) or best_checkpoint(cell_run(settings, source))
+
+
+def source_files(settings: Settings, sources: Iterable[Cell | Stage], seed: int) -> Iterator[Path]:
+    """Yield the files that say how sources were made, of those that this benchmark makes itself."""
+    for source in sources:
+        if step_of(settings, source, seed) is None:
+            continue
+        if isinstance(source, Cell):
+            yield cell_file(settings, source)
+        else:
+            yield stage_file(settings, source, seed)
 
 
 def step_of(settings: Settings, source: Cell | Stage, seed: int) -> str | None:

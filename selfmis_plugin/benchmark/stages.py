@@ -7,7 +7,7 @@ from typing import Any
 
 from selfmis_plugin.benchmark.commands import best_checkpoint, last_checkpoint
 from selfmis_plugin.benchmark.host_methods import export_name, write_export
-from selfmis_plugin.benchmark.recipes import MADE_BY, RECIPE, made_by
+from selfmis_plugin.benchmark.recipes import stamp
 from selfmis_plugin.benchmark.settings import (
     SIZES,
     Settings,
@@ -17,6 +17,7 @@ from selfmis_plugin.benchmark.settings import (
     stage_name,
     stage_run,
 )
+from selfmis_plugin.benchmark.sources import source_files
 from selfmis_plugin.benchmark.timed_training import train_timed
 from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
 from selfmis_plugin.checkpoints.contract import EmbedsPairs
@@ -50,8 +51,7 @@ def run_stage(settings: Settings, stage: Stage, seed: int, recipe: str) -> None:
     about: dict[str, Any] = {
         "stage": stage.name,
         "seed": seed,
-        RECIPE: recipe,
-        MADE_BY: made_by(),
+        **stamp(recipe, source_files(settings, stage.starts_from.values(), seed)),
         "seconds": round(spent.seconds, 1),
         "cpu_seconds": spent.cpu_seconds,
         "peak_memory": spent.peak_memory,

@@ -6,7 +6,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from selfmis_plugin.data.person import GROUPINGS
 from selfmis_plugin.metrics.defaults import DRAWS
@@ -23,11 +22,6 @@ from selfmis_plugin.utils.arguments import (
 )
 from selfmis_plugin.utils.files import printing_beside, require_file, write_json
 
-if TYPE_CHECKING:
-    pass
-
-#: Of the normal distribution, on either side of a 95 % interval.
-_Z = 1.959964
 #: What a table counts unless it is said.
 _RECORD = "record"
 

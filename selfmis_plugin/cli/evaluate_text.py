@@ -249,7 +249,9 @@ def _against_lines(figures: Mapping[str, Any], level: str) -> list[str]:
         rows.append(("mean of *", difference["mi_auc"]))
     for name, row in rows:
         lines.append(f"{name:{width}} {_interval(row, sign='+'):23} {shown_p(row['p_value'])}")
-    lines.append(f"p of each line by itself: of {len(rows)}, some are small by chance")
+    tests = sum(row["p_value"] is not None for _, row in rows)
+    if tests > 1:
+        lines.append(f"p of each line by itself: of {tests}, some may be small by chance")
     if len(difference["labels"]) < len(figures["positives"]):
         lines.append("labels that only one of the two has are left out")
     return lines

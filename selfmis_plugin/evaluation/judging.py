@@ -117,7 +117,8 @@ def judge_checkpoint(request: Request) -> dict[str, Any]:
         figures = _classifier(request, checkpoint, trained)
     else:
         figures = _towers(request, checkpoint, trained)
-    return {**figures, "checkpoint": str(request.checkpoint)}
+    # As it was given, in the place of the file that it stands for.
+    return figures | {"checkpoint": str(request.checkpoint)}
 
 
 def _towers(request: Request, checkpoint: Path, trained: Trained) -> dict[str, Any]:
@@ -145,6 +146,7 @@ def _classifier(request: Request, checkpoint: Path, trained: Classifies) -> dict
         said.predictions.write(request.predictions)
     figures = {
         "kind": "classifier",
+        "checkpoint": str(checkpoint),
         "data": str(request.data),
         "split": request.split,
         "records": len(said.predictions),

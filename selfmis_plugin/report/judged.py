@@ -123,6 +123,12 @@ class Judged:
         return [label for label in self.shown if labels[label].auc.value is not None]
 
     @property
+    def lacks(self) -> list[str]:
+        """Infarction types of the data that the model has no output for."""
+        known, own = self.part.store.info.labels, self.predictions.labels
+        return [name for name in INFARCTION_TYPES if name in known and name not in own]
+
+    @property
     def derives_any(self) -> bool:
         """Whether any infarction is derived of its types."""
         return self.any_infarction is not None and ANY not in self.predictions.labels

@@ -53,15 +53,18 @@ def _means(judged: Judged) -> str:
     record, patient, either = judged.by_record, judged.by_patient, ""
     if judged.derives_any:
         of_any = judged.every.labels[ANY]
+        lacks = ", ".join(judged.lacks)
         either = (
             f"{ANY.capitalize()} (at least one of the types): AUC {interval(of_any.auc)}, "
-            f"{of_any.positives:,} positives. "
+            f"{of_any.positives:,} positives"
+            + (f", among them those with {lacks}, for which the model has no output" * bool(lacks))
+            + ". "
         )
     number = len(record.macro_auc.labels)
     over, every = f"over {number} label{'' if number == 1 else 's'}", record.macro_auc.estimate
     if not record.mi_auc.labels:
         return (
-            f"Macro AUC {over} {interval(every)} by record, "
+            f"{either}Macro AUC {over} {interval(every)} by record, "
             f"{interval(patient.macro_auc.estimate)} by patient."
         )
     return (

@@ -62,5 +62,5 @@ def test_rows_join_and_leave_a_folder_of_trials(
     run("without_alignment", "twelve_lead_labels")
     assert runs == []
     # A rate of one's own is another training, where that one is there.
-    with pytest.raises(InfarctionError, match="other overrides"):
+    with pytest.raises(InfarctionError, match="was trained with other settings"):
         run("without_alignment", overrides={"finetune": {"optimization.lr": [0.5]}})

@@ -70,7 +70,7 @@ def test_cells_are_run_once_and_put_into_tables(
 
     # Cells of other settings are not mixed with these.
     assert main([*arguments, *chosen, "--set", "finetune:optimization.lr=[0.1]"]) == 1
-    assert "holds a benchmark with other overrides" in capsys.readouterr().err
+    assert "was trained with other settings than are asked for" in capsys.readouterr().err
 
 
 def settings_for(store: Path, dest: Path, **changes: Any) -> infarction.Settings:

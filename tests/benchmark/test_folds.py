@@ -19,6 +19,7 @@ from selfmis_plugin.benchmark import timed_training
 from selfmis_plugin.benchmark.commands import Spent
 from selfmis_plugin.benchmark.cross_validation import ANY, MEAN, Folds, run_folds
 from selfmis_plugin.benchmark.folds_report import write_folds_report
+from selfmis_plugin.benchmark.kept_cells import KeptCells
 from selfmis_plugin.benchmark.rotations import held_out, rotations
 from selfmis_plugin.benchmark.settings import InfarctionError
 from selfmis_plugin.benchmark.trials import is_said
@@ -655,7 +656,11 @@ def test_what_the_end_would_refuse_is_refused_before_anything_is_trained(
 
 
 def test_figures_are_there_where_cells_cannot_be_kept(
-    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+    own_folds: Path,
+    tmp_path: Path,
+    runs: list[Run],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
     methods = [known_methods()["random_encoder"]]
@@ -673,6 +678,15 @@ def test_figures_are_there_where_cells_cannot_be_kept(
     again = run_folds(asked, Folds(3, keep=kept))
     assert again["not_kept"] is None and len(runs) == 3
     assert len(pd.read_csv(kept / "cells.csv")) == 3
+    shutil.rmtree(kept)
+    call = ["benchmark", "mi", "--data", str(own_folds), "--unlabelled", str(own_folds), "--folds"]
+    call += ["3", "--methods", "random_encoder", "--modes", "probe", "--size", "small", "--keep"]
+    call += [str(kept), "--dest", str(tmp_path / "c"), "--fractions", "1.0", "--workers", "1"]
+    monkeypatch.setattr(KeptCells, "_add", full)
+    assert main(call) == 1
+    told = capsys.readouterr()
+    assert "No space left on device. The report is there, and all cells are in" in told.err
+    assert (tmp_path / "c/report.md").is_file() and "random encoder" in told.out
 
 
 def test_a_row_of_which_one_time_is_not_known_is_drawn_beside_its_costs(
@@ -702,6 +716,9 @@ def test_rows_that_are_one_network_are_one_comparison(
     rows = {row["method"]: row["figures"][ANY] for row in run_folds(asked, folds)["rows"]}
     found = {name: rows[name]["difference"] for name in names[1:]}
     assert found["selfmis"] == found["selfmis_without_s"] != found["twelve_lead"]
+    assert found["selfmis"]["holm_over"] == 2
+    text = write_folds_report(tmp_path / "b", run_folds(asked, folds), methods)
+    assert "*Holm* corrected over 2 comparisons: of" in text
     small, large = sorted(found[name]["p_value"] for name in names[1:3])
     corrected = sorted(found[name]["p_holm"] for name in names[1:3])
     assert corrected == pytest.approx([min(1, 2 * small), min(1, max(2 * small, large))])

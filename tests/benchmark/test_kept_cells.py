@@ -12,11 +12,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from selfmis_plugin.benchmark import recipes
+from selfmis_plugin.benchmark import kept_cells, recipes
 from selfmis_plugin.benchmark.cross_validation import Folds, run_folds
 from selfmis_plugin.benchmark.settings import InfarctionError
+from selfmis_plugin.benchmark.trials import read_rates
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import Classifier, Method
+from selfmis_plugin.metrics.predictions import Predictions
+from tests.checkpoint_files import write_classifier
 from tests.fold_runs import Run, folds_settings, own_folds, runs
 
 __all__ = ["own_folds", "runs"]  # fixtures
@@ -210,7 +213,7 @@ def test_a_folder_never_answers_with_what_other_settings_have_trained(
     run("b", selfmis)
     assert runs == [] and not list((tmp_path / "b").rglob("stages"))
     for where in ("selfmis", "selfmis/probe", "multi_lead_encoder"):
-        with pytest.raises(InfarctionError, match="other (settings|overrides)"):
+        with pytest.raises(InfarctionError, match="probe/1 was trained with other settings"):
             run("b", selfmis, overrides={where: {"optimization.max_epoch": 3}})
     run("b", selfmis, overrides={"twelve_lead/probe": {"optimization.max_epoch": 3}})
     assert runs == [] and (tmp_path / "kept/cells.csv").read_bytes() == kept
@@ -255,3 +258,103 @@ def test_what_another_version_has_made_stays_and_is_not_kept(
     cell.write_text(json.dumps(made))
     run_folds(asked, Folds(held_out=(9, 10), keep=tmp_path / "kept"))
     assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 1
+
+
+@pytest.mark.parametrize("changes", [{"made_by": {"version": "0.1.7"}}, {"recipe": None}])
+def test_what_starts_from_what_another_version_has_made_is_not_kept(
+    own_folds: Path, tmp_path: Path, runs: list[Run], changes: dict[str, Any]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()["selfmis"]]
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+    asked = folds_settings(tmp_path / "a", data, methods=methods, seeds=(1,))
+    run_folds(asked, dataclasses.replace(folds, keep=None))
+    (stage,) = (tmp_path / "a").rglob("single_lead_encoder/stage.json")
+    (cell,) = (tmp_path / "a").rglob("cell.json")
+    (last,) = (tmp_path / "a").rglob("selfmis/stage.json")
+    stage.write_text(json.dumps({**json.loads(stage.read_text()), **changes}))
+    for file in (last, cell):
+        file.unlink()
+    # The pre-training is trained again from a part of another version, and so is not this one's.
+    runs.clear()
+    report = run_folds(asked, folds)
+    assert len(runs) == 2 and len(report["rows"]) == 1
+    assert json.loads(last.read_text())["recipe"] is None
+    assert json.loads(cell.read_text())["recipe"] is None
+    assert not [*(tmp_path / "kept").iterdir()]
+    # It stays all the same, for whoever asks for it as it was made.
+    runs.clear()
+    assert len(run_folds(asked, folds)["rows"]) == 1 and runs == []
+
+
+def test_other_given_weights_are_another_recipe(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+    methods = [known_methods()["selfmis"]]
+    files = {name: write_classifier(tmp_path / f"{name}.pt", ord(name)) for name in "abc"}
+
+    def run(dest: str, file: Path) -> int:
+        runs.clear()
+        given = {"multi_lead_checkpoint": file}
+        asked = folds_settings(tmp_path / dest, data, methods=methods, seeds=(1,), given=given)
+        assert run_folds(asked, folds)["failed"] == {}
+        return len(runs)
+
+    trained = run("one", files["a"])
+    assert run("two", files["b"]) == trained > 0
+    shutil.copyfile(files["a"], files["c"])
+    assert run("three", files["c"]) == 0  # the same weights elsewhere
+
+
+def test_a_folder_of_kept_cells_may_be_one_to_read_alone(
+    own_folds: Path, tmp_path: Path, runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
+
+    def run(dest: str, *names: str) -> int:
+        methods = [known_methods()[name] for name in names]
+        runs.clear()
+        run_folds(folds_settings(tmp_path / dest, data, methods=methods, seeds=(1,)), folds)
+        return len(runs)
+
+    run("a", "random_encoder")
+
+    def refused(**_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(kept_cells.tempfile, "TemporaryFile", refused)
+    assert run("b", "random_encoder") == 0
+    with pytest.raises(InfarctionError, match="no file can be written there"):
+        run("c", "random_encoder", "twelve_lead")
+    assert runs == []
+
+
+def test_a_changed_trial_before_makes_other_trials(
+    own_folds: Path, tmp_path: Path, runs: list[Run]
+) -> None:
+    data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
+    methods = [known_methods()["selfmis"]]
+    asked = folds_settings(
+        tmp_path / "a", data, methods=methods, modes=("probe", "finetune"), seeds=(1,)
+    )
+    folds = Folds(5, tuple(range(1, 9)), trials_only=True)
+    first = {one["name"]: one for one in run_folds(asked, folds)["tuned"]}
+    runs.clear()
+    assert run_folds(asked, folds)["tuned"] and runs == []
+    # What is best of the encoder's rates is another one now: what was tried on it is stale.
+    trials = tmp_path / "a/trials/selfmis"
+    best = trials / f"{first['selfmis']['rate']:g}"
+    for file in best.rglob("predictions.parquet"):
+        said = Predictions.read(file)
+        dataclasses.replace(said, logits=-said.logits).write(file)
+    with pytest.raises(InfarctionError, match="selfmis-finetune.*was trained with other settings"):
+        run_folds(asked, folds)
+
+
+@pytest.mark.parametrize("name", ["rates", "rates-heartlang", "rates-signals"])
+def test_rates_of_the_tables_were_tried_on_no_fold_that_is_held_out(name: str) -> None:
+    file = Path(__file__).resolve().parents[2] / f"docs/results/real/{name}.json"
+    assert all(one.rate for one in read_rates(file, "small", (9, 10)))

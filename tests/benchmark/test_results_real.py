@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +32,21 @@ def test_who_is_who_is_asked_of_encoders_that_a_command_before_has_trained() -> 
         assert "--keep" not in made and "--seeds 3" in made
     into = re.search(r"cp \S+ (\S+)/seed\$seed\.csv", lines[asked])
     assert into is not None and (ROOT / into[1] / "seed1.csv").is_file()
+
+
+def test_the_notice_of_a_model_that_is_made_again_names_its_weights(tmp_path: Path) -> None:
+    told = subprocess.run(
+        ["make", "-n", "model", "DATA=ptbxl"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    last = told[told.index(".venv/bin/python -c") :].replace(".venv/bin/python", sys.executable)
+    place = "outputs/model/selfmis-lead-I"
+    assert last.count(place) == 1
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    subprocess.run(["sh", "-c", last.replace(place, str(tmp_path))], cwd=ROOT, check=True)
+    before = (ROOT / "selfmis_plugin/predict/shipped/selfmis-lead-I/NOTICE").read_text()
+    digest = hashlib.sha256(b"other weights").hexdigest()
+    assert (tmp_path / "NOTICE").read_text() == re.sub("[0-9a-f]{64}", digest, before)
+    assert digest in (tmp_path / "NOTICE").read_text()
 
 
 def test_rows_are_compared_with_one_that_is_there() -> None:

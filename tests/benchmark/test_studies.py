@@ -261,10 +261,10 @@ def test_a_selfmis_encoder_can_be_asked_who_it_is(tmp_path: Path, store: Path) -
 @pytest.mark.parametrize(
     ("study", "names"),
     [
-        ("identification", ("embedding of beats", "average beat", "untrained embedding of beats")),
+        ("identification", ("embedding of beats", "average beat", "the model")),
         ("correlation", ("aligned", "untrained")),
         ("reconstruction", ("decoders", "mean ECG", "nearest record")),
-        ("synthesis", ("generator", "real leads", "linear map")),
+        ("synthesis", ("generator", "real leads", "linear map", "encoder of the figures")),
     ],
 )
 def test_a_name_stands_for_one_row(

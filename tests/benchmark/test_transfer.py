@@ -146,7 +146,7 @@ def test_a_second_start_trains_nothing_and_a_folder_is_of_the_same_records(
     assert "holds a test on other records" in capsys.readouterr().err
     assert (tmp_path / "out/tested/test.tsv").read_bytes() == before
     assert transfer("--strat-folds", "1-8", "--set", "optimization.max_epoch=3") == 1
-    assert "holds a benchmark with other overrides" in capsys.readouterr().err
+    assert "was trained with other settings than are asked for" in capsys.readouterr().err
     assert len(trained) == 4
 
 

@@ -9,19 +9,25 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.metrics.predictions import Predictions
 from selfmis_plugin.metrics.statistics import Report, judge
+from selfmis_plugin.report import sections
+from selfmis_plugin.report.build import Request, write_report
 from selfmis_plugin.report.figures import (
     draw_calibration,
     draw_intervals,
@@ -127,6 +133,35 @@ def test_its_first_lines_say_what_it_is_about_and_how_to_read_it(report: Path) -
     assert f"AUC {own['value']:.3f} ({own['low']:.3f}, {own['high']:.3f})" in first[3]
     for words in ("area under the ROC curve", "Receiver operating", "t-distributed", "R@k is how"):
         assert words in page
+
+
+def test_any_infarction_is_drawn_and_counts_types_without_an_output(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = write_classifier(tmp_path / "c.pt", labels=("NORM", "AMI", "IMI"))
+    asked = Request(model, store, "valid", tmp_path / "out", draws=20, worst=0)
+    drawn: dict[str, list[str]] = {}
+
+    def noted(name: str, labels_of: Callable[..., list[str]]) -> None:
+        draw = getattr(sections, name)
+
+        def note(*arguments: Any, **keys: Any) -> Figure:
+            drawn[name] = labels_of(*arguments)
+            return draw(*arguments, **keys)
+
+        monkeypatch.setattr(sections, name, note)
+
+    noted("draw_roc", lambda bands, _: list(bands))
+    noted("draw_intervals", lambda _, labels: list(labels))
+    page = write_report(asked).read_text(encoding="utf-8")
+    assert drawn["draw_roc"][0] == "any infarction" and "any infarction" in drawn["draw_intervals"]
+    part = open_split(store, "valid")
+    known = [name for name in INFARCTION_TYPES if name in part.store.info.labels]
+    lacks = [name for name in known if name not in ("AMI", "IMI")]
+    has = part.store.targets(part.rows, known).astype(bool).any(axis=1)
+    first = re.findall(r"<p>(.*?)</p>", page[: page.index("Figures by label")])[3]
+    assert f"{has.sum()} positives, among them those with {', '.join(lacks)}, for" in first
+    assert lacks and first.startswith("Any infarction (at least one of the types): AUC 0.")
 
 
 def test_its_first_lines_say_of_calibration_what_was_done(tmp_path: Path, store: Path) -> None:

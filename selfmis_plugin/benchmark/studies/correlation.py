@@ -6,7 +6,7 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from selfmis_plugin.benchmark.studies.seen import with_seen
+from selfmis_plugin.benchmark.studies.seen import trainings_of, with_seen
 from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.evaluation.lead_models import (
@@ -58,6 +58,7 @@ def correlation_study(
         If a name of *against* is one of the study's own.
     """
     refuse_own_names(against, (MODEL, UNTRAINED))
+    trained_on = trainings_of({MODEL: checkpoint, **(against or {})})
     model = open_lead_model(checkpoint)
     part = model.split(data, split)
     rate = part.store.info.sample_rate
@@ -87,7 +88,7 @@ def correlation_study(
         _csv(found),
         {"correlation": functools.partial(draw_lead_matrices, found)},
     )
-    return with_seen(answer, part, {MODEL: checkpoint, **(against or {})})
+    return with_seen(answer, part, trained_on)
 
 
 def _text(found: Mapping[str, LeadCorrelation], records: int) -> str:

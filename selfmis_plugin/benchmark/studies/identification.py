@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from selfmis_plugin.benchmark.studies.seen import with_seen
+from selfmis_plugin.benchmark.studies.seen import trainings_of, with_seen
 from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.encoders import load_encoder
@@ -45,6 +45,8 @@ __all__ = ["BEAT", "MODEL", "RANDOM", "RANDOM_WHOLE", "WHOLE", "identification_s
 MODEL, WHOLE = "embedding of beats", "embedding of the whole recording"
 RANDOM, RANDOM_WHOLE = "untrained embedding of beats", "untrained embedding of the whole recording"
 BEAT = "average beat"
+#: The checkpoint itself, in what is said of its training.
+THE_MODEL = "the model"
 
 #: Accuracy that the paper's abstract states for ECG-ID, without saying how gallery and probes were
 #: parted. 309 of the 310 recordings are 99.68 %, and one person has a single recording: it may be
@@ -95,7 +97,8 @@ def identification_study(
     ValueError
         If fewer than two persons have two recordings.
     """
-    refuse_own_names(against, (MODEL, WHOLE, RANDOM, RANDOM_WHOLE, BEAT))
+    refuse_own_names(against, (MODEL, WHOLE, RANDOM, RANDOM_WHOLE, BEAT, THE_MODEL))
+    trained_on = trainings_of({THE_MODEL: checkpoint, **(against or {})})
     part = open_split(data, split)
     part.require_leads([lead])
     info = part.store.info
@@ -131,7 +134,7 @@ def identification_study(
         _text(found, info.database, lead),
         _csv(found),
     )
-    return with_seen(answer, part, {"the model": checkpoint, **(against or {})})
+    return with_seen(answer, part, trained_on)
 
 
 def _embeddings(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from selfmis_plugin.benchmark.studies.seen import with_seen
+from selfmis_plugin.benchmark.studies.seen import trainings_of, with_seen
 from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.data.splits import Split
@@ -99,6 +99,7 @@ def reconstruction_study(
         If a name of *against* is one of the study's own.
     """
     refuse_own_names(against, (MODEL, *BASELINES))
+    trained_on = trainings_of({MODEL: checkpoint, **(against or {})})
     model = open_lead_maker(checkpoint)
     given = model.position(lead)
     part, known = model.split(data, split), model.split(*(train or (data, "train")))
@@ -145,7 +146,7 @@ def reconstruction_study(
         _csv(fits),
         {"reconstruction": functools.partial(_draw, signals, fits, example)},
     )
-    return with_seen(answer, part, {MODEL: checkpoint, **(against or {})})
+    return with_seen(answer, part, trained_on)
 
 
 def _others(

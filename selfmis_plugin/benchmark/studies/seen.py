@@ -8,13 +8,25 @@ from pathlib import Path
 
 from selfmis_plugin.benchmark.studies.study import Answer
 from selfmis_plugin.checkpoints.facts import read_facts
+from selfmis_plugin.data.provenance import Provenance
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.data.trained_people import seen_in_training
 
-__all__ = ["with_seen"]
+__all__ = ["trainings_of", "with_seen"]
 
 
-def with_seen(answer: Answer, part: Split, checkpoints: Mapping[str, str | Path]) -> Answer:
+def trainings_of(checkpoints: Mapping[str, str | Path]) -> dict[str, Provenance]:
+    """Return what models were trained on, by what a study calls them.
+
+    Raises
+    ------
+    CheckpointError
+        If a file cannot be read, or says wrongly on what it was trained.
+    """
+    return {name: read_facts(path).provenance for name, path in checkpoints.items()}
+
+
+def with_seen(answer: Answer, part: Split, trained_on: Mapping[str, Provenance]) -> Answer:
     """Return a study's answer with, by name of a model, whom of the records it was trained on.
 
     Parameters
@@ -24,18 +36,10 @@ def with_seen(answer: Answer, part: Split, checkpoints: Mapping[str, str | Path]
         paragraph for each model that was trained on some.
     part
         The records that it is asked about.
-    checkpoints
-        Files of the models, by what the study calls them.
-
-    Raises
-    ------
-    CheckpointError
-        If a file says wrongly on what it was trained.
+    trained_on
+        What :func:`trainings_of` returned.
     """
-    seen = {
-        name: seen_in_training(read_facts(path).provenance, part)
-        for name, path in checkpoints.items()
-    }
+    seen = {name: seen_in_training(provenance, part) for name, provenance in trained_on.items()}
     warnings = "".join(f"**{name}**: {found}.\n\n" for name, found in seen.items() if found)
     told = {name: None if found is None else found.to_dict() for name, found in seen.items()}
     return replace(

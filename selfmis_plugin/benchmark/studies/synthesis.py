@@ -15,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from selfmis_plugin.benchmark.studies.makers_of_leads import KNOWN, Maker, known_makers, open_maker
-from selfmis_plugin.benchmark.studies.seen import with_seen
+from selfmis_plugin.benchmark.studies.seen import trainings_of, with_seen
 from selfmis_plugin.benchmark.studies.study import Answer, csv_text, refuse_own_names
 from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights
 from selfmis_plugin.checkpoints.weights import filled
@@ -34,6 +34,8 @@ from selfmis_plugin.visualization.embedding_map import draw_embedding_map
 __all__ = ["MODEL", "REAL", "synthesis_study"]
 
 MODEL, REAL = "generator", "real leads"
+#: What embeds, in what is said of its training.
+ENCODER = "encoder of the figures"
 #: Training records that are known to what needs no model, and that embeddings are scaled by.
 _TRAINING_RECORDS = 5000
 _BATCH, _DRAWS, _SPLITS = 128, 1000, 5
@@ -105,7 +107,8 @@ def synthesis_study(
     ValueError
         If there are fewer than four records, or of fewer than two patients.
     """
-    refuse_own_names(against, (MODEL, REAL, *KNOWN))
+    refuse_own_names(against, (MODEL, REAL, ENCODER, *KNOWN))
+    trained_on = trainings_of({MODEL: checkpoint, **(against or {}), ENCODER: encoder})
     part, known = open_split(data, split), open_split(*(train or (data, "train")))
     for records in (part, known):
         records.require_leads(STANDARD_LEADS)
@@ -160,9 +163,7 @@ def synthesis_study(
             "embeddings": functools.partial(_draw_map, real, made, figures, about_real),
         },
     )
-    return with_seen(
-        answer, part, {MODEL: checkpoint, **(against or {}), "encoder of the figures": encoder}
-    )
+    return with_seen(answer, part, trained_on)
 
 
 def _embedder(
