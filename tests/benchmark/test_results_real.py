@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import subprocess
 import sys
@@ -11,12 +12,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def told(target: str, *arguments: str) -> str:
+    """Return the commands of a target, without what a make says that another one has started."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    call = ["make", "--no-print-directory", "-n", target, "DATA=ptbxl", *arguments]
+    found = subprocess.run(call, cwd=ROOT, env=known, check=True, capture_output=True, text=True)
+    return found.stdout
+
+
 def commands(*arguments: str) -> list[str]:
-    told = subprocess.run(
-        ["make", "-n", "results-real", "DATA=ptbxl", *arguments],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout.replace("\\\n", " ")  # fmt: skip
-    return told.splitlines()
+    return told("results-real", *arguments).replace("\\\n", " ").splitlines()
 
 
 def test_who_is_who_is_asked_of_encoders_that_a_command_before_has_trained() -> None:
@@ -35,10 +40,8 @@ def test_who_is_who_is_asked_of_encoders_that_a_command_before_has_trained() -> 
 
 
 def test_the_notice_of_a_model_that_is_made_again_names_its_weights(tmp_path: Path) -> None:
-    told = subprocess.run(
-        ["make", "-n", "model", "DATA=ptbxl"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout
-    last = told[told.index(".venv/bin/python -c") :].replace(".venv/bin/python", sys.executable)
+    said = told("model")
+    last = said[said.index(".venv/bin/python -c") :].replace(".venv/bin/python", sys.executable)
     place = "outputs/model/selfmis-lead-I"
     assert last.count(place) == 1
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
