@@ -171,7 +171,7 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         failed = run_steps(steps, settings.places, _telling(kept, plans))
     finally:
         # The figures are there without it.
-        not_kept = None if kept is None else _last_kept(kept, plans)
+        not_kept = None if kept is None else _why_not_kept(kept, plans)
     first = next(iter(plans.values()), None)
     return {
         **about_run(settings),
@@ -214,7 +214,7 @@ def _modes(settings: Settings, name: str) -> list[str]:
     return [] if method is None else list(method.modes)
 
 
-def _last_kept(kept: KeptCells, plans: Mapping[str, Plan]) -> str | None:
+def _why_not_kept(kept: KeptCells, plans: Mapping[str, Plan]) -> str | None:
     """Keep what is finished; say why not where that cannot be."""
     try:
         kept.keep(plans)
@@ -232,11 +232,9 @@ def _telling(kept: KeptCells | None, plans: Mapping[str, Plan]) -> Callable[[str
         nonlocal last
         print(line)
         if kept is not None and time.monotonic() - last > _KEEP_SECONDS:
-            try:
-                kept.keep(plans)
-            except (OSError, InfarctionError) as error:
+            if why := _why_not_kept(kept, plans):
                 # The trainings go on: all is tried again, and said, at the end.
-                print(f"not kept yet: {error}")
+                print(f"not kept yet: {why}")
             last = time.monotonic()
 
     return tell

@@ -223,8 +223,10 @@ def _trained(dest: Path, trainings: Collection[str], names: Iterable[str]) -> It
     """Yield of *names* those of *trainings*, and that of all of them, of which something lies in
     the folder that does not say its recipe; what does is asked for it."""
     for name in names:
-        modes = f"{name or '*'}/*/cell.json" if "/" in name else f"*/{name or '*'}/*/cell.json"
-        files = [*dest.glob(f"seed*/stages/{name or '*'}/stage.json"), *dest.glob(f"seed*/{modes}")]
+        wanted = name or "*"
+        cells = wanted if "/" in wanted else f"*/{wanted}"
+        places = (f"stages/{wanted}/stage.json", f"{cells}/*/cell.json")
+        files = [file for place in places for file in dest.glob(f"seed*/{place}")]
         if (not name or name in trainings) and any(RECIPE not in read_json(f) for f in files):
             yield name
 

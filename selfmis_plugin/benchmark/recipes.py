@@ -61,20 +61,22 @@ def refuse_other_recipe(file: Path, recipe: str) -> None:
     InfarctionError
         If its recipe is another.
     """
-    if file.is_file():
-        said = read_json(file)
-        version = (said.get(MADE_BY) or {}).get("version")
-        if version == __version__ and said.get(RECIPE) not in (None, recipe):
-            raise InfarctionError(
-                f"{file.parent} was trained with other settings than are asked for now. Choose "
-                "another folder with --dest, or delete this one"
-            )
+    if not file.is_file():
+        return
+    said = read_json(file)
+    # Of what started from another version's trainings, its own step is this one's.
+    version = (said.get(MADE_BY) or made_by())["version"]
+    if version == __version__ and said.get(RECIPE, recipe) != recipe:
+        raise InfarctionError(
+            f"{file.parent} was trained with other settings than are asked for now. Choose "
+            "another folder with --dest, or delete this one"
+        )
 
 
 def is_own(about: Mapping[str, Any]) -> bool:
     """Whether the file of a cell or a pre-training says that these versions have made it and all
     that it started from."""
-    return about.get(MADE_BY) == made_by() and about.get(RECIPE) is not None
+    return RECIPE in about and about.get(MADE_BY) == made_by()
 
 
 def stamp(recipe: str, sources: Iterable[Path]) -> dict[str, Any]:
@@ -85,11 +87,11 @@ def stamp(recipe: str, sources: Iterable[Path]) -> dict[str, Any]:
     recipe
         Digest of its own recipe.
     sources
-        Files of what it started from in this benchmark: where one of them was made by another
-        version, or does not say its recipe, this one has none either.
+        Files of what it started from in this benchmark: where one of them was made by other
+        versions, or does not say, no versions have made all of this one.
     """
     own = all(is_own(read_json(file)) for file in sources)
-    return {RECIPE: recipe if own else None, MADE_BY: made_by()}
+    return {RECIPE: recipe, MADE_BY: made_by() if own else None}
 
 
 class Recipes:

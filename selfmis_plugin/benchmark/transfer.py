@@ -236,12 +236,12 @@ def _listed(dest: Path, store: Store, rows: npt.NDArray[np.int64]) -> Path:
 def _predictions(settings: Settings) -> dict[str, list[Predictions]]:
     """Return what is finished, a table a seed, by leads."""
     found: dict[str, list[Predictions]] = {}
+    part = open_split(settings.data[LABELLED], "test")
     for method in settings.methods:
         files = [
             cell_file(settings, Cell(method, ZERO_SHOT, 0.0, seed)).with_name("predictions.parquet")
             for seed in settings.seeds
         ]
-        part = open_split(settings.data[LABELLED], "test")
         said = [Predictions.read(path) for path in files if path.is_file()]
         if said:
             found[LEADS[method.name]] = [and_any(one, part.store, part.rows) for one in said]

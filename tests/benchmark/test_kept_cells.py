@@ -260,9 +260,9 @@ def test_what_another_version_has_made_stays_and_is_not_kept(
     assert len(pd.read_csv(tmp_path / "kept/cells.csv")) == 1
 
 
-@pytest.mark.parametrize("changes", [{"made_by": {"version": "0.1.7"}}, {"recipe": None}])
+@pytest.mark.parametrize("changes", [{"made_by": {"version": "0.1.7"}}, None])
 def test_what_starts_from_what_another_version_has_made_is_not_kept(
-    own_folds: Path, tmp_path: Path, runs: list[Run], changes: dict[str, Any]
+    own_folds: Path, tmp_path: Path, runs: list[Run], changes: dict[str, Any] | None
 ) -> None:
     data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
     methods = [known_methods()["selfmis"]]
@@ -272,19 +272,27 @@ def test_what_starts_from_what_another_version_has_made_is_not_kept(
     (stage,) = (tmp_path / "a").rglob("single_lead_encoder/stage.json")
     (cell,) = (tmp_path / "a").rglob("cell.json")
     (last,) = (tmp_path / "a").rglob("selfmis/stage.json")
-    stage.write_text(json.dumps({**json.loads(stage.read_text()), **changes}))
+    about = json.loads(stage.read_text())
+    if changes is None:  # as versions before have written it
+        del about["recipe"], about["made_by"]
+    stage.write_text(json.dumps({**about, **(changes or {})}))
     for file in (last, cell):
         file.unlink()
     # The pre-training is trained again from a part of another version, and so is not this one's.
     runs.clear()
     report = run_folds(asked, folds)
     assert len(runs) == 2 and len(report["rows"]) == 1
-    assert json.loads(last.read_text())["recipe"] is None
-    assert json.loads(cell.read_text())["recipe"] is None
+    assert json.loads(last.read_text())["made_by"] is None
+    assert json.loads(cell.read_text())["made_by"] is None
     assert not [*(tmp_path / "kept").iterdir()]
     # It stays all the same, for whoever asks for it as it was made.
     runs.clear()
     assert len(run_folds(asked, folds)["rows"]) == 1 and runs == []
+    # And is refused to whoever asks for it otherwise.
+    for where in ("selfmis", "selfmis/probe"):
+        keys = {where: {"optimization.max_epoch": 3}}
+        with pytest.raises(InfarctionError, match="was trained with other settings"):
+            run_folds(dataclasses.replace(asked, overrides=keys), folds)
 
 
 def test_other_given_weights_are_another_recipe(
