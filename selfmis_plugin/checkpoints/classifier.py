@@ -58,8 +58,9 @@ class _OneEncoder:
         # That it was trained on another channel is for who uses it to judge; see encoder_config.
         if wanted.leads is not None and len(wanted.leads) != len(has):
             raise CheckpointError(
-                f"{self.path} has an encoder of {len(has)} leads ({', '.join(has)}), and one of "
-                f"{len(wanted.leads)} is needed ({', '.join(wanted.leads)})"
+                f"{self.path} has an encoder of lead {', '.join(has)}, and one of lead "
+                f"{', '.join(wanted.leads)} is needed: choose the leads with task.leads, or give "
+                "another file"
             )
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin import load_encoder, save_encoder
+from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights, read_checkpoint
 from selfmis_plugin.checkpoints.loading import load_trained, read_model
 from selfmis_plugin.checkpoints.model_folder import write_model
 from selfmis_plugin.cli.main import main
@@ -190,6 +191,19 @@ def test_what_does_not_fit_is_refused(runs: Runs, tmp_path: Path) -> None:
     absent = write_store(tmp_path / "absent", {"train": 8, "valid": 8}, lead_mask=0b11)
     with pytest.raises(StoreError, match="8 of 8 records lack"):
         Training(runs.last, tmp_path / "run", **{"task.data": str(absent)})
+
+
+def test_a_training_begins_with_what_a_probe_was_written_as(runs: Runs, tmp_path: Path) -> None:
+    write_model(prepare_export(runs.probe), tmp_path / "model", "card")
+    save_encoder(load_encoder(runs.probe), tmp_path / "encoder.safetensors")
+    known = load_encoder_weights(runs.probe).state_dict
+    for name in ("model", "encoder.safetensors"):
+        changes = {"model.encoder_checkpoint": str(tmp_path / name), "optimization.max_epoch": 1}
+        trained = Training(runs.probe, tmp_path / f"run_{name}", **changes).last["model"]
+        for key, value in known.items():  # frozen: as it was
+            assert torch.equal(trained[f"network.encoder.{key}"], value), (name, key)
+        with pytest.raises(CheckpointError, match="has the encoder of lead V1, not of I"):
+            Training(runs.probe, tmp_path / "other", **changes, **{"task.leads": ["I"]})
 
 
 def test_a_probe_is_kept_as_a_folder_and_as_onnx(runs: Runs, tmp_path: Path) -> None:

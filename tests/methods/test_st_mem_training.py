@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from selfmis_plugin import load_encoder, load_trained
-from selfmis_plugin.checkpoints import CheckpointError, read_checkpoint
+from selfmis_plugin import load_encoder, load_trained, save_encoder
+from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights, read_checkpoint
 from selfmis_plugin.checkpoints.loading import read_model
 from selfmis_plugin.checkpoints.model_folder import write_model
 from selfmis_plugin.cli.main import main
@@ -153,6 +153,24 @@ def test_a_probe_goes_everywhere(runs: Runs, tmp_path: Path, capsys) -> None:
     assert main(arguments) == 1
     said = capsys.readouterr().err
     assert "embeds records" in said and "masked_error" in said
+
+
+@pytest.mark.parametrize("zero_masked", [False, True])
+def test_a_training_begins_with_what_a_probe_was_written_as(
+    zero_masked: bool, runs: Runs, tmp_path: Path
+) -> None:
+    probe = runs.zero if zero_masked else runs.probe
+    write_model(prepare_export(probe), tmp_path / "model", "card")
+    save_encoder(load_encoder(probe), tmp_path / "encoder.safetensors")
+    known = load_encoder_weights(probe).state_dict
+    for name in ("model", "encoder.safetensors"):
+        changes = {"model.encoder_checkpoint": str(tmp_path / name), "optimization.max_epoch": 1}
+        trained = Training(probe, tmp_path / f"run_{name}", **changes).last["model"]
+        for key, value in known.items():  # frozen: as it was
+            assert torch.equal(trained[f"network.encoder.{key}"], value), (name, key)
+        # What it begins with is not of the other kind.
+        with pytest.raises(CheckpointError, match="of lead I.* is needed"):
+            Training(probe, tmp_path / "other", **changes, **{"model.zero_masked": not zero_masked})
 
 
 def test_what_does_not_fit_is_refused(runs: Runs, tmp_path: Path) -> None:

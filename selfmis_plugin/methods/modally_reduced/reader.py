@@ -13,6 +13,7 @@ from torch import nn
 
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier, described
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
+from selfmis_plugin.checkpoints.encoder_weights import load_encoder_weights
 from selfmis_plugin.checkpoints.reading import (
     CheckpointError,
     model_name,
@@ -209,16 +210,19 @@ def lead_encoder_weights(path: str | Path, leads: Sequence[str]) -> EncoderWeigh
         If the file cannot be read, or has no encoder of one of the leads.
     """
     file = Path(path)
-    payload = read_checkpoint(file)
-    if model_name(payload) == CLASSIFIER:
-        classifier = _read_classifier(file, payload)
-        if tuple(leads) != classifier.preprocessing.leads:
-            raise CheckpointError(
-                f"{file} has the encoder of lead {', '.join(classifier.preprocessing.leads)}, not "
-                f"of {', '.join(leads)}: give the pre-training's checkpoint, which has all"
-            )
-        return classifier.encoder(Wanted())
-    return load_modally_reduced(file).encoder(Wanted(leads=tuple(leads)))
+    weights = load_encoder_weights(file, None, leads=leads)
+    if not isinstance(weights.config, ModallyReducedConfig):
+        raise CheckpointError(
+            f"{file} holds no encoder of modally reduced representations ({weights.kind}): give "
+            "the checkpoint_best.pt of a run of modally_reduced or modally_reduced_small, or a "
+            "classifier on it"
+        )
+    if weights.config.leads != tuple(leads):
+        raise CheckpointError(
+            f"{file} has the encoder of lead {', '.join(weights.config.leads)}, not of "
+            f"{', '.join(leads)}: give the pre-training's checkpoint, which has all"
+        )
+    return weights
 
 
 def _read_model(file: Path, state: Mapping[str, Any]) -> LoadedModallyReduced:

@@ -11,12 +11,11 @@ from torch import Tensor, nn
 
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier, described, measured
 from selfmis_plugin.checkpoints.contract import Wanted, one_view
+from selfmis_plugin.checkpoints.encoder_weights import load_encoder_weights
 from selfmis_plugin.checkpoints.fitting import check_fit
 from selfmis_plugin.checkpoints.reading import (
     CheckpointError,
-    model_name,
     not_whole,
-    read_checkpoint,
 )
 from selfmis_plugin.checkpoints.weights import EncoderWeights, checked, filled, part_of
 from selfmis_plugin.data.leads import lead_rows, reference_leads
@@ -80,7 +79,7 @@ class LoadedStMem:
     def embedder(self, store_rate: float, view: str = ALL) -> nn.Module:
         """Return the encoder from raw signals of *store_rate* Hz to embeddings (batch, width)."""
         leads = self._leads_of(view)
-        weights = self._weights(leads, ())
+        weights = self._weights(leads)
         encoder = filled(
             self.path, lambda: StMemEncoder(weights.config), weights.state_dict, weights.config
         )
@@ -97,11 +96,7 @@ class LoadedStMem:
         CheckpointError
             If it does not know a lead, or nothing says which are wanted.
         """
-        return self._weights(wanted.leads or self._leads_of(self._named(wanted)), ())
-
-    def zero_masked(self, given: Sequence[str]) -> EncoderWeights:
-        """Return the encoder of all leads, of which *given* are read and the others are zero."""
-        return self._weights(self.config.leads, given)
+        return self._weights(wanted.leads or self._leads_of(self._named(wanted)))
 
     def _named(self, wanted: Wanted) -> str:
         return one_view(self.path, self.encoder_views, wanted)
@@ -109,15 +104,16 @@ class LoadedStMem:
     def _leads_of(self, view: str) -> tuple[str, ...]:
         return self.config.leads if view == ALL else (view,)
 
-    def _weights(self, leads: Sequence[str], given: Sequence[str]) -> EncoderWeights:
-        missing = [lead for lead in (*leads, *given) if lead not in self.config.leads]
+    def _weights(self, leads: Sequence[str]) -> EncoderWeights:
+        missing = [lead for lead in leads if lead not in self.config.leads]
         if missing:
             raise CheckpointError(
                 f"{self.path} has no embedding of lead {', '.join(missing)}: it knows "
-                f"{', '.join(self.config.leads)}"
+                f"{', '.join(self.config.leads)}; read those alone (task.leads, and "
+                "model.zero_masked=false where it is asked for), or give another file"
             )
         rows = [self.config.leads.index(lead) for lead in leads]
-        shape = replace(self.config, leads=tuple(leads), given=tuple(given))
+        shape = replace(self.config, leads=tuple(leads), given=())
         return EncoderWeights(
             shape,
             {**self.weights, _LEAD_EMBEDDINGS: self.weights[_LEAD_EMBEDDINGS][rows]},
@@ -160,7 +156,8 @@ def encoder_for(path: str | Path, leads: Sequence[str], given: Sequence[str]) ->
     Parameters
     ----------
     path
-        Checkpoint of pre-training, of a classifier of the same leads, or a file of the authors'.
+        Checkpoint of pre-training, of a classifier of the same leads or a folder of it, a file of
+        :func:`selfmis_plugin.save_encoder`, or one of the authors'.
     leads
         Leads that it computes.
     given
@@ -172,42 +169,39 @@ def encoder_for(path: str | Path, leads: Sequence[str], given: Sequence[str]) ->
         If the file cannot be read, or has no encoder of these leads.
     """
     file = Path(path)
-    payload = read_checkpoint(file)
-    if model_name(payload) == CLASSIFIER:
-        classifier = _read_classifier(file, payload)
-        shape: StMemShape = classifier.config
-        if (shape.leads, shape.given) != (tuple(leads), tuple(given)):
-            raise CheckpointError(
-                f"{file} has an encoder of {_told(shape.leads, shape.given)}, and one of "
-                f"{_told(leads, given)} is needed: give the pre-training's checkpoint, which has "
-                "all leads"
-            )
-        return classifier.encoder(Wanted())
-    loaded = _loaded(file, payload)
-    if given and tuple(leads) != loaded.config.leads:
+    weights = load_encoder_weights(file, None, leads=given or leads)
+    if given and weights.kind in (MODEL, PUBLISHED):
+        # Pre-trained on all leads, it can be given any.
+        weights = _zero_masked(load_encoder_weights(file, None, leads=leads), given)
+    shape = weights.config
+    if not isinstance(shape, StMemShape):
         raise CheckpointError(
-            f"{file} knows the leads {', '.join(loaded.config.leads)}, and zero-masking needs "
-            f"{', '.join(leads)}: model.zero_masked=false reads lead {', '.join(given)} alone"
+            f"{file} holds no encoder of ST-MEM ({weights.kind}): give the checkpoint_best.pt of a "
+            "run of st_mem or st_mem_small, a classifier on it, or a file of its authors'"
         )
-    return loaded.zero_masked(given) if given else loaded.encoder(Wanted(leads=tuple(leads)))
+    if (shape.leads, shape.given) != (tuple(leads), tuple(given)):
+        raise CheckpointError(
+            f"{file} has an encoder of {_told(shape.leads, shape.given)}, and one of "
+            f"{_told(leads, given)} is needed: give the pre-training's checkpoint, which has "
+            "all leads"
+        )
+    return weights
+
+
+def _zero_masked(weights: EncoderWeights, given: Sequence[str]) -> EncoderWeights:
+    """Return an encoder of all leads as one that is given some, and reads zeros of the others."""
+    preprocessing = Preprocessing.from_dict(weights.preprocessing or {})
+    return replace(
+        weights,
+        config=replace(weights.config, given=tuple(given)),
+        preprocessing=replace(preprocessing, leads=tuple(given)).to_dict(),
+    )
 
 
 def _told(leads: Sequence[str], given: Sequence[str]) -> str:
     if given:
         return f"lead {', '.join(given)} among {len(leads)} leads"
     return f"lead {', '.join(leads)}"
-
-
-def _loaded(file: Path, payload: Mapping[str, Any]) -> LoadedStMem:
-    if model_name(payload) == MODEL:
-        return _read_model(file, payload)
-    found = _read_file(file, payload)
-    if found is None:
-        raise CheckpointError(
-            f"{file} holds no encoder of ST-MEM (its model is {model_name(payload)!r}): give the "
-            "checkpoint_best.pt of a run of st_mem or st_mem_small, or a file of its authors'"
-        )
-    return found.loaded
 
 
 def _read_model(file: Path, payload: Mapping[str, Any]) -> LoadedStMem:
