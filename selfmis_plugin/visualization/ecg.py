@@ -7,7 +7,7 @@ figure's own size, whatever its resolution.
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.patches import Rectangle
 from matplotlib.textpath import TextPath
 
 from selfmis_plugin.data.leads import STANDARD_LEADS
@@ -42,6 +43,8 @@ _FOOTER = 6.0
 #: Room left of a row for the calibration pulse.
 _PULSE_ROOM = 10.0
 _ROW_HEIGHT = {"3x4": 30.0, "12x1": 20.0}
+#: A paper grows in such steps to hold its traces, as far as this: 4 mV beyond its outer rows.
+_GROWTH_STEP, _MOST_GROWTH = 5.0, 40.0
 #: A lead's name: its size in points, its height and the room around it in millimetres.
 _NAME_SIZE, _NAME_HEIGHT, _NAME_ROOM = 9, 3.2, 0.5
 #: Steps to the right in which a name looks for a place without a trace.
@@ -52,7 +55,7 @@ _FINE, _COARSE = "#f7d9d5", "#e9aaa3"
 _INK = "#1a1a1a"
 _ABSENT = "#9a9a9a"
 _OVER = "#1769aa"
-#: Texts stay readable where a trace leaves its paper, and texts in an SVG: an outline would not.
+#: Texts stay readable over a trace, and texts in an SVG: an outline would not.
 _BEHIND = {"facecolor": _PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
 
 
@@ -158,9 +161,12 @@ def draw_panels(panels: Sequence[Panel], *, layout: str = "3x4", dpi: float = 15
                 f"{len(panel.leads)} leads"
             )
     rows = [_rows(panel, layout) for panel in panels]
-    papers = [len(of_panel) * _ROW_HEIGHT[layout] for of_panel in rows]
+    row_height = _ROW_HEIGHT[layout]
+    papers = [
+        _Paper.of(panel, of_panel, row_height) for panel, of_panel in zip(panels, rows, strict=True)
+    ]
     width = 2 * _MARGIN + _PULSE_ROOM + SECONDS * MM_PER_SECOND
-    height = sum(_HEADER + paper + _FOOTER for paper in papers) + _MARGIN
+    height = sum(_HEADER + paper.height + _FOOTER for paper in papers) + _MARGIN
     figure = new_figure(width / _MM_PER_INCH, height / _MM_PER_INCH, dpi=dpi)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
@@ -168,20 +174,62 @@ def draw_panels(panels: Sequence[Panel], *, layout: str = "3x4", dpi: float = 15
     axes.set_ylim(0, height)
     top = height
     for panel, of_panel, paper in zip(panels, rows, papers, strict=True):
-        bottom = top - _HEADER - paper
-        _draw_grid(axes, _MARGIN, width - _MARGIN, bottom, bottom + paper)
-        _write_texts(axes, panel, width, top, bottom)
+        bottom = top - _HEADER - paper.height
+        _draw_grid(axes, _MARGIN, width - _MARGIN, bottom, bottom + paper.height)
+        _write_texts(axes, panel, top, bottom, paper.cut)
         before = len(axes.lines)
-        middles = [
-            bottom + paper - (number + 0.5) * _ROW_HEIGHT[layout] for number in range(len(of_panel))
-        ]
+        middles = [bottom + paper.height - below for below in paper.middles]
         for names, middle in zip(of_panel, middles, strict=True):
             _draw_row(axes, panel, names, middle)
+        edge = Rectangle(
+            (_MARGIN, bottom), width - 2 * _MARGIN, paper.height, transform=axes.transData
+        )
+        for line in axes.lines[before:]:
+            line.set_clip_path(edge)
         lines = [np.asarray(line.get_xydata(), float) for line in axes.lines[before:]]
         for names, middle in zip(of_panel, middles, strict=True):
-            _write_names(axes, panel, names, middle, 0.5 * _ROW_HEIGHT[layout], lines)
+            _write_names(axes, panel, names, middle, 0.5 * row_height, lines)
         top = bottom - _FOOTER
     return figure
+
+
+@dataclass(frozen=True)
+class _Paper:
+    """The paper of a panel, large enough for what its outer rows hold.
+
+    Attributes
+    ----------
+    height
+        Millimetres.
+    middles
+        How far below its upper edge the line of each row's medians is, in millimetres.
+    cut
+        Whether a trace goes further than a paper grows.
+    """
+
+    height: float
+    middles: tuple[float, ...]
+    cut: bool
+
+    @classmethod
+    def of(cls, panel: Panel, rows: Sequence[Sequence[str]], row_height: float) -> _Paper:
+        height = len(rows) * row_height
+        over = under = 0.0
+        for number, names in enumerate(rows):
+            middle = (number + 0.5) * row_height
+            for _, _, trace in _traces(panel, names):
+                known = trace[1][np.isfinite(trace[1])]
+                if len(known):
+                    over = max(over, known.max() - middle)
+                    under = max(under, middle - known.min() - height)
+        above, below = (_growth(beyond) for beyond in (over, under))
+        middles = tuple(above + (number + 0.5) * row_height for number in range(len(rows)))
+        return cls(above + height + below, middles, max(over, under) > _MOST_GROWTH)
+
+
+def _growth(beyond: float) -> float:
+    """Return by how many millimetres a paper grows for a trace that goes so far beyond it."""
+    return min(float(np.ceil(beyond / _GROWTH_STEP)) * _GROWTH_STEP, _MOST_GROWTH)
 
 
 def _rows(panel: Panel, layout: str) -> Sequence[tuple[str, ...]]:
@@ -201,7 +249,7 @@ def _draw_grid(axes: Axes, left: float, right: float, bottom: float, top: float)
         axes.add_collection(lines, autolim=False)
 
 
-def _write_texts(axes: Axes, panel: Panel, width: float, top: float, bottom: float) -> None:
+def _write_texts(axes: Axes, panel: Panel, top: float, bottom: float, cut: bool) -> None:
     style: dict[str, Any] = {"va": "top", "color": _INK, "bbox": _BEHIND, "zorder": 10}
     axes.text(_MARGIN, top - 3.0, panel.title, fontsize=11, weight="bold", **style)
     axes.text(_MARGIN, top - 9.0, panel.subtitle, fontsize=8.5, **style)
@@ -210,6 +258,8 @@ def _write_texts(axes: Axes, panel: Panel, width: float, top: float, bottom: flo
     notes.append("each lead about its median")
     if seconds > SECONDS:
         notes.append(f"the first {SECONDS:g} s of {seconds:g} s")
+    if cut:
+        notes.append("cut at the paper's edge")
     axes.text(_MARGIN, bottom - 1.5, "   ".join(notes), fontsize=7, **style)
 
 
@@ -312,39 +362,38 @@ def _draw_row(axes: Axes, panel: Panel, names: Sequence[str], middle: float) -> 
                 bbox={"facecolor": _PAPER, "edgecolor": _ABSENT, "linewidth": 0.6},
                 zorder=9,
             )
+    for label, colour, (across, up) in _traces(panel, names):
+        axes.plot(
+            start + across,
+            middle + up,
+            color=colour,
+            linewidth=0.8,
+            label=label,
+            solid_joinstyle="round",
+            zorder=8,
+        )
+
+
+def _traces(
+    panel: Panel, names: Sequence[str]
+) -> Iterator[tuple[str, str, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]]]:
+    """Yield label, colour and place of a row's traces: millimetres from the row's beginning, and
+    from the line of the lead's median."""
+    seconds = SECONDS / len(names)
+    for column, lead in enumerate(names):
+        if _is_absent(panel, lead):
             continue
         row = panel.leads.index(lead)
-        span = (begin, begin + seconds)
-        _draw_trace(axes, panel, panel.signal[row], lead, _INK, span, (start, middle))
+        drawn = [(lead, _INK, panel.signal[row])]
         if panel.over is not None:
-            label = f"{lead}, over"
-            _draw_trace(axes, panel, panel.over[row], label, _OVER, span, (start, middle))
-
-
-def _draw_trace(
-    axes: Axes,
-    panel: Panel,
-    signal: npt.NDArray[np.floating | np.integer],
-    label: str,
-    colour: str,
-    span: tuple[float, float],
-    place: tuple[float, float],
-) -> None:
-    (begin, end), (start, middle) = span, place
-    values = signal.astype(np.float64)
-    # Up to and with the sample at the end, so that strips meet.
-    first, last = round(begin * panel.rate), round(end * panel.rate) + 1
-    part = values[first:last]
-    known = values[np.isfinite(values)]
-    if not len(part) or not len(known):
-        return
-    millivolts = (part - np.median(known)) / 1000
-    axes.plot(
-        start + (first + np.arange(len(part))) / panel.rate * MM_PER_SECOND,
-        middle + millivolts * MM_PER_MILLIVOLT,
-        color=colour,
-        linewidth=0.8,
-        label=label,
-        solid_joinstyle="round",
-        zorder=8,
-    )
+            drawn.append((f"{lead}, over", _OVER, panel.over[row]))
+        for label, colour, signal in drawn:
+            values = signal.astype(np.float64)
+            # Up to and with the sample at the end, so that strips meet.
+            first = round(column * seconds * panel.rate)
+            part = values[first : round((column + 1) * seconds * panel.rate) + 1]
+            known = values[np.isfinite(values)]
+            if len(part) and len(known):
+                across = (first + np.arange(len(part))) / panel.rate * MM_PER_SECOND
+                up = (part - np.median(known)) / 1000 * MM_PER_MILLIVOLT
+                yield label, colour, (across, up)

@@ -82,7 +82,7 @@ def test_a_strip_that_noise_fills_is_named_below_its_pulse() -> None:
     noise = np.tile([3000.0, -3000.0], 2500)[None]
     figure = draw_ecg(noise, RATE, ("lead I",), layout="12x1")
     assert_no_name_is_crossed(figure, ["lead I"])
-    # What is said above and below stays readable where the trace leaves its paper.
+    # Texts stay readable over a trace.
     said = [text for text in figure.axes[0].texts if text.get_text()]
     assert all(text.get_bbox_patch() is not None and text.get_zorder() > 8 for text in said)
 
@@ -130,6 +130,38 @@ def test_paper_is_true_to_size(signal: np.ndarray) -> None:
     for pulse in pulses:
         x, y = data(pulse)
         assert np.ptp(y) == 10 and np.ptp(x[y == y.max()]) == 5
+
+
+@pytest.mark.parametrize("layout", ["3x4", "12x1"])
+def test_a_paper_holds_its_traces(signal: np.ndarray, layout: str) -> None:
+    plain = draw_ecg(signal, RATE, layout=layout)
+    tall = signal.copy()
+    tall[0, 300], tall[1, 400] = 3_300, -2_900  # of the first row, and of the rhythm strip
+    tall[11, 4500] = -2_100
+    figure = draw_ecg(tall, RATE, layout=layout)
+    grid = next(c for c in figure.axes[0].collections if c.get_gid() == "grid 5 mm")
+    level = np.concatenate([np.asarray(line)[:, 1] for line in grid.get_segments()])
+    for line in figure.axes[0].lines:
+        assert level.min() <= data(line)[1].min() and data(line)[1].max() <= level.max()
+    grown = (figure.get_size_inches() - plain.get_size_inches())[1] * MM
+    # 33 mm up where half a row is 15 or 10; 29 down, or 21 in the layout whose last row is V6.
+    assert grown == pytest.approx(20 + 15 if layout == "3x4" else 25 + 15)
+    assert not any("cut" in text for text in texts(figure))
+
+
+def test_what_no_paper_holds_is_cut_and_said(signal: np.ndarray, tmp_path: Path) -> None:
+    broken = signal.copy()
+    broken[0, 300] = 30_000
+    figure = draw_ecg(broken, RATE, dpi=127, title="title")
+    plain = draw_ecg(signal, RATE, dpi=127, title="title")
+    assert (figure.get_size_inches() - plain.get_size_inches())[1] * MM == pytest.approx(40)
+    assert any("cut at the paper's edge" in text for text in texts(figure))
+    for name, drawn in (("broken", figure), ("plain", plain)):
+        drawn.savefig(tmp_path / f"{name}.png")
+    # Above the paper there is what was there before.
+    above = slice(0, 5 * 15 - 3)
+    heads = [imread(tmp_path / f"{name}.png")[above] for name in ("broken", "plain")]
+    assert np.array_equal(*heads)
 
 
 def test_ink_is_where_the_signal_is(signal: np.ndarray, tmp_path: Path) -> None:
@@ -219,13 +251,16 @@ def test_record_as_png(prepared: Path, tmp_path: Path, monkeypatch, capsys) -> N
     assert main(["show", str(prepared / "store"), "--record", "a/plain1", "--dpi", "127"]) == 0
     assert capsys.readouterr().out.strip() == "store-a_plain1.png"
     picture = imread(tmp_path / "store-a_plain1.png")
-    assert picture.shape[:2] == (5 * (15 + 4 * 30 + 6 + 5), 5 * WIDTH)
+    # Papers grow for their traces, which are of noise, in steps of five millimetres.
+    assert picture.shape[0] in range(5 * (15 + 4 * 30 + 6 + 5), 5 * (146 + 2 * 40) + 1, 25)
+    assert picture.shape[1] == 5 * WIDTH
     arguments = ["--record", "three", "--raw", str(prepared / "wfdb"), "--layout", "12x1"]
     out = tmp_path / "new/both.png"
     assert (
         main(["show", str(prepared / "store"), *arguments, "--dpi", "127", "--out", str(out)]) == 0
     )
-    assert imread(out).shape[:2] == (5 * (2 * (15 + 12 * 20 + 6) + 5), 5 * WIDTH)
+    least = 5 * (2 * (15 + 12 * 20 + 6) + 5)
+    assert imread(out).shape[0] in range(least, least + 5 * 4 * 40 + 1, 25)
 
 
 def test_before_and_after(prepared: Path, tmp_path: Path, monkeypatch) -> None:
