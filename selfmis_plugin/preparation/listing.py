@@ -148,7 +148,10 @@ def existing_folder(root: Path) -> Path:
 
 
 def read_columns(
-    path: Path, columns: Sequence[str], optional: Sequence[str] = (), option: str | None = None
+    path: Path,
+    columns: Sequence[str] | None,
+    optional: Sequence[str] = (),
+    option: str | None = None,
 ) -> pd.DataFrame:
     """Read columns of a CSV file as text; an empty cell is an empty text.
 
@@ -157,7 +160,8 @@ def read_columns(
     path
         The file.
     columns
-        Those that it must have.
+        Those that it must have; None: whatever it has, without what a spreadsheet leaves, columns
+        that have neither heading nor value.
     optional
         Those that are columns of empty texts where the file lacks them.
     option
@@ -172,7 +176,7 @@ def read_columns(
 
     try:
         found = [str(name) for name in pd.read_csv(path, nrows=0).columns]
-        missing = [name for name in columns if name not in found]
+        missing = [name for name in columns or () if name not in found]
         if missing:
             raise DatabaseError(
                 f"{path}: lacks the columns {', '.join(missing)}; found {', '.join(found)}"
@@ -190,4 +194,10 @@ def read_columns(
         raise
     except (OSError, ValueError, pd.errors.ParserWarning) as error:
         raise DatabaseError(f"{path}: cannot be read as CSV ({error})") from error
+    if columns is None:
+        columns = [
+            name
+            for name in table.columns
+            if not (str(name).startswith("Unnamed: ") and (table[name] == "").all())
+        ]
     return table.reindex(columns=[*columns, *optional], fill_value="")

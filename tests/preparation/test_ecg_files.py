@@ -214,6 +214,100 @@ def test_a_table_that_cannot_be_used(
     assert said in capsys.readouterr().err and not (tmp_path / "store").exists()
 
 
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory, steps: npt.NDArray[np.int16]) -> Path:
+    root = tmp_path_factory.mktemp("four") / "in"
+    root.mkdir()
+    for number in range(1, 5):
+        np.save(root / f"{number}.npy", steps[:1].T)
+    return root
+
+
+def prepare_four(four: Path, dest: Path, head: str, rows: list[str], *options: str) -> int:
+    table = write_labels(dest.parent / "t.csv", [row.split(",") for row in rows], head)
+    call = ["prepare", "ecg_files", str(four), "--dest", str(dest), "--workers", "1"]
+    call += ["--rate", "500", "--units", str(STEP), "--channels", "I", "--leads", "I"]
+    return main([*call, "--labels", str(table), *options])
+
+
+@pytest.mark.parametrize(
+    ("head", "rows", "options", "said"),
+    [
+        # One patient in two splits, whether all rows have one or not.
+        ("file,labels,split,patient", ["1.npy,IMI,train,a", "2.npy,NORM,test,a"], (),
+         "rows 2 and 3 are of one patient, and in the splits train and test"),
+        ("file,labels,split,patient",
+         ["1.npy,IMI,test,a", "2.npy,NORM,,a", "3.npy,NORM,train,a"], (), "rows 2 and 4 are of"),
+        # What would not be used.
+        ("file,labels,split", ["1.npy,IMI,train"], ("--split", "test"), "--split test would not"),
+        ("file,labels,split", ["1.npy,IMI,train"], ("--test-fraction", "0.5"), "would not be used"),
+        ("file,labels,patient_id", ["1.npy,IMI,a"], (),
+         "column patient_id would not be used beside the column labels: call it patient"),
+        ("file,labels,gender", ["1.npy,IMI,f"], (), "column gender would not be used"),
+        ("file,labels,IMI", ["1.npy,NORM,1"], (), "column IMI would not be used"),
+        ("file,labels,Labels", ["1.npy,NORM,IMI"], (), "2 columns are called labels"),
+        ("file,IMI,Subject", ["1.npy,1,a"], (), "neither 1 nor 0; call it patient, or take it out"),
+        # One label in two spellings.
+        ("file,labels", ["1.npy,imi"], (), "'imi' and 'IMI' differ by their letters' case alone"),
+        ("file,Norm,NORM", ["1.npy,1,0"], (), "'NORM' and 'Norm' differ by"),
+    ],
+)  # fmt: skip
+def test_a_table_of_which_something_would_be_lost_is_refused(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    head: str, rows: list[str], options: tuple[str, ...], said: str,
+) -> None:  # fmt: skip
+    assert prepare_four(four, tmp_path / "store", head, rows, *options) == 1
+    assert said in capsys.readouterr().err and not (tmp_path / "store").exists()
+
+
+def test_a_label_that_holds_others_is_refused(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = write_labels(tmp_path / "t.csv", [["1.npy", "IMI, x"], ["2.npy", "x"]], "file,labels")
+    assert prepare(four, tmp_path / "store", "--labels", str(table)) == 1
+    assert "the label 'IMI, x' holds others, apart by commas" in capsys.readouterr().err
+
+
+def test_a_patients_records_follow_the_row_that_says_the_split(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = ["1.npy,IMI,test,a", "2.npy,NORM,,a", "3.npy,IMI,,b", "4.npy,NORM,train,b"]
+    head = "File,Labels,Split,PATIENT,"
+    assert prepare_four(four, tmp_path / "store", head, [f"{row}," for row in rows]) == 0
+    records = Store.open(tmp_path / "store").records
+    assert list(records["split"]) == ["test", "test", "train", "train"]
+    assert "labels of 4 files: IMI 2, NORM 2" in capsys.readouterr().out
+    # Where every row says it, nobody is drawn.
+    said = [f"{k}.npy,IMI,{'train' if k < 3 else 'test'},{'aabb'[k - 1]}" for k in range(1, 5)]
+    assert prepare_four(four, tmp_path / "said", head[:-1], said) == 0
+    assert list(Store.open(tmp_path / "said").records["split"]) == ["train"] * 2 + ["test"] * 2
+    # Shares are of all patients, with those whose split is said.
+    rows = ["1.npy,IMI,test,a", "2.npy,NORM,,b", "3.npy,IMI,,c", "4.npy,NORM,,d"]
+    shares = ("--test-fraction", "0.25", "--valid-fraction", "0.25")
+    assert prepare_four(four, tmp_path / "drawn", head[:-1], rows, *shares) == 0
+    drawn = list(Store.open(tmp_path / "drawn").records["split"])
+    assert drawn[0] == "test" and sorted(drawn[1:]) == ["train", "train", "valid"]
+
+
+def test_ids_say_what_of_their_table_would_not_be_used(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [[f"{k}.npy", f"case{k}", "a", "IMI"] for k in range(1, 5)]
+    table = write_labels(tmp_path / "t.csv", rows, "file,id,patient_id,labels")
+    options = ("--units", str(STEP), "--channels", "I", "--leads", "I", "--split", "test")
+    assert prepare(four, tmp_path / "store", "--ids", str(table), *options) == 1
+    assert "column patient_id would not be used" in capsys.readouterr().err
+    both = write_labels(tmp_path / "b.csv", rows, "file,id,patient,labels")
+    tables = ("--ids", str(both), "--labels", str(both))
+    assert prepare(four, tmp_path / "store", *tables, *options) == 0
+    assert set(Store.open(tmp_path / "store").records["patient_id"]) == {"a"}
+    other = write_labels(tmp_path / "o.csv", [["1.npy", "IMI", "b"]], "file,labels,patient")
+    alone = write_labels(tmp_path / "i.csv", [row[:3] for row in rows], "file,id,patient")
+    tables = ("--ids", str(alone), "--labels", str(other))
+    assert prepare(four, tmp_path / "other", *tables, *options) == 1
+    assert "row 2 of --labels names another patient than --ids" in capsys.readouterr().err
+
+
 def of_a_woman(root: Path, steps: npt.NDArray[np.int16]) -> list[str]:
     """Files that say that they are of a woman of 71 years, one of 93, and one of nobody."""
     root.mkdir()

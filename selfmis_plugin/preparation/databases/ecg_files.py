@@ -14,13 +14,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from selfmis_plugin.data.labels import INFARCTION_TYPES, refuse_derived
+from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.origin import origins_of
-from selfmis_plugin.data.person import SEXES, UNKNOWN_PERSON, Person, age_of, sex_of
 from selfmis_plugin.data.recording import DigitalRecording, RecordError, Recording
 from selfmis_plugin.data.split_names import SPLITS
+from selfmis_plugin.preparation.file_tables import Labelled, read_ids, read_labels
 from selfmis_plugin.preparation.input_files import wfdb_files
 from selfmis_plugin.preparation.listing import (
     Database,
@@ -28,7 +27,6 @@ from selfmis_plugin.preparation.listing import (
     ListedRecord,
     Listing,
     existing_folder,
-    read_columns,
 )
 from selfmis_plugin.preparation.recordings.content import DEVICE_FORMATS, content_of
 from selfmis_plugin.preparation.recordings.device_file import reader_is_installed
@@ -42,9 +40,6 @@ from selfmis_plugin.utils.extras import how_to_install
 from selfmis_plugin.utils.files import whole_file
 from selfmis_plugin.utils.paths import escaped
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 NAME = "ecg-files"
 
 #: The set of all labels of the table.
@@ -54,12 +49,6 @@ FILENAME = "filename"
 
 #: Digits of a running number, at least.
 _DIGITS = 5
-_FILE, _PATIENT, _SPLIT, _LABELS, _ID = "file", "patient", "split", "labels", "id"
-_SEX, _AGE = "sex", "age"
-#: Columns of a table of labels that are none.
-_ABOUT = (_FILE, _PATIENT, _SPLIT, _SEX, _AGE)
-_YES = frozenset({"1", "1.0", "true", "yes"})
-_NO = frozenset({"0", "0.0", "false", "no", ""})
 
 
 @dataclass(frozen=True)
@@ -125,26 +114,6 @@ def _without_names(number: str, error: Exception) -> RecordError:
     )
 
 
-@dataclass(frozen=True)
-class Labelled:
-    """What a table says of one file.
-
-    Attributes
-    ----------
-    labels
-        Its statements.
-    patient, split
-        Whose it is, and where it belongs; "" where the table does not say.
-    person
-        Sex and age, as far as the table says; the file's own where it does not.
-    """
-
-    labels: tuple[str, ...] = ()
-    patient: str = ""
-    split: str = ""
-    person: Person = UNKNOWN_PERSON
-
-
 def list_records(
     root: Path,
     reading: ReadingOptions | None = None,
@@ -188,28 +157,42 @@ def list_records(
     _check_readers(root, paths)
     width = max(_DIGITS, len(str(len(paths))))
     numbers = {path: f"{k:0{width}d}" for k, path in enumerate(paths, start=1)}
-    named = None if ids in (None, FILENAME) else _read_ids(Path(str(ids)), paths)
-    said, labels, notes = _read_table(table, paths) if table else ({}, (), [])
+    named = None if ids in (None, FILENAME) else read_ids(Path(str(ids)), paths, table)
+    about = read_labels(table, paths) if table else None
+    said = about.said if about else {}
+    labels = about.labels if about else ()
+    notes = list(about.notes) if about else []
     used = [path for path in paths if path in said] if table else paths
     if not used:
         raise DatabaseError(f"{table}: none of its files is below {root}")
     patients = _patients(used, numbers, named, said, shown=ids == FILENAME)
     whose = set(patients.values())
-    chosen = dict.fromkeys(whose, split) if split else (splits or SubjectSplits()).assign(whose)
+    given = _given_splits(table, patients, said)
+    if split and given:
+        raise DatabaseError(
+            f"--split {split} would not be used: {table} has a column split; leave out one of them"
+        )
+    drawn = splits or SubjectSplits()
+    if given.keys() == whose and (drawn.valid_fraction or drawn.test_fraction):
+        raise DatabaseError(
+            f"--valid-fraction and --test-fraction would not be used: {table} has the split of "
+            "every patient; leave them out"
+        )
+    chosen = dict.fromkeys(whose, split) if split else drawn.assign(whose, given=given)
     if len(whose) == len(used):
         notes.append("every record is of a patient of its own")
     record_ids = _record_ids(used, numbers, named, after_files=ids == FILENAME)
     records = []
     for path in used:
-        about = said.get(path, Labelled())
+        row = said.get(path, Labelled())
         records.append(
             ListedRecord(
                 record_id=record_ids[path],
                 patient_id=patients[path],
                 source=numbers[path],
-                split=about.split or chosen[patients[path]],
-                labels=about.labels,
-                person=about.person,
+                split=chosen[patients[path]],
+                labels=row.labels,
+                person=row.person,
             )
         )
     if id_list is not None:
@@ -248,122 +231,22 @@ def _check_readers(root: Path, paths: Sequence[str]) -> None:
             )
 
 
-def _places(paths: Sequence[str]) -> dict[str, str]:
-    """Files by what a table may call them: the path, or the name where only one has it."""
-    counts = Counter(os.path.basename(path) for path in paths)
-    names = {os.path.basename(path): path for path in paths}
-    return {
-        **{name: path for name, path in names.items() if counts[name] == 1},
-        **{path: path for path in paths},
-    }
-
-
-def _rows(table: Path, frame: pd.DataFrame, paths: Sequence[str]) -> dict[str, int]:
-    """The row of each file of the folder."""
-    places, rows = _places(paths), dict[str, int]()
-    for number, said in enumerate(frame[_FILE]):
-        path = places.get(os.path.normpath(said.strip()).replace(os.sep, "/"))
-        if path is None:
+def _given_splits(
+    table: Path | None, patients: Mapping[str, str], said: Mapping[str, Labelled]
+) -> dict[str, str]:
+    """The splits of the patients of whom a table gives one; two of one patient are refused."""
+    given: dict[str, Labelled] = {}
+    for path, patient in patients.items():
+        row = said.get(path, Labelled())
+        if not row.split:
             continue
-        if path in rows:
+        other = given.setdefault(patient, row)
+        if other.split != row.split:
             raise DatabaseError(
-                f"{table}: rows {rows[path] + 2} and {number + 2} are the same file: leave one out"
+                f"{table}: rows {other.row} and {row.row} are of one patient, and in the splits "
+                f"{other.split} and {row.split}: put both into one"
             )
-        rows[path] = number
-    return rows
-
-
-def _columns(table: Path) -> list[str]:
-    import pandas as pd
-
-    try:
-        return [str(name) for name in pd.read_csv(table, nrows=0).columns]
-    except (OSError, ValueError):
-        return []  # what is wrong is said by who reads the table
-
-
-def _read_ids(table: Path, paths: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Id and patient ("" where it is not said) of each file."""
-    extra = [_PATIENT] if _PATIENT in _columns(table) else []
-    frame = read_columns(table, [_FILE, _ID, *extra], option="--ids")
-    rows = _rows(table, frame, paths)
-    without = len(paths) - len(rows)
-    if without:
-        raise DatabaseError(f"{table}: has no row for {without:,} of {len(paths):,} files")
-    found = {
-        path: (
-            str(frame[_ID].iloc[row]).strip(),
-            str(frame[_PATIENT].iloc[row]).strip() if extra else "",
-        )
-        for path, row in rows.items()
-    }
-    for number, (name, _) in enumerate(found.values()):
-        if not name:
-            raise DatabaseError(f"{table}: row {list(rows.values())[number] + 2} has no id")
-    return found
-
-
-def _read_table(
-    table: Path, paths: Sequence[str]
-) -> tuple[dict[str, Labelled], tuple[str, ...], list[str]]:
-    """What a table says of the files, its labels in order, and what there is to note."""
-    columns = _columns(table)
-    known = [name for name in (*_ABOUT, _LABELS) if name in columns]
-    single = [name for name in columns if name not in (*_ABOUT, _ID)]
-    wanted = [*known] if _LABELS in known else [*known, *single]
-    wanted = wanted if _FILE in wanted else [_FILE, *wanted]
-    frame = read_columns(table, wanted, option="--labels")
-    rows = _rows(table, frame, paths)
-    found, listed = {}, dict[str, None]() if _LABELS in known else dict.fromkeys(single)
-    for path, row in rows.items():
-        values = frame.iloc[row]
-        if _LABELS in known:
-            parts = [part.strip() for part in str(values[_LABELS]).split(";")]
-            labels = tuple(dict.fromkeys(part for part in parts if part))
-            listed.update(dict.fromkeys(labels))
-        else:
-            labels = tuple(name for name in single if _is_set(table, row, name, values[name]))
-        split = str(values[_SPLIT]).strip() if _SPLIT in known else ""
-        if split and split not in SPLITS:
-            raise DatabaseError(
-                f"{table}: row {row + 2}: split must be one of {', '.join(SPLITS)} or empty"
-            )
-        patient = str(values[_PATIENT]).strip() if _PATIENT in known else ""
-        found[path] = Labelled(labels, patient, split, _person(table, row, values.to_dict()))
-    order = tuple(sorted(listed)) if _LABELS in known else tuple(listed)
-    try:
-        refuse_derived(order)
-    except ValueError as error:
-        raise DatabaseError(f"{table}: {error}") from error
-    absent = len(frame) - len(rows)
-    notes = [f"{absent:,} rows of {table.name} name no file in the folder"] if absent else []
-    return found, order, notes
-
-
-def _is_set(table: Path, row: int, name: str, value: object) -> bool:
-    text = str(value).strip().casefold()
-    if text in _YES:
-        return True
-    if text in _NO:
-        return False
-    raise DatabaseError(
-        f"{table}: row {row + 2}: column {name} is a label, and holds neither 1 nor 0; take out "
-        f"columns that are none (known besides labels: {', '.join(_ABOUT)})"
-    )
-
-
-def _person(table: Path, row: int, values: Mapping[Any, Any]) -> Person:
-    """Sex and age of a row, whose cells may be empty, or absent."""
-    said = {name: str(values[name]).strip() if name in values else "" for name in (_SEX, _AGE)}
-    person = Person(sex_of(said[_SEX]), age_of(said[_AGE]))
-    # What stands there is not shown: it may be anything of a person.
-    if said[_SEX] and person.sex is None:
-        raise DatabaseError(
-            f"{table}: row {row + 2}: sex must be one of {', '.join(SEXES)}, f, m or empty"
-        )
-    if said[_AGE] and person.age is None:
-        raise DatabaseError(f"{table}: row {row + 2}: age must be years, 0 to 130, or empty")
-    return person
+    return {patient: row.split for patient, row in given.items()}
 
 
 def _patients(
@@ -379,6 +262,11 @@ def _patients(
     for path in paths:
         patient = said[path].patient if path in said else ""
         if named is not None and named[path][1]:
+            if patient and patient != named[path][1]:
+                raise DatabaseError(
+                    f"row {said[path].row} of --labels names another patient than --ids does: "
+                    "leave the column patient out of one of them"
+                )
             found[path] = named[path][1]
         elif patient:
             number = running.setdefault(patient, f"patient-{len(running) + 1:0{_DIGITS}d}")

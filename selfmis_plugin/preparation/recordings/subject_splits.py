@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from selfmis_plugin.preparation.listing import DatabaseError
@@ -48,8 +48,15 @@ class SubjectSplits:
                 f"subject {', '.join(both)} is given for validation and for test: choose one"
             )
 
-    def assign(self, subjects: Iterable[str], known: Iterable[str] | None = None) -> dict[str, str]:
+    def assign(
+        self,
+        subjects: Iterable[str],
+        known: Iterable[str] | None = None,
+        given: Mapping[str, str] | None = None,
+    ) -> dict[str, str]:
         """Return the split of each subject.
+
+        Those of *given* stay where they are, and count in the shares.
 
         A subject that is named and among *known* (by default *subjects*) but not among *subjects*
         has nothing to be divided. The others are ordered by a hash of seed and name; the first are
@@ -74,17 +81,21 @@ class SubjectSplits:
                 f"{', '.join(sorted(known)) or 'nobody'}"
             )
         splits = {subject: split for subject, split in named.items() if subject in present}
-        free = sorted(present - set(named), key=self._order)
-        for split, given, share in (
+        splits |= {subject: split for subject, split in (given or {}).items() if subject in present}
+        free = sorted(present - set(splits), key=self._order)
+        if not free and splits:
+            return splits
+        for split, listed, share in (
             ("test", self.test_subjects, self.test_fraction),
             ("valid", self.valid_subjects, self.valid_fraction),
         ):
-            share = (0.0 if given else SHARE) if share is None else share
+            share = (0.0 if listed else SHARE) if share is None else share
             count = max(1, round(share * len(present))) if share else 0
+            count = max(0, count - sum(place == split for place in (given or {}).values()))
             splits.update(dict.fromkeys(free[:count], split))
             free = free[count:]
         splits.update(dict.fromkeys(free, "train"))
-        if not free:
+        if "train" not in splits.values():
             raise DatabaseError(
                 f"{len(present)} subjects leave none to train on: lower --valid-fraction and "
                 "--test-fraction (0 for none)"
