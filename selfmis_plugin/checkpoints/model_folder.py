@@ -17,7 +17,7 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.checkpoints.classifier import LoadedClassifier
 from selfmis_plugin.checkpoints.contract import Classifies
 from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_of, facts_state
-from selfmis_plugin.checkpoints.reading import CheckpointError, first_line
+from selfmis_plugin.checkpoints.reading import CheckpointError, first_line, note_read
 from selfmis_plugin.checkpoints.weights import part_of
 from selfmis_plugin.data.exported import CONFIG, FORMAT, VERSION, WEIGHTS, read_description
 from selfmis_plugin.data.filter_names import FILTER_NAMES
@@ -228,7 +228,9 @@ def read_folder(folder: Path) -> SavedModel:
     """
     file = folder / CONFIG
     try:
-        return _model(folder, read_description(folder))
+        found = _model(folder, read_description(folder))
+        note_read(folder)
+        return found
     except OSError as error:
         raise CheckpointError(
             f"{folder}: {error.strerror or error} ({CONFIG}): give a folder that `selfmis export` "

@@ -145,6 +145,19 @@ def test_a_checkpoint_names_every_training_before_it(runs: Runs) -> None:
     assert steps_of(read_facts(runs.second)) == [first, second]
 
 
+def test_an_exported_folder_hands_its_trainings_on(runs: Runs, tmp_path: Path) -> None:
+    folder, other = tmp_path / "model", Origin("stated", "another ward")
+    assert main(["export", "--checkpoint", str(runs.second), "--dest", str(folder)]) == 0
+    store = write_store(tmp_path / "store", seed=2, drawn=("AMI", "IMI"), origins=(other,))
+    for started in ("encoder", "classifier"):
+        changes = {**RESTING, "task.data": str(store), "model.encoder_checkpoint": None}
+        changes[f"model.{started}_checkpoint"] = str(folder)
+        trained = Training(runs.second, tmp_path / started, **changes).last
+        steps = facts_in(trained, "t.pt").provenance
+        assert [s.origins for s in steps] == [(SYNTHETIC,), (STATED,), (other,)], started
+        assert all(step.people for step in steps)
+
+
 def test_going_on_repeats_nothing_and_other_data_are_added(runs: Runs, tmp_path: Path) -> None:
     again = {"optimization.max_epoch": 2, "checkpoint.restore_file": str(runs.second)}
     went_on = Training(runs.second, tmp_path / "on", **again).last
