@@ -78,14 +78,16 @@ def parser() -> argparse.ArgumentParser:
         "--unit",
         "--units",
         type=told_microvolts,
-        help="unit of the values: uV, mV, V, or the microvolts in one step; default: the file's",
+        help="unit of the values: uV, mV, V, or the microvolts in one step; default: the file's; "
+        "of a file that says another one itself, this is noted",
     )
     parser.add_argument(
         "--rate",
         "--sample-rate",
         type=positive,
         metavar="HZ",
-        help="samples a second; default: the file's",
+        help="samples a second; default: the file's; of a file that says another one itself, this "
+        "is noted",
     )
     parser.add_argument("--all-labels", action="store_true", help="not the infarction types alone")
     parser.add_argument(

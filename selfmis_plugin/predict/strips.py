@@ -140,6 +140,9 @@ def cut_strip(
             f"({', '.join(f'{value:g}' for value in sorted(rates))} Hz); resample them to one",
         )
     own_rate = rates.pop()
+    if rate is not None:
+        for name in names:
+            recording.note_rate(recording.rates[name], rate)
     if not LOWEST_RATE <= own_rate <= HIGHEST_RATE:
         raise RecordError(
             "bad rate",
@@ -168,6 +171,7 @@ def cut_strip(
             f"strip needs {SHORTEST_SHARE * preprocessing.seconds:g} s, better "
             f"{preprocessing.seconds:g}",
         )
+    notes += [note for note in recording.notes if note not in notes]
     notes += _left_out(left)
     if padded := [w for w in windows if w.seconds < preprocessing.seconds - 1 / own_rate]:
         notes.append(f"padded with zeros from {padded[0].seconds:.1f} s")

@@ -11,6 +11,7 @@ import edfio
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.io
 from matplotlib.image import imread
 from scipy.special import expit
 
@@ -277,9 +278,43 @@ def test_unit_and_rate_of_the_user_go_first(
     assert main(arguments) == 0  # in microvolts this is a flat line
     assert "0 of 3 windows scored" in capsys.readouterr().out
     assert main([*arguments, "--unit", "mV"]) == 0
-    assert "3 of 3 windows scored" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "3 of 3 windows scored" in printed
+    assert "read as 1000 uV a unit, as told, though the file says" in printed
+    assert "though the file says 512 Hz" not in printed
     assert main([*arguments, "--unit", "mV", "--rate", "256"]) == 0
     assert len(json.loads(out.read_text())["files"][0]["windows"]) == 6
+    assert "read as 256 Hz, as told, though the file says 512 Hz" in capsys.readouterr().out
+    # What is told and said is no matter for a note; nor what the file does not say.
+    assert main([*arguments, "--unit", "uV", "--rate", "512"]) == 0
+    assert "as told" not in capsys.readouterr().out
+    np.save(tmp_path / "a.npy", lead_one(30, 512) / 1000)
+    told = ["--unit", "mV", "--rate", "512"]
+    assert main([*arguments[:-1], str(tmp_path / "a.npy"), *told]) == 0
+    assert "as told" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("format", ["wfdb", "edf", "mat"])
+def test_a_header_that_says_otherwise_than_the_user_is_noted(
+    tmp_path: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str], format: str
+) -> None:
+    signal = lead_one(30, 500)
+    if format == "wfdb":
+        path = write_record(tmp_path / "r", signal.astype(np.int64)[None], leads=["I"], rate=500)
+        path = path.with_suffix(".hea")
+    elif format == "edf":
+        path = tmp_path / "r.edf"
+        one = edfio.EdfSignal(signal / 1000, 500, label="I", physical_dimension="mV")
+        edfio.Edf([one]).write(path)
+    else:
+        path = tmp_path / "r.mat"
+        scipy.io.savemat(path, {"val": signal[None], "fs": 500})
+    command = ["predict", "--model", str(checkpoint), str(path), "--rate", "400"]
+    assert main([*command, "--unit", "uV" if format == "mat" else "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "read as 400 Hz, as told, though the file says 500 Hz" in printed
+    said = {"wfdb": "read as 3 uV a unit, as told, though", "edf": "though the file says mV"}
+    assert said.get(format, "") in printed
 
 
 def test_a_bad_file_does_not_cost_the_others(

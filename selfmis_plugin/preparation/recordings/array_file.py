@@ -83,7 +83,16 @@ def read_mat_file(path: Path, options: ReadingOptions) -> ArrayRecording:
             "bad MATLAB file", f"{path.name}: cannot be read as MATLAB 5 to 7 ({error})"
         ) from None
     values = {name: value for name, value in content.items() if not name.startswith("__")}
-    rate = options.rate or _rate(values)
+    own = _rate(values)
+    recording = _of_matlab(path, values, options.rate or own, options)
+    if own is not None and options.rate is not None:
+        recording.note_rate(own, options.rate)
+    return recording
+
+
+def _of_matlab(
+    path: Path, values: Mapping[str, Any], rate: float | None, options: ReadingOptions
+) -> ArrayRecording:
     if _SIGNALS_FEATURES in values and _SIGNALS_RATE in values:
         channels = _channels(path, values[_SIGNALS_FEATURES])
         if len(channels) == len(STANDARD_LEADS) and options.channels is None:

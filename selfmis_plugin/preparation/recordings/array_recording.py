@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ from selfmis_plugin.preparation.recordings.long_recording import (
     Block,
     LongRecording,
     ReadingOptions,
-    microvolts_per_unit,
 )
 
 
@@ -61,20 +60,20 @@ class ArrayRecording(LongRecording):
         rates = [float(rate)] * len(names) if isinstance(rate, int | float) else list(rate)
         if len({channel.strip().casefold() for channel in names}) < len(names):
             raise RecordError("channel twice", f"{path.name}: two channels have the same name")
-        super().__init__(path, dict(zip(names, rates, strict=True)), notes, person)
+        super().__init__(path, dict(zip(names, rates, strict=True)), notes, person, options)
         self._signals = dict(zip(names, signals, strict=True))
-        self._units: Mapping[str, str] = dict(
-            zip(names, ["uV"] * len(names) if units is None else units, strict=True)
-        )
-        self._options = options or ReadingOptions()
+        self._units = None if units is None else dict(zip(names, units, strict=True))
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
         """Yield the channels block by block."""
-        factors = [
-            microvolts_per_unit(self.path, name, self._units[name], self._options) for name in names
-        ]
+        factors = [self._factor(name) for name in names]
         signals = tuple(
             self._signals[name] if factor == 1 else self._signals[name] * factor
             for name, factor in zip(names, factors, strict=True)
         )
         yield Block(0.0, signals, continues=False)
+
+    def _factor(self, name: str) -> float:
+        if self._units is None:
+            return self.options.microvolts_per_unit or 1
+        return self.microvolts_per_unit(name, self._units[name])

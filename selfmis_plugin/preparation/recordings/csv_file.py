@@ -22,7 +22,6 @@ from selfmis_plugin.preparation.recordings.long_recording import (
     Block,
     LongRecording,
     ReadingOptions,
-    microvolts_per_unit,
 )
 from selfmis_plugin.preparation.recordings.text_lines import line_blocks
 
@@ -64,7 +63,6 @@ class CsvRecording(LongRecording):
     """
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
-        self._options = options
         self._layout = layout = read_layout(path)
         names = [column.name for column in layout.columns]
         self._twice = {name.casefold() for name in names if names.count(name) > 1}
@@ -72,7 +70,11 @@ class CsvRecording(LongRecording):
         self._headers = {column.header.casefold(): column.name for column in layout.columns}
         self._axis = _time_axis(path, layout) if options.rate is None and layout.times else None
         rate = options.rate or _rate(path, layout, self._axis)
-        super().__init__(path, dict.fromkeys(names, float(rate)))
+        super().__init__(path, dict.fromkeys(names, float(rate)), options=options)
+        if options.rate is not None:
+            with contextlib.suppress(RecordError):  # what it says may be why the user tells it
+                axis = _time_axis(path, layout) if layout.times else None
+                self.note_rate(_rate(path, layout, axis), options.rate)
 
     def names_of(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Names as in the file, also of channels named as in the header, with their unit."""
@@ -92,10 +94,7 @@ class CsvRecording(LongRecording):
             if name.casefold() in self._twice:
                 raise RecordError("column twice", f"{self.path.name}: two columns named {name}")
         columns = [self._columns[name] for name in names]
-        factors = [
-            microvolts_per_unit(self.path, column.name, column.unit, self._options)
-            for column in columns
-        ]
+        factors = [self.microvolts_per_unit(column.name, column.unit) for column in columns]
         rate = self.rates[names[0]]
         rows = max(1, round(seconds * rate))
         stretches = self._stretches()

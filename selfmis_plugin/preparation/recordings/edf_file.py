@@ -16,7 +16,6 @@ from selfmis_plugin.preparation.recordings.long_recording import (
     Block,
     LongRecording,
     ReadingOptions,
-    microvolts_per_unit,
 )
 
 if TYPE_CHECKING:
@@ -52,7 +51,6 @@ class EdfRecording(LongRecording):
     def __init__(self, path: Path, options: ReadingOptions) -> None:
         import edfio
 
-        self._options = options
         stated, encoding = _read_header(path)
         try:
             with warnings.catch_warnings():
@@ -80,7 +78,7 @@ class EdfRecording(LongRecording):
         labels = list(self._edf.labels)
         self._twice = {label for label in labels if labels.count(label) > 1}
         names = {name: rates[name] for name in dict.fromkeys(labels)}
-        super().__init__(path, names, _notes(stated, found), _person(self._edf))
+        super().__init__(path, names, _notes(stated, found), _person(self._edf), options)
 
     def blocks(self, names: Sequence[str], seconds: float) -> Iterator[Block]:
         """Yield the channels block by block."""
@@ -90,10 +88,7 @@ class EdfRecording(LongRecording):
         signals = [self._signals[name] for name in names]
         for signal in signals:
             self._check_ranges(signal)
-        factors = [
-            microvolts_per_unit(self.path, s.label, s.physical_dimension, self._options)
-            for s in signals
-        ]
+        factors = [self.microvolts_per_unit(s.label, s.physical_dimension) for s in signals]
         # Whole data records: every channel then has a whole number of samples in a block.
         most = max(1, _BLOCK // max(signal.samples_per_data_record for signal in signals))
         step = self._step * min(most, max(1, round(seconds / self._step)))

@@ -16,6 +16,9 @@ from selfmis_plugin.data.recording import RecordError
 from selfmis_plugin.data.voltages import MICROVOLTS
 from selfmis_plugin.preparation.recordings.units import plain_unit
 
+#: Shares of a rate that are no difference.
+_SAME_RATE = 0.01
+
 
 @dataclass(frozen=True)
 class ReadingOptions:
@@ -67,9 +70,11 @@ class LongRecording(ABC):
     rates
         Name and rate of each channel.
     notes
-        What had to be assumed or left aside.
+        What had to be assumed or left aside. Reading may add to them.
     person
         Whom it is of, as far as the file says and is asked.
+    options
+        What the user says about it, which goes before what the file says.
     """
 
     def __init__(
@@ -78,11 +83,44 @@ class LongRecording(ABC):
         rates: Mapping[str, float],
         notes: Sequence[str] = (),
         person: Person = UNKNOWN_PERSON,
+        options: ReadingOptions | None = None,
     ) -> None:
         self.path = path
         self.rates = dict(rates)
         self.notes = tuple(notes)
         self.person = person
+        self.options = options or ReadingOptions()
+
+    def note(self, text: str) -> None:
+        """Add to the notes what is not among them."""
+        self.notes = tuple(dict.fromkeys([*self.notes, text]))
+
+    def note_rate(self, own: float, told: float) -> None:
+        """Note a rate that the user has told, where the file says another one."""
+        if abs(own - told) > _SAME_RATE * told:
+            self.note(f"read as {told:g} Hz, as told, though the file says {own:g} Hz")
+
+    def microvolts_per_unit(self, channel: str, unit: str) -> float:
+        """Return the microvolts in one unit of a channel, which the file calls *unit*.
+
+        Raises
+        ------
+        RecordError
+            If neither the file nor the user says the unit.
+        """
+        told, own = self.options.microvolts_per_unit, MICROVOLTS.get(plain_unit(unit))
+        if told is not None:
+            if own not in (None, told):
+                self.note(f"read as {told:g} uV a unit, as told, though the file says {unit}")
+            return told
+        if own is None:
+            said = f"is in {unit!r}, which is no voltage" if unit else "has no unit"
+            raise RecordError(
+                "unknown unit",
+                f"{self.path.name}: channel {channel} {said}; give it with --units: uV, mV, V, or "
+                "the microvolts in one step of a recorder",
+            )
+        return own
 
     def names_of(self, wanted: Sequence[str]) -> tuple[str, ...]:
         """Return the names of channels as the file spells them.
@@ -119,24 +157,3 @@ class LongRecording(ABC):
         RecordError
             If the unit of a channel is unknown, or the file is damaged.
         """
-
-
-def microvolts_per_unit(path: Path, channel: str, unit: str, options: ReadingOptions) -> float:
-    """Return the microvolts in one unit of a channel.
-
-    Raises
-    ------
-    RecordError
-        If neither the file nor the user says the unit.
-    """
-    if options.microvolts_per_unit is not None:
-        return options.microvolts_per_unit
-    factor = MICROVOLTS.get(plain_unit(unit))
-    if factor is None:
-        said = f"is in {unit!r}, which is no voltage" if unit else "has no unit"
-        raise RecordError(
-            "unknown unit",
-            f"{path.name}: channel {channel} {said}; give it with --units: uV, mV, V, or the "
-            "microvolts in one step of a recorder",
-        )
-    return factor

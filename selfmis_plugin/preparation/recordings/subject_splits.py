@@ -83,8 +83,8 @@ class SubjectSplits:
         splits = {subject: split for subject, split in named.items() if subject in present}
         splits |= {subject: split for subject, split in (given or {}).items() if subject in present}
         free = sorted(present - set(splits), key=self._order)
-        if not free and splits:
-            return splits
+        if given and not free:
+            return splits  # nobody is divided
         for split, listed, share in (
             ("test", self.test_subjects, self.test_fraction),
             ("valid", self.valid_subjects, self.valid_fraction),

@@ -13,7 +13,6 @@ from selfmis_plugin.preparation.recordings.long_recording import (
     Block,
     LongRecording,
     ReadingOptions,
-    microvolts_per_unit,
 )
 from selfmis_plugin.preparation.wfdb.decoding import frame_count, read_channels
 from selfmis_plugin.preparation.wfdb.header import Header, SignalLine, read_header
@@ -47,7 +46,6 @@ class WfdbRecording(LongRecording):
     """
 
     def __init__(self, path: Path, options: ReadingOptions) -> None:
-        self._options = options
         header = read_header(path)
         self._frame_rate = header.rate
         if header.segments:
@@ -69,6 +67,7 @@ class WfdbRecording(LongRecording):
             path,
             {name: self._frame_rate * size for name, size in self._sizes.items()},
             [uncalibrated_note(list(uncalibrated))] if uncalibrated else [],
+            options=options,
         )
 
     def _add_names(self, part: Header) -> None:
@@ -148,7 +147,7 @@ class WfdbRecording(LongRecording):
         begin = max(first, segment.begin)
         end = min(last, segment.begin + segment.frames)
         factors = [
-            microvolts_per_unit(self.path, name, part.signals[number].units, self._options)
+            self.microvolts_per_unit(name, part.signals[number].units)
             for name, number in channels.items()
         ]
         signals = read_channels(
