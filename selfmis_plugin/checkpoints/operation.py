@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from selfmis_plugin.checkpoints.onnx_file import LoadedOnnx
-from selfmis_plugin.checkpoints.reading import CheckpointError, first_line
+from selfmis_plugin.checkpoints.reading import CheckpointError, first_line, mapping
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX, read_description
 from selfmis_plugin.data.labels import ANY_INFARCTION
 from selfmis_plugin.metrics.operation import (
@@ -14,6 +15,7 @@ from selfmis_plugin.metrics.operation import (
     onnx_operation,
     operation_in,
 )
+from selfmis_plugin.utils.fields import Fields
 
 __all__ = ["read_operation"]
 
@@ -41,6 +43,7 @@ def read_operation(path: str | Path) -> Operation:
             return _of_lone(file) if is_onnx else Operation()
         said = read_description(folder)
         operation = operation_in(said, (*said.names("labels"), ANY_INFARCTION))
+        operation = replace(operation, people=_people(said))
         differs = is_onnx and onnx_difference(LoadedOnnx.read(file).runtime, said, operation)
     except CheckpointError:
         raise
@@ -52,6 +55,13 @@ def read_operation(path: str | Path) -> Operation:
     if differs:
         raise CheckpointError(f"{file}: {differs}")
     return operation
+
+
+def _people(said: Fields) -> str:
+    """Digests of whose records calibration and thresholds were fitted to, where it says them."""
+    fitted_to = mapping(mapping(said.get("provenance")).get("valid"))
+    people = fitted_to.get("people", "")
+    return people if isinstance(people, str) else ""
 
 
 def _of_lone(file: Path) -> Operation:

@@ -167,6 +167,7 @@ def _prepared(options: argparse.Namespace) -> SavedModel:
 
 def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
     from selfmis_plugin.data.provenance import headline
+    from selfmis_plugin.data.trained_people import SeenInTraining
     from selfmis_plugin.evaluation.calibrating import calibration_text
     from selfmis_plugin.predict.prediction import DISCLAIMER
 
@@ -184,6 +185,9 @@ def _lines(dest: Path, model: SavedModel, onnx: Mapping[str, Any]) -> list[str]:
     else:
         lines.append("no thresholds: give --data to choose them")
     lines.append(headline(model.facts.provenance))
+    for split, use in (("valid", "thresholds and calibration"), ("test", "figures")):
+        if said := model.provenance.get(split, {}).get("seen_in_training"):
+            lines.append(f"{use}: {SeenInTraining.from_dict(said)}")
     if "test" in model.provenance:
         lines += calibration_text(model.provenance["test"]["calibrated"])
     elif not model.calibration:

@@ -9,7 +9,7 @@ store can ask about its people, and nobody else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -70,6 +70,11 @@ class SeenInTraining:
     def to_dict(self) -> dict[str, Any]:
         """As JSON can hold it."""
         return {**asdict(self), "steps": list(self.steps)}
+
+    @classmethod
+    def from_dict(cls, said: Mapping[str, Any]) -> SeenInTraining:
+        """Return what :meth:`to_dict` wrote."""
+        return cls(**{**said, "steps": tuple(said["steps"])})
 
 
 def people_of(store: Store, rows: npt.NDArray[np.int64]) -> str:

@@ -12,7 +12,10 @@ import numpy as np
 
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.facts import read_facts
+from selfmis_plugin.data.provenance import TrainedOn
+from selfmis_plugin.data.splits import Split
 from selfmis_plugin.data.store import StoreError
+from selfmis_plugin.data.trained_people import seen_in_training
 from selfmis_plugin.evaluation.evaluate import predict_split
 from selfmis_plugin.metrics.operation import Operation
 from selfmis_plugin.metrics.predictions import Predictions
@@ -46,7 +49,7 @@ OWN = "model"
 #: What :func:`perhaps_fitted_here` means, in words.
 PERHAPS_FITTED_HERE = (
     "WARNING: the calibration and thresholds that the model brings may have been fitted to these "
-    "records, and then look better here than they are: judge them on --split test"
+    "records, and then look better here than they are: judge them on records of other people"
 )
 
 
@@ -105,10 +108,16 @@ def calibration_of(
     return fit_on_validation(checkpoint, data, split, batch_size, labels)
 
 
-def perhaps_fitted_here(brought: Operation, split: str) -> bool:
-    """Whether what a model brings may have been fitted to the very split that is evaluated: an
-    export fits to the validation split, and keeps no names of its records."""
-    return split == VALID and bool(brought.calibration or brought.points)
+def perhaps_fitted_here(brought: Operation, part: Split, split: str) -> bool:
+    """Whether what a model brings may have been fitted to the very records that are evaluated.
+
+    An export fits to the validation split, or to predictions out of fold of all records, and keeps
+    digests of whose they are; one of an older version keeps none.
+    """
+    if not (brought.calibration or brought.points):
+        return False
+    fitted_to = TrainedOn("calibration", people=brought.people)
+    return split == VALID or seen_in_training([fitted_to], part) is not None
 
 
 def fit_on_validation(

@@ -157,7 +157,7 @@ def _classifier(request: Request, checkpoint: Path, trained: Classifies) -> dict
     }
     if said.either is not None:
         figures["any_infarction"] = any_figures(said.either, request.draws, of_any)
-    figures |= _in_use(request, checkpoint, trained, said, figures["any_infarction"])
+    figures |= _in_use(request, checkpoint, trained, said, figures["any_infarction"], part)
     if request.by:
         figures["by"] = figures_by(said.predictions, part, request.by, request.draws, prevalence)
         if said.either is not None:
@@ -197,6 +197,7 @@ def _in_use(
     trained: Classifies,
     said: _Said,
     any_infarction: dict[str, Any] | None,
+    part: Split,
 ) -> dict[str, Any]:
     """Return figures of calibration and thresholds; that of any infarction goes into its own."""
     brought = read_operation(checkpoint)
@@ -217,7 +218,7 @@ def _in_use(
         any_infarction["calibrated"] = line_of_any(line, own)
     return {
         "calibrated": measured(fitted, said.predictions),
-        "perhaps_fitted_here": perhaps_fitted_here(brought, request.split),
+        "perhaps_fitted_here": perhaps_fitted_here(brought, part, request.split),
         "own_thresholds": threshold_figures(brought, said.predictions, own),
     }
 

@@ -23,6 +23,7 @@ from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.person import GROUPINGS, Person
 from selfmis_plugin.data.splits import Split, open_split, open_splits
 from selfmis_plugin.data.store import Store
+from selfmis_plugin.data.trained_people import people_of, seen_in_training
 from selfmis_plugin.evaluation.any_infarction import and_any, is_derived
 from selfmis_plugin.evaluation.calibrating import fitted_to, measured
 from selfmis_plugin.evaluation.evaluate import predict_split
@@ -119,12 +120,29 @@ def prepare_export(
     if ANY in with_any.labels and ANY not in predictions.labels:
         # A label of its own, in no mean over labels.
         figures["labels"] |= _figures(with_any.select([ANY]), points, draws)["labels"]
-    provenance["valid"] = {**_about(data, valid.store), "records": len(chosen_on)}
+    provenance["valid"] = {
+        **_about(data, valid.store),
+        "records": len(chosen_on),
+        "people": people_of(valid.store, valid.rows),
+        "seen_in_training": _seen(model, valid),
+    }
     provenance["test"] = {
         **_about(data, test.store),
         **figures,
         "calibrated": measured(fitted, with_any),
+        "seen_in_training": _seen(model, test),
     }
+    lost = [name for name in {**model.points, **model.calibration} if name not in chosen_on.labels]
+    if lost:
+        provenance["left_out"] = lost
+        logger.warning(
+            "%s: thresholds and calibration that it brings of %d labels are left out, since %s "
+            "does not judge them: %s",
+            checkpoint,
+            len(lost),
+            data,
+            ", ".join(lost),
+        )
     rate = float(test.store.info.sample_rate)
     return replace(
         model,
@@ -205,7 +223,11 @@ def _by_recipe(
         points=points,
         provenance={
             **provenance,
-            "valid": {**_about(data, store), "records": len(pooled)},
+            "valid": {
+                **_about(data, store),
+                "records": len(pooled),
+                "people": people_of(store, np.concatenate([part.rows for part in parts])),
+            },
             "test": judged,
         },
         calibration=fitted.labels,
@@ -278,6 +300,12 @@ def _groups(predictions: Predictions, persons: pd.DataFrame, draws: int) -> dict
                     "auc": judged.labels[ANY].auc.to_dict(),
                 }
     return found
+
+
+def _seen(model: SavedModel, part: Split) -> dict[str, Any] | None:
+    """Whom of a split's people the model was trained on, in JSON."""
+    found = seen_in_training(model.facts.provenance, part)
+    return None if found is None else found.to_dict()
 
 
 def _about(data: Path, store: Store) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from selfmis_plugin.checkpoints.model_folder import SavedModel, portable_classifier
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.provenance import headline, provenance_lines
+from selfmis_plugin.data.trained_people import SeenInTraining
 from selfmis_plugin.evaluation.calibrating import calibration_text
 from selfmis_plugin.export.front_matter import front_matter
 from selfmis_plugin.metrics.any_infarction import ANY
@@ -73,6 +74,7 @@ def model_card(model: SavedModel, name: str = "model", licence: str = "unknown")
         "- The figures hold for the population, the recorders and the labels of the data named "
         "above; nobody has looked at others.\n"
         + _calibrated(model)
+        + _left_out(model)
         + "- A threshold was chosen for one window a record; the mean over several windows has a "
         "specificity of its own.\n"
         f"- {DISCLAIMER}",
@@ -105,6 +107,14 @@ def _calibrated(model: SavedModel) -> str:
     )
 
 
+def _left_out(model: SavedModel) -> str:
+    names = ", ".join(map(text, model.provenance.get("left_out", ())))
+    return names and (
+        "- Thresholds and calibration of an earlier export are left out of labels that these data "
+        f"do not judge: {names}.\n"
+    )
+
+
 def _lead_argument(leads: tuple[str, ...]) -> str:
     return json.dumps(leads[0], ensure_ascii=False) if len(leads) == 1 else repr(leads)
 
@@ -130,6 +140,11 @@ def _data(model: SavedModel, test: Mapping[str, Any] | None) -> str:
         f"{model.specificity:g} or more.\n"
         f"- Figures: {test['records']:,} records of {test['patients']:,} patients in the test "
         "split of the same data. Intervals: 95 %, by patient, as wide as few positives demand."
+        + "".join(
+            f"\n- **{use}**: {text(str(SeenInTraining.from_dict(said)))}."
+            for use, part in (("Thresholds and calibration", valid), ("Figures", test))
+            if (said := part.get("seen_in_training"))
+        )
     )
 
 

@@ -31,11 +31,15 @@ class Operation:
         where that is not known.
     points
         Operating points by label; any infarction may be one.
+    people
+        Digests of whose records both were fitted to
+        (:func:`selfmis_plugin.data.trained_people.people_of`); empty where that is not known.
     """
 
     calibration: Mapping[str, Recalibration] = field(default_factory=dict)
     specificity: float | None = None
     points: Mapping[str, OperatingPoint] = field(default_factory=dict)
+    people: str = ""
 
 
 def operation_in(said: Fields, labels: Sequence[str]) -> Operation:

@@ -114,9 +114,7 @@ class StripModel(ABC):
                 "STORE calibrates them)."
             )
         elif missing:
-            lines.append(
-                f"Not calibrated, for want of positives in validation: {', '.join(missing)}."
-            )
+            lines.append(f"Not calibrated, so to be read as scores: {', '.join(missing)}.")
         if self.unlearned:
             lines.append(
                 "No probability, for want of a positive among the training records: "

@@ -65,7 +65,8 @@ def threshold_line(model: StripModel) -> str:
         else f"a specificity of {model.specificity:g}"
     )
     return (
-        f"above the threshold that kept {kept} on records kept from training, one window a record"
+        f"above the threshold that kept {kept} on the records that it was chosen on, one window a "
+        "record"
     )
 
 

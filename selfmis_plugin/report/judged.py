@@ -175,7 +175,7 @@ def judge_request(request: Request) -> Judged:
         every=every,
         provenance=provenance,
         seen=seen_in_training(provenance, part),
-        perhaps_fitted_here=perhaps_fitted_here(brought, request.split),
+        perhaps_fitted_here=perhaps_fitted_here(brought, part, request.split),
         fitted=calibration_of(
             request.checkpoint,
             request.data,

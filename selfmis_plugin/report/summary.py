@@ -34,7 +34,7 @@ def summary(judged: Judged) -> tuple[str, ...]:
         f"{request.data}; {origins}.",
         *([] if judged.seen is None else [f"{judged.seen}."]),
         *([f"{PERHAPS_FITTED_HERE}."] if judged.perhaps_fitted_here else []),
-        "Protocol: the model is as it was saved, and nothing is fitted to these records"
+        "Protocol: the model is as it was saved, and this report fits nothing to these records"
         + ("; whether it has seen them is a matter of its training" if judged.seen is None else "")
         + f". {_CALIBRATION[fitted.on if fitted.labels else None]} Intervals are of 95 %, by "
         "patient.",

@@ -303,6 +303,30 @@ def test_evaluate_and_report_say_that_a_model_was_trained_on_these_people(
     assert json.loads((tmp_path / "r/figures.json").read_text())["seen_in_training"]["seen"] == 100
 
 
+def test_an_export_to_people_of_the_training_says_so(
+    runs: Runs, tmp_path: Path, capsys: Any
+) -> None:
+    # The training split of this copy holds nobody, the validation split those who were trained on.
+    copy = write_store(tmp_path / "copy", seed=1, drawn=("AMI", "IMI"), origins=(STATED,))
+    for manifest, source in (("valid", "train"), ("test", "test")):
+        rows = (runs.after / f"{source}.tsv").read_text().replace(str(runs.after), str(copy))
+        (copy / f"{manifest}.tsv").write_text(rows)
+    call = ["export", "--checkpoint", str(runs.second), "--data", str(copy)]
+    assert main([*call, "--dest", str(tmp_path / "m")]) == 0
+    out = capsys.readouterr().out
+    said = "100 of the 100 patients of these records were in the model's training"
+    assert f"thresholds and calibration: WARNING: {said}" in out and "figures: WARNING" not in out
+    card = (tmp_path / "m/README.md").read_text()
+    assert "**Thresholds and calibration**" in card and "**Figures**" not in card
+    # Whom they were fitted to is known of the export, whatever the split is called.
+    figures = tmp_path / "f.json"
+    place = ["--checkpoint", str(tmp_path / "m"), "--draws", "0", "--json", str(figures)]
+    for data, split, fitted in ((runs.after, "train", True), (copy, "test", False)):
+        assert main(["evaluate", *place, "--data", str(data), "--split", split]) == 0
+        assert json.loads(figures.read_text())["perhaps_fitted_here"] is fitted
+        assert ("may have been fitted to these records" in capsys.readouterr().out) is fitted
+
+
 @pytest.mark.parametrize(
     "wrong", [5, [5], [{"step": 1}], [{"step": "s", "database": "", "records": "x", "origins": []}]]
 )

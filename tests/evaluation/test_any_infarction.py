@@ -199,7 +199,7 @@ def test_what_may_have_been_fitted_to_these_records_is_said(
         said = split == "valid" and brings
         assert figures["perhaps_fitted_here"] == said
         assert (warning in (printed := capsys.readouterr().out)) == said
-        assert not said or "judge them on --split test" in printed
+        assert not said or "judge them on records of other people" in printed
         place = ["--checkpoint", str(tmp_path / model), "--data", str(data), "--split", split]
         dest = tmp_path / f"report of {model}"
         assert main(["report", *place, "--dest", str(dest), "--draws", "20", "--worst", "0"]) == 0

@@ -101,6 +101,23 @@ def test_thresholds_and_figures_travel_with_the_model(
         assert result.above == (result.probability > result.threshold)
 
 
+def test_what_other_data_do_not_judge_is_named(
+    tmp_path: Path, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    few = write_store(
+        tmp_path / "few",
+        {"valid": 40, "test": 20},
+        diagnoses=("NORM", "IMI"),
+        drawn=("NORM", "IMI"),
+    )
+    call = ["export", "--checkpoint", str(folder), "--data", str(few), "--dest"]
+    assert main([*call, str(tmp_path / "m")]) == 0
+    lost = [name for name in read_model(folder).points if name not in ("NORM", "IMI")]
+    assert ANY in lost and ", ".join(lost) in caplog.text and "are left out" in caplog.text
+    card = (tmp_path / "m/README.md").read_text()
+    assert f"of labels that these data do not judge: {', '.join(lost)}" in card
+
+
 def test_an_export_of_an_export_is_of_the_data_that_it_is_given(
     tmp_path: Path, folder: Path, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -361,7 +378,7 @@ def test_onnx_files_of_older_versions_are_read(
     result = model.predict(lead_one(20) / 1000, 500).results["AMI"]
     assert model.specificity is None and result.threshold is not None
     assert bool(model.calibration) == (not left_out)
-    assert "that kept its specificity on records" in threshold_line(model)
+    assert "that kept its specificity on the records that it was chosen on" in threshold_line(model)
     # The folder says what the file does not.
     shutil.copy(onnx_folder / "config.json", tmp_path)
     model = selfmis_plugin.load_model(tmp_path / "model.onnx")
