@@ -18,6 +18,7 @@ from selfmis_plugin.utils.arguments import (
     labels,
     parquet,
     prevalence,
+    said,
     whole,
 )
 from selfmis_plugin.utils.files import printing_beside, require_file, write_json
@@ -57,6 +58,7 @@ def main(argv: Sequence[str]) -> int:
                     by=options.by,
                     prevalence=options.prevalence,
                     predictions=options.predictions,
+                    any_infarction=options.any_infarction,
                 )
             )
             if options.json:
@@ -125,6 +127,13 @@ def parser() -> argparse.ArgumentParser:
         help="also predictive values at 90 %% specificity where a label is so common: one share of "
         "1 for all labels (any infarction has to be named), or AMI=0.02,IMI=0.03 (a name with a "
         "comma in quotation marks)",
+    )
+    parser.add_argument(
+        "--any-infarction",
+        type=said,
+        metavar="LABEL",
+        help="the data's label of an infarction of whatever type, such as MI: it is then the truth "
+        "of any infarction, of records whose types are not told apart",
     )
     add_json(parser)
     parser.add_argument(

@@ -21,6 +21,9 @@ from selfmis_plugin.utils.p_values import shown_p
 
 __all__ = ["lines_of"]
 
+#: Labels that one line names.
+_NAMED = 12
+
 
 def lines_of(figures: Mapping[str, Any], level: str) -> list[str]:
     """Return the figures of :func:`~selfmis_plugin.evaluation.judging.judge_checkpoint` in words.
@@ -54,7 +57,7 @@ def _title(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _seen_lines(seen: Mapping[str, Any] | None) -> list[str]:
-    return [] if seen is None else [str(SeenInTraining(**seen))]
+    return [] if seen is None else [str(SeenInTraining.from_dict(seen))]
 
 
 def _retrieval_lines(figures: Mapping[str, Any]) -> list[str]:
@@ -150,13 +153,22 @@ def _undefined_lines(figures: Mapping[str, Any]) -> list[str]:
 
 def _coverage_lines(figures: Mapping[str, Any]) -> list[str]:
     lines = []
+    if (label := figures["any_infarction_label"]) is not None:
+        lines.append(
+            f"{ANY_INFARCTION}: by all types that the model knows, against the data's label {label}"
+        )
     if figures["not_covered"] and figures["infarction"]:
         lines.append(
             f"no output for {', '.join(figures['not_covered'])}: the mean over the infarction "
             "types is one over the others, and any infarction has their records among its positives"
         )
-    if figures["not_in_data"]:
-        lines.append(f"not a label of the data, so left out: {', '.join(figures['not_in_data'])}")
+    for key, said in (
+        ("not_in_data", "not a label of the data, so left out"),
+        ("not_predicted", "labels of the data that the model does not predict"),
+    ):
+        if names := figures[key]:
+            more = f" and {len(names) - _NAMED} more (--json)" if len(names) > _NAMED else ""
+            lines.append(f"{said}: {', '.join(names[:_NAMED])}{more}")
     return lines
 
 

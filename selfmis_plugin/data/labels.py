@@ -25,7 +25,8 @@ def refuse_derived(labels: Iterable[str]) -> None:
         if label.strip().casefold() == ANY_INFARCTION:
             raise ValueError(
                 f"a label is called {label!r}, which is the name of what is derived of the "
-                f"infarction types ({', '.join(INFARCTION_TYPES)}): call it otherwise, such as MI"
+                f"infarction types ({', '.join(INFARCTION_TYPES)}): call it otherwise, such as "
+                "MI; `selfmis evaluate --any-infarction MI` judges by it"
             )
 
 

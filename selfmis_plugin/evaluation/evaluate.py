@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
@@ -19,7 +21,7 @@ from selfmis_plugin.checkpoints.contract import (
     require,
 )
 from selfmis_plugin.checkpoints.loading import load_trained
-from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.labels import ANY_INFARCTION, INFARCTION_TYPES
 from selfmis_plugin.data.preprocessing import Preprocessing
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.metrics.auc import auc_report
@@ -140,7 +142,8 @@ def coverage(trained: Classifies, data: str | Path, split: str = "test") -> dict
     -------
     dict
         JSON-ready: ``not_in_data``, labels of the classifier that the data do not have;
-        ``not_covered``, infarction types of the data that are none of the classifier's labels.
+        ``not_covered``, infarction types of the data that are none of the classifier's labels;
+        ``not_predicted``, all labels of the data that are none of them.
     """
     known = open_split(data, split).store.info.labels
     return {
@@ -148,6 +151,7 @@ def coverage(trained: Classifies, data: str | Path, split: str = "test") -> dict
         "not_covered": [
             name for name in INFARCTION_TYPES if name in known and name not in trained.labels
         ],
+        "not_predicted": [name for name in known if name not in trained.labels],
     }
 
 
@@ -344,10 +348,74 @@ def embed_pairs(
 def _predictions(trained: Classifies, part: Split, batch_size: int, renamed: bool) -> Predictions:
     # renamed: whether the labels' names are the user's, who can give others.
     known = part.store.info.labels
-    columns = [column for column, label in enumerate(trained.labels) if label in known]
-    if not columns:
+    labels = tuple(label for label in trained.labels if label in known)
+    if not labels:
         raise CheckpointError(_other_labels(trained, part, renamed))
-    labels = tuple(trained.labels[column] for column in columns)
+    found = _every_output(trained, part, batch_size).select(labels)
+    return replace(found, targets=part.store.targets(part.rows, labels).astype(bool))
+
+
+def predict_any(
+    checkpoint: str | Path,
+    part: Split,
+    infarction: str,
+    batch_size: int = 128,
+    labels: Sequence[str] | None = None,
+) -> tuple[Predictions | None, Predictions]:
+    """Return what a classifier says of every record of a split whose labels do not tell the types
+    of infarction apart.
+
+    Parameters
+    ----------
+    checkpoint, batch_size, labels
+        As of :func:`predict_split`.
+    part
+        The split.
+    infarction
+        Name of the data's label of an infarction of whatever type.
+
+    Returns
+    -------
+    Predictions or None
+        Of the labels that both have, as :func:`predict_split`; None where there is none.
+    Predictions
+        Of any infarction, by all types that the classifier knows. A record has one if it has that
+        label, or a type that the data know.
+
+    Raises
+    ------
+    CheckpointError
+        As of :func:`predict_split`, or if it knows none of the types.
+    ValueError
+        If the data have no such label.
+    """
+    trained = classifier_in(checkpoint, labels)
+    known = part.store.info.labels
+    if infarction not in known:
+        raise ValueError(
+            f"{part.store.path} has no label {infarction!r}, which any infarction is to be: it has "
+            f"{_first(list(known)) or 'no labels'}"
+        )
+    types = [name for name in trained.labels if name in INFARCTION_TYPES]
+    if not types:
+        raise CheckpointError(
+            f"{trained.path} predicts {_first(trained.labels)}, and no type of infarction, of "
+            "which any infarction is made: give another classifier"
+        )
+    said = _every_output(trained, part, batch_size)
+    either = said.with_any(ANY_INFARCTION, types).select([ANY_INFARCTION])
+    telling = [infarction, *(name for name in INFARCTION_TYPES if name in known)]
+    has = np.asarray(part.store.targets(part.rows, telling).astype(bool).any(axis=1))[:, None]
+    shared = tuple(label for label in trained.labels if label in known)
+    own = None
+    if shared:
+        truth = part.store.targets(part.rows, shared).astype(bool)
+        own = replace(said.select(shared), targets=truth)
+    return own, replace(either, targets=has)
+
+
+def _every_output(trained: Classifies, part: Split, batch_size: int) -> Predictions:
+    """Return the logits of every label of a classifier; no truth."""
     network = trained.network(part.store.info.sample_rate)
     logits = rows_of(trained, network, part, batch_size)
     if logits.shape[1] != len(trained.labels):
@@ -359,9 +427,9 @@ def _predictions(trained: Classifies, part: Split, batch_size: int, renamed: boo
     return Predictions(
         tuple(records["record_id"]),
         tuple(records["patient_id"]),
-        labels,
-        part.store.targets(part.rows, labels).astype(bool),
-        logits.numpy()[:, columns],
+        tuple(trained.labels),
+        np.zeros(logits.shape, dtype=bool),
+        logits.numpy(),
     )
 
 
@@ -370,8 +438,8 @@ def _other_labels(trained: Classifies, part: Split, renamed: bool) -> str:
     return (
         f"{trained.path} predicts {_first(trained.labels)}, and no label of that name is in "
         f"{part.store.path}, which has {_first(list(found)) or 'no labels'}: give a store whose "
-        "labels have these names"
-        + (", or name the outputs as the store does, with --labels" if renamed else "")
+        "labels have these names, or say with --any-infarction which label is an infarction of any "
+        "type" + (", or name the outputs as the store does, with --labels" if renamed else "")
     )
 
 

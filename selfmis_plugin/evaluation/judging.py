@@ -27,6 +27,7 @@ from selfmis_plugin.evaluation.evaluate import (
     evaluate,
     figures_of,
     fitting_split,
+    predict_any,
     predict_split,
 )
 from selfmis_plugin.evaluation.own_thresholds import threshold_figures
@@ -66,6 +67,8 @@ class Request:
         How common labels are where the predictive values are to be; under the empty name, all.
     predictions
         Parquet file for each record's logits.
+    any_infarction
+        Name of the data's label of an infarction of whatever type; None: it is known by its types.
     """
 
     checkpoint: Path
@@ -80,11 +83,15 @@ class Request:
     by: Sequence[str] = ()
     prevalence: Mapping[str, float] = field(default_factory=dict)
     predictions: Path | None = None
+    any_infarction: str | None = None
 
 
 @dataclass(frozen=True)
 class _Said:
-    """What a classifier says of a split's records: of its labels, and of any infarction."""
+    """What a classifier says of a split's records: of its labels, and of any infarction.
+
+    Where the data tell any infarction alone, it stands for a label.
+    """
 
     predictions: Predictions
     either: Predictions | None
@@ -98,8 +105,8 @@ def judge_checkpoint(request: Request) -> dict[str, Any]:
     dict
         JSON-ready: what :func:`~selfmis_plugin.evaluation.evaluate.evaluate` returns (its
         ``checkpoint`` as it was given), ``trained_on`` and ``seen_in_training``. Of a classifier
-        also ``any_infarction``, ``calibrated``, ``perhaps_fitted_here``, ``own_thresholds``; with
-        *by* ``by``, and with *against* ``against``, ``difference`` and
+        also ``any_infarction``, ``any_infarction_label``, ``calibrated``, ``perhaps_fitted_here``,
+        ``own_thresholds``; with *by* ``by``, and with *against* ``against``, ``difference`` and
         ``against_seen_in_training``. What is of any infarction stands under ``any_infarction``.
 
     Raises
@@ -122,13 +129,19 @@ def judge_checkpoint(request: Request) -> dict[str, Any]:
 
 
 def _towers(request: Request, checkpoint: Path, trained: Trained) -> dict[str, Any]:
-    needless = (request.against, request.predictions, request.by, request.prevalence)
+    needless = (
+        request.against,
+        request.predictions,
+        request.by,
+        request.prevalence,
+        request.any_infarction,
+    )
     if any(needless) or request.by_patient:
         lacks(
             trained,
             "predicts no label",
-            "--against, --predictions, --by, --prevalence and --level patient need a "
-            "classifier's checkpoint",
+            "--against, --predictions, --by, --prevalence, --any-infarction and --level patient "
+            "need a classifier's checkpoint",
         )
     figures = evaluate(checkpoint, request.data, request.split, request.batch_size)
     return {**figures, **_facts(checkpoint, open_split(request.data, request.split))}
@@ -139,7 +152,7 @@ def _classifier(request: Request, checkpoint: Path, trained: Classifies) -> dict
     if against is not None:
         load_trained(against, request.against_labels)  # refused before anything is computed
     part = fitting_split(trained, request.data, request.split)
-    prevalence, of_any = _prevalences(request.prevalence, trained, part)
+    prevalence, of_any = _prevalences(request, trained, part)
     refuse_unrecorded(part, request.by)
     said = _said(request, checkpoint, request.labels, part)
     if request.predictions:
@@ -154,6 +167,7 @@ def _classifier(request: Request, checkpoint: Path, trained: Classifies) -> dict
         **coverage(trained, request.data, request.split),
         **_facts(checkpoint, part),
         "any_infarction": None,
+        "any_infarction_label": request.any_infarction,
     }
     if said.either is not None:
         figures["any_infarction"] = any_figures(said.either, request.draws, of_any)
@@ -177,6 +191,10 @@ def _classifier(request: Request, checkpoint: Path, trained: Classifies) -> dict
 
 
 def _said(request: Request, checkpoint: Path, labels: Sequence[str] | None, part: Split) -> _Said:
+    if request.any_infarction is not None:
+        told = request.any_infarction
+        own, either = predict_any(checkpoint, part, told, request.batch_size, labels)
+        return _Said(either, None) if own is None else _Said(own, either)
     predictions = predict_split(checkpoint, request.data, request.split, request.batch_size, labels)
     return _Said(predictions, predictions_of_any(predictions, part))
 
@@ -212,7 +230,8 @@ def _in_use(
     )
     # The model's own line and threshold are of all the types that it knows.
     types = {name for name in trained.labels if name in INFARCTION_TYPES}
-    own = said.either if types <= set(said.predictions.labels) else None
+    by_all_types = request.any_infarction or types <= set(said.predictions.labels)
+    own = said.either if by_all_types else None
     line = brought.calibration.get(ANY_INFARCTION)
     if own is not None and any_infarction is not None and line is not None:
         any_infarction["calibrated"] = line_of_any(line, own)
@@ -224,14 +243,18 @@ def _in_use(
 
 
 def _prevalences(
-    stated: Mapping[str, float], trained: Classifies, part: Split
+    request: Request, trained: Classifies, part: Split
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Return the prevalence of each label for which it was stated, of those that a classifier and
     the data share; and that of any infarction, which is another, and has to be named."""
+    stated, told = request.prevalence, request.any_infarction is not None
     judged = [name for name in trained.labels if name in part.store.info.labels]
-    if not judged:
+    if not judged and not told:
         return {}, {}  # what the two lack is said by who computes
-    known = [*judged, *([ANY_INFARCTION] if is_derived(judged) else [])]
+    # Where it is all that the data tell, it stands for a label.
+    judged = judged or [ANY_INFARCTION]
+    derived = ANY_INFARCTION not in judged and (told or is_derived(judged))
+    known = [*judged, *([ANY_INFARCTION] if derived else [])]
     if unknown := [name for name in stated if name and name not in known]:
         raise ValueError(
             f"--prevalence names {', '.join(unknown)}, of which there is no figure; labels: "

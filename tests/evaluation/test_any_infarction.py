@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+from selfmis_plugin.checkpoints.loading import read_model
 from selfmis_plugin.checkpoints.model_folder import write_model
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.store import Store
@@ -125,6 +127,49 @@ def test_of_one_type_there_is_no_such_row(
     place = ["--checkpoint", str(model), "--data", str(store), "--prevalence", f"{ANY}=0.1"]
     assert main(["evaluate", *place]) == 1
     assert f"--prevalence names {ANY}, of which there is no figure" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shared", [(), ("NORM",), ("NORM", "IMI")])
+def test_data_that_know_an_infarction_and_not_its_type_judge_it_too(
+    shared: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_store(tmp_path / "s", {"test": 60}, diagnoses=("MI", *shared), drawn=("MI",
+                       *shared))  # fmt: skip
+    lines = write_exported(tmp_path / "model", ("NORM", *TYPES))
+    told = ("--any-infarction", "MI", "--prevalence", f"{ANY}=0.1")
+    figures, said = evaluated(tmp_path / "model", data, tmp_path, *told)
+    printed = capsys.readouterr().out
+    # By every output of the classifier, whatever the data know; a type among their labels is one.
+    logits = network_logits(tmp_path / "model", data)
+    chance = 1 - np.prod(1 - expit(logits[:, 1:].astype(np.float64)), axis=1)
+    telling = {"MI", *shared} - {"NORM"}
+    has = np.array([bool(set(names) & telling) for names in Store.open(data).records["labels"]])
+    auc = roc_auc_score(has, chance)
+    found = figures["any_infarction"]["record"] if shared else figures["record"]["labels"][ANY]
+    assert found["auc"]["value"] == pytest.approx(auc) and found["positives"] == has.sum()
+    assert found["predictive_values"]["prevalence"] == 0.1
+    assert said.labels == (shared or (ANY,))
+    own = figures["own_thresholds"]["labels"][ANY]
+    limit = expit(lines[ANY].slope * 1.9 + lines[ANY].intercept)
+    assert own["threshold"] == pytest.approx(limit)
+    assert own["sensitivity"] == pytest.approx(np.mean(logit_of_any(logits[:, 1:])[has] > 1.9))
+    assert f"{ANY}: by all types that the model knows, against the data's label MI" in printed
+    assert set(figures["not_predicted"]) == {"MI", "SR"}
+    assert "labels of the data that the model does not predict: " in printed
+    # A label that there is not, and a model that knows no type.
+    place = ["--data", str(data), "--checkpoint"]
+    assert main(["evaluate", *place, str(tmp_path / "model"), "--any-infarction", "STEMI"]) == 1
+    assert "no label 'STEMI', which any infarction is to be: it has" in capsys.readouterr().err
+    other = write_classifier(tmp_path / "c.pt", labels=("NORM", "LVH"))
+    assert main(["evaluate", *place, str(other), "--any-infarction", "MI"]) == 1
+    assert "no type of infarction" in capsys.readouterr().err
+
+
+def network_logits(model: Path, data: Path) -> np.ndarray:
+    store = Store.open(data)
+    network = read_model(model).classifier.network(store.info.sample_rate)
+    with torch.no_grad():
+        return network(torch.from_numpy(store.read(range(len(store)), ["I"]))).numpy()
 
 
 def write_exported(folder: Path, labels: tuple[str, ...]) -> dict[str, Recalibration]:
