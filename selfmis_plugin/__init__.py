@@ -16,11 +16,13 @@ from selfmis_plugin._version import __version__
 if TYPE_CHECKING:
     from selfmis_plugin.checkpoints.encoders import Encoder, load_encoder, save_encoder
     from selfmis_plugin.checkpoints.loading import load_trained
+    from selfmis_plugin.data.person import Person
     from selfmis_plugin.predict.model import load_model
     from selfmis_plugin.training.from_python import train
 
 __all__ = [
     "Encoder",
+    "Person",
     "__version__",
     "load_encoder",
     "load_model",
@@ -33,6 +35,7 @@ __all__ = [
 #: PyTorch waits until it is used; this is the only such table of the package.
 _LAZY = {
     "Encoder": "selfmis_plugin.checkpoints.encoders",
+    "Person": "selfmis_plugin.data.person",
     "load_encoder": "selfmis_plugin.checkpoints.encoders",
     "load_model": "selfmis_plugin.predict.model",
     "load_trained": "selfmis_plugin.checkpoints.loading",

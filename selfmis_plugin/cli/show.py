@@ -130,6 +130,7 @@ def _is_manifests(folder: Path) -> bool:
 def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
     from selfmis_plugin.data.preprocessing import centre
     from selfmis_plugin.data.recording import RecordError
+    from selfmis_plugin.preparation.databases.ecg_files import NAME as ECG_FILES
     from selfmis_plugin.preparation.wfdb.reader import header_path, read_recording
     from selfmis_plugin.visualization.ecg import Panel, draw_panels
 
@@ -151,6 +152,12 @@ def _draw_record(store: Store, options: argparse.Namespace) -> Figure:
     )
     panels = [prepared]
     if options.raw is not None:
+        if store.info.database == ECG_FILES:
+            raise RecordError(
+                "no path",
+                f"--raw cannot be used: {store.path} was made by ecg_files, whose stores keep no "
+                "file's path, so that no name gets out. `selfmis predict FILE --png` draws a file",
+            )
         source = options.raw / str(record["source"])
         if not header_path(source).is_file():
             raise RecordError(

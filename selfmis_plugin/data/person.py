@@ -18,6 +18,7 @@ SEXES = (FEMALE, MALE)
 #: The age that a store gives to everybody older: databases hide ages above 89, PTB-XL as 300.
 OLDEST = 90.0
 _HIDDEN = 300.0
+_OLDEST_TAKEN = 130
 
 _SEXES = {"f": FEMALE, "female": FEMALE, "m": MALE, "male": MALE}
 #: ``# Age: 56`` of PhysioNet's headers, ``#<age>: 56`` of LUDB's.
@@ -34,10 +35,28 @@ class Person:
         ``female`` or ``male``; None where it is not recorded.
     age
         Years at the recording, 90 for everybody older; None where it is not recorded.
+
+    Raises
+    ------
+    ValueError
+        If it is another word, or no age of a person: it would be taken for nobody's.
+
+    Examples
+    --------
+    >>> Person("female", 63).is_known
+    True
     """
 
     sex: str | None = None
     age: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.sex not in (None, FEMALE, MALE):
+            raise ValueError(f"sex {self.sex!r} is not one of {FEMALE!r}, {MALE!r} and None")
+        if self.age is not None and not 0 <= self.age <= _OLDEST_TAKEN:
+            raise ValueError(f"age {self.age!r} is not a number of years, 0 to {_OLDEST_TAKEN}")
+        if self.age is not None:
+            object.__setattr__(self, "age", min(self.age, OLDEST))
 
     @property
     def is_known(self) -> bool:
@@ -74,7 +93,7 @@ def age_of(text: str) -> float | None:
         return None
     if years == _HIDDEN:
         return OLDEST
-    return min(years, OLDEST) if math.isfinite(years) and 0 <= years <= 130 else None
+    return min(years, OLDEST) if math.isfinite(years) and 0 <= years <= _OLDEST_TAKEN else None
 
 
 def person_of_header(text: str) -> Person:

@@ -223,7 +223,8 @@ def _with_persons(labels: Mapping[str, Any]) -> str:
     header = ["label", "positives", "AUC of the ECG alone", "AUC with age and sex"]
     return (
         "## With age and sex\n\n"
-        "Where both are given (`selfmis predict --age 63 --sex female`), these labels' "
+        "Where both are given (`selfmis predict --age 63 --sex female`, or from Python "
+        '`person=selfmis_plugin.Person("female", 63)`), these labels\' '
         "probabilities use them: a logistic regression on the network's logit, age and sex. It was "
         "learnt on the other folds for these figures, on all records for this model; labels that "
         "age and sex did not help there are left as they are. What age and "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Optional
 
 import torch
@@ -111,6 +111,12 @@ class SelfMISClassifier(toolkit.BaseModel):  # type: ignore[misc, name-defined]
         found = load_encoder_weights(start, None, leads=leads).config if start else None
         if found is None or isinstance(found, Net1DConfig):
             return Net1DConfig.from_mapping(cfg, len(leads))
+        logger.warning(
+            "%s: its encoder is no Net1D: it has the shape that the file says, and what the config "
+            "says of a Net1D (%s) is not used",
+            start,
+            ", ".join(f"model.{key.name}" for key in fields(Net1DConfig) if key.name in cfg),
+        )
         return found
 
     @staticmethod

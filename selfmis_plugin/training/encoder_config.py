@@ -115,10 +115,15 @@ def load_tower(
     Raises
     ------
     CheckpointError
-        If the file cannot be read, its encoder has another size, or it was trained on data
-        prepared in another way.
+        If the file cannot be read, its encoder is no Net1D or has another size, or it was trained
+        on data prepared in another way.
     """
-    weights = load_encoder_weights(path, tower)
+    weights = load_encoder_weights(path, tower, leads=preprocessing.leads)
+    if not isinstance(weights.config, Net1DConfig):
+        raise CheckpointError(
+            f"{path} holds another encoder ({weights.kind}), and a tower is a Net1D: give a "
+            "checkpoint of selfmis, of a classifier on it, or ECGFounder's file"
+        )
     refuse_other_size(path, weights.config, config)
     if weights.preprocessing is not None:
         made = Preprocessing.from_dict(weights.preprocessing)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+import selfmis_plugin
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.person import GROUPINGS, Person, age_of, person_of_header, sex_of
 from selfmis_plugin.data.splits import open_split
@@ -217,3 +218,17 @@ def test_predictive_values_at_the_ends() -> None:
     assert silent.positive.value is None and silent.positive.high == 1
     with pytest.raises(ValueError, match="prevalence"):
         predictive_values(Estimate(0.5, None, None), 0.9, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("sex", "age", "said"),
+    [
+        ("F", 63, "sex 'F' is not one of 'female', 'male' and None"),
+        ("female", 131, "age 131 is not a number of years, 0 to 130"),
+        (None, float("nan"), "age nan is not"),
+    ],
+)
+def test_nobody_is_of_another_sex_or_age(sex: str | None, age: float, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        selfmis_plugin.Person(sex, age)
+    assert selfmis_plugin.Person("male", 95).age == 90

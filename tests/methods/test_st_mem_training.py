@@ -22,7 +22,9 @@ from selfmis_plugin.evaluation.evaluate import evaluate
 from selfmis_plugin.export.exporting import prepare_export
 from selfmis_plugin.export.onnx_export import write_onnx
 from selfmis_plugin.nn.encoder import build_input
+from selfmis_plugin.nn.net1d import Net1D, Net1DConfig
 from selfmis_plugin.nn.onnx_runtime import OnnxClassifier
+from selfmis_plugin.training.encoder_config import load_tower
 from tests.host_in_process import Training, last_checkpoint, same_weights
 from tests.methods.test_st_mem import their_model
 from tests.st_mem_by_hand import published_state, write_published
@@ -183,6 +185,13 @@ def test_what_does_not_fit_is_refused(runs: Runs, tmp_path: Path) -> None:
     ):
         with pytest.raises(CheckpointError, match=message):
             Training(runs.probe, tmp_path / "run", **changes)
+    # Of twelve leads it is one encoder, and none that a tower can be.
+    config = Net1DConfig(in_leads=12, base_filters=8, filters=(8,), blocks=(1,), group_width=8)
+    made = load_trained(runs.last).preprocessing
+    with pytest.raises(
+        CheckpointError, match=r"another encoder \(st_mem\), and a tower is a Net1D"
+    ):
+        load_tower(Net1D(config), str(runs.last), config, "multi", made)
     with pytest.raises(ValueError, match=r"model\.samples=1100: choose at most 1000"):
         Training(runs.last, tmp_path / "long", **{"model.samples": 1100})
     absent = write_store(tmp_path / "absent", {"train": 8, "valid": 8}, lead_mask=0b11)

@@ -268,6 +268,17 @@ def test_a_label_that_holds_others_is_refused(
     assert "the label 'IMI, x' holds others, apart by commas" in capsys.readouterr().err
 
 
+def test_there_is_no_file_to_show_beside_a_record(
+    four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        prepare_four(four, tmp_path / "store", "file,labels", ["1.npy,x"], "--split", "test") == 0
+    )
+    shown = ["show", str(tmp_path / "store"), "--record", "00001"]
+    assert main([*shown, "--raw", str(four), "--out", str(tmp_path / "p.png")]) == 1
+    assert "--raw cannot be used" in capsys.readouterr().err and not (tmp_path / "p.png").exists()
+
+
 def test_a_patients_records_follow_the_row_that_says_the_split(
     four: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
