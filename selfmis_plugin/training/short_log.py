@@ -133,7 +133,12 @@ class ShortFormatter(logging.Formatter):
 
 def shorten(epoch: int, values: Mapping[str, str], metric: str) -> str:
     """Return the few figures of a validation that matter, in one line."""
-    names = [name for name in _WORDS if name in values]
+    # A mean over infarction types of data that have none is no figure; a loss that is none is news.
+    names = [
+        name
+        for name in _WORDS
+        if name in values and (values[name] != "nan" or name in ("loss", metric))
+    ]
     names += [metric] if metric in values and metric not in names else []
     figures = ", ".join(f"{_WORDS.get(name, name)} {_rounded(values[name])}" for name in names)
     best = values.get(f"best_{metric}")
