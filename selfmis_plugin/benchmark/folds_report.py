@@ -17,19 +17,21 @@ from selfmis_plugin.benchmark.folds_pictures import (
 )
 from selfmis_plugin.benchmark.folds_rows import judged, ordered, protocol
 from selfmis_plugin.benchmark.picture_parts import DPI
-from selfmis_plugin.benchmark.report import ending_sections, measured_on
+from selfmis_plugin.benchmark.report import ending_sections, measured_on, write_files
 from selfmis_plugin.benchmark.trials import TRIED
 from selfmis_plugin.data.labels import in_words
 from selfmis_plugin.methods.method import Method
 from selfmis_plugin.metrics.any_infarction import ANY
 from selfmis_plugin.utils import markdown
-from selfmis_plugin.utils.files import whole_files, write_json
+from selfmis_plugin.utils.files import write_json
 from selfmis_plugin.utils.p_values import shown_p
 
 __all__ = ["write_folds_report"]
 
 #: What ``rates.json`` says beside the trials: on what they were made.
 _CHOSEN = (*TRIED, "tuned")
+#: Pictures that such a report may have.
+_PICTURES = ("report.png", "differences.png", "labels.png", "costs.png")
 _BELOW = "(!)"
 _FIRST = ("Method", "judged by", ANY)
 
@@ -39,7 +41,7 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
     ``differences.png``, ``labels.png`` (by labels used) and ``costs.png`` (by processor time);
     ``rates.json``, what was chosen, which says nothing of this machine and can be handed on.
 
-    The pictures are there if they have something to show.
+    The pictures are there if they have something to show; those of an earlier report are removed.
 
     Parameters
     ----------
@@ -74,9 +76,7 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
     if report["tuned"]:
         write["rates.json"] = lambda path: write_json(path, {key: report[key] for key in _CHOSEN})
     write["report.json"] = lambda path: write_json(path, report)
-    with whole_files(*(dest / name for name in write)) as paths:
-        for to, path in zip(write.values(), paths, strict=True):
-            to(path)
+    write_files(dest, write, _PICTURES)
     return text
 
 

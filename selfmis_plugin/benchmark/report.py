@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,13 @@ from selfmis_plugin.data.origin import origins_from
 from selfmis_plugin.methods.method import PROBE, Claim, Method
 from selfmis_plugin.utils.files import whole_files, write_json
 
+__all__ = [
+    "ending_sections", "measured_on", "write_files", "write_infarction_report",
+]  # fmt: skip
+
+#: Pictures that a report of a benchmark without folds may have.
+_PICTURES = ("report.png", "costs.png")
+
 
 def write_infarction_report(
     dest: Path,
@@ -38,7 +45,7 @@ def write_infarction_report(
 ) -> str:
     """Write ``report.json``, ``report.md``, ``cells.csv``, ``report.png`` and ``costs.png``.
 
-    The pictures are there if they have something to show.
+    The pictures are there if they have something to show; those of an earlier report are removed.
 
     Parameters
     ----------
@@ -69,10 +76,36 @@ def write_infarction_report(
             path, dpi=DPI
         )
     write["report.json"] = lambda path: write_json(path, report)
+    write_files(dest, write, _PICTURES)
+    return text
+
+
+def write_files(
+    dest: Path, write: Mapping[str, Callable[[Path], object]], pictures: Iterable[str]
+) -> None:
+    """Write the files of a report, all or none, and remove the pictures of an earlier one.
+
+    Parameters
+    ----------
+    dest
+        Folder of the benchmark.
+    write
+        Functions that write a file, by its name.
+    pictures
+        Names of all pictures that such a report may have: one that is not written would show what
+        the report does not say.
+
+    Raises
+    ------
+    WriteError
+        If the disk is full, or nothing may be written there; then all are as they were.
+    """
     with whole_files(*(dest / name for name in write)) as paths:
         for to, path in zip(write.values(), paths, strict=True):
             to(path)
-    return text
+    for name in pictures:
+        if name not in write:
+            (dest / name).unlink(missing_ok=True)
 
 
 def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
@@ -107,7 +140,8 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
     if any(m.ablation for m in measured.methods) and measured.cells:
         parts.append(f"## Ablation (table 5)\n\n{table_5(measured)}")
         parts[-1] += "".join(f"\n\n- {line}" for line in verdicts(measured))
-    if len(measured.modes) > 1:
+    # The first table has the probes alone.
+    if any(mode != PROBE for mode in measured.modes):
         parts.append(f"## Ways to train on labels\n\n{table_of_modes(measured)}")
         parts[-1] += "".join(f"\n\n- {line}" for line in what_modes_are(measured))
     if costs := cost_table(measured, report):

@@ -369,6 +369,29 @@ def test_table_5_and_what_it_says() -> None:
     assert worse[0].startswith("alignment helps: no (-30.00")
 
 
+@pytest.mark.parametrize("mode", ["finetune", "no_ecg", "zero_shot"])
+def test_a_mode_alone_has_a_table_of_its_figures(tmp_path: Path, mode: str) -> None:
+    about = {"positive_patients": 30, "auc": {"low": 0.4, "high": 0.9}}
+    record = {
+        "mi_auc": {"low": 0.4, "high": 0.9},
+        "labels": dict.fromkeys(INFARCTION_TYPES, about),
+    }
+    alone = cell("without_alignment", mode, 1.0, 1, 0.6)
+    alone |= {"train_records": 9, "records": 9, "seconds": 1.0, "macro_auc": 0.6, "record": record}
+    labelled = {"database": "ptbxl", "records": {"train": 9, "test": 9}}
+    report = {"cells": [alone], "stages": [], "failed": {}, "data": {"labelled": labelled}}
+    report |= {"size": "small", "host": "fairseq"}
+    methods = [known_methods()["without_alignment"]]
+    text = write_infarction_report(tmp_path, report, methods)
+    assert f"| Method | {mode} |" in text and "64.00" in text
+    # What an earlier report has shown is none of this one's.
+    (tmp_path / "costs.png").write_bytes(b"of an earlier report")
+    write_infarction_report(tmp_path, report, methods)
+    assert {path.name for path in tmp_path.glob("*.png")} == {"report.png"}
+    write_infarction_report(tmp_path, {**report, "cells": []}, methods)
+    assert not list(tmp_path.glob("*.png"))
+
+
 def test_the_papers_means_are_those_of_its_rows() -> None:
     # As printed; one of them (SelfMIS on half of the labels) is 0.03 off its row's mean.
     for name, figures in TABLE_1.items():
