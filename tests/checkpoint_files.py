@@ -49,10 +49,18 @@ def write_towers(path: Path, seed: int = 0, center: torch.Tensor | None = None) 
     return _save(path, "selfmis", towers, "towers.", task, {"lead": "I"})
 
 
-def write_run(run: Path, pairs: bool = False, seed: int = 0, seconds: float = 10.0) -> None:
-    """Leave what a training leaves: of two towers, or of a classifier, which embeds no pairs."""
+def write_run(
+    run: Path,
+    pairs: bool = False,
+    seed: int = 0,
+    seconds: float = 10.0,
+    leads: tuple[str, ...] = ("I",),
+) -> None:
+    """Leave what a training leaves: of two towers, or of a classifier, which embeds no pairs and
+    reads lead I, or twelve."""
     best = best_checkpoint(run)
-    (write_towers if pairs else write_classifier)(best, seed)
+    write = write_towers if pairs else write_classifier if leads == ("I",) else write_judge
+    write(best, seed)
     state = read_checkpoint(best)
     state["task_state"]["validation"] = {"error": 0.25}
     state["task_state"]["preprocessing"]["seconds"] = seconds

@@ -89,7 +89,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[Run]:
     def trained(run: Path, config: str, overrides: dict[str, Any], *_: object) -> Spent:
         seen.append(Run(run, overrides))
         pairs = config.startswith("selfmis_pretrain")
-        write_run(run, pairs, sum(map(ord, str(run.relative_to(run.parents[5])))), seconds=1)
+        seed = sum(map(ord, str(run.relative_to(run.parents[5]))))
+        write_run(run, pairs, seed, seconds=1, leads=overrides.get("task.leads", ("I",)))
         return Spent(1.0, None, 0.5)
 
     monkeypatch.setattr(timed_training, "train", trained)

@@ -33,14 +33,15 @@ from tests.support import LABELS
 _RATE = 100.0
 
 
-def _net1d(leads: int) -> Net1DConfig:
+def net1d_shape(leads: int) -> Net1DConfig:
+    """Return the shape of a small encoder of so many leads."""
     return Net1DConfig(
         base_filters=8, filters=(8, 16), blocks=(1, 1), group_width=8, in_leads=leads
     )
 
 
 def _generated(generator: Any) -> GeneratedLeadsShape:
-    return GeneratedLeadsShape(generator, _net1d(len(STANDARD_LEADS)), _RATE, _RATE)
+    return GeneratedLeadsShape(generator, net1d_shape(len(STANDARD_LEADS)), _RATE, _RATE)
 
 
 def _autoencoders(*leads: str) -> ModallyReducedConfig:
@@ -65,7 +66,7 @@ _GENERATORS: dict[str, Any] = {
 
 #: Shapes by the names that files have for them; of generators, before an encoder of twelve leads.
 SHAPES: dict[str, Any] = {
-    "net1d": _net1d(1),
+    "net1d": net1d_shape(1),
     "st_mem": StMemShape(("I",), width=16, depth=1, heads=2),
     "heartlang": HeartLangConfig(width=16, depth=1, heads=2, head_width=8, hidden=16),
     "modally_reduced": _autoencoders("I"),

@@ -20,6 +20,12 @@ from selfmis_plugin.training.run_folder import CURVES
 from selfmis_plugin.utils.threads import environment_of
 
 _POLL_SECONDS = 0.2
+#: Lines of a log that are shown.
+_TAIL = 25
+#: A place in a traceback, and the error below it.
+_FRAME = re.compile(r'^ +File ".+", line \d+, in ')
+_ERROR = re.compile(r"^[A-Za-z_][\w.]*(: |$)")
+_PACKAGE = f"{os.sep}selfmis_plugin{os.sep}"
 
 
 class Spent(NamedTuple):
@@ -118,9 +124,12 @@ def run_logged(
     Raises
     ------
     CommandError
-        If its exit status is not 0.
+        If its exit status is not 0. The first line of the message says why, as far as the log does;
+        the end of the log follows, unless that is a refusal of this package's in words.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    # What an earlier attempt has said is no word of this one's.
+    before = log.stat().st_size if log.is_file() else 0
     print(f"$ {shlex.join(command)}", flush=True)
     began = time.monotonic()
     if start is not None:
@@ -136,13 +145,29 @@ def run_logged(
             status, peak, cpu = _wait(process)
     seconds = time.monotonic() - began
     if status != 0:
-        tail = log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:]
-        raise CommandError(
-            f"{log.stem} failed with status {status}; its log is {log}, which ends:\n"
-            + "\n".join(tail)
-        )
+        said = log.read_bytes()[before:].decode("utf-8", errors="replace").splitlines()
+        failed = f"{log.stem} failed with status {status}; its log is {log}"
+        why, is_refusal = _why(said)
+        ending = [] if is_refusal or not said else ["It ends:", *said[-_TAIL:]]
+        raise CommandError("\n".join([failed if why is None else f"{failed}: {why}", *ending]))
     print(f"  {log.stem}: {seconds:.0f} s", flush=True)
     return Spent(seconds, peak, cpu)
+
+
+def _why(said: Sequence[str]) -> tuple[str | None, bool]:
+    """Return the words of the last error of a log, None where there is none, and whether this
+    package has raised it on purpose: what led there helps nobody then."""
+    frames = [k for k, line in enumerate(said) if _FRAME.match(line)]
+    if not frames:
+        return None, False
+    error = next((line for line in said[frames[-1] + 1 :] if _ERROR.match(line)), None)
+    if error is None:
+        return None, False
+    frame, source = said[frames[-1]], said[frames[-1] + 1].strip()
+    name, _, words = error.partition(": ")
+    if _PACKAGE in frame and source.startswith("raise ") and words:
+        return words, True
+    return f"{name.rpartition('.')[2]}{': ' if words else ''}{words}", False
 
 
 def _wait(

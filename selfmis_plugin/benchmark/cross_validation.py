@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from selfmis_plugin.benchmark.folder import about_run, claim_folds, read_json
+from selfmis_plugin.benchmark.given_files import refuse_absent_files, refuse_unfit_files
 from selfmis_plugin.benchmark.graph import Step, reason, run_steps, with_needs
 from selfmis_plugin.benchmark.infarction import (
     Plan,
     finished_stages,
+    judged_here,
     plan_infarction,
     train_again,
 )
@@ -195,6 +197,8 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
 
 def _check(settings: Settings, folds: Folds) -> None:
     """Refuse before any training what its end would find."""
+    refuse_absent_files(settings)
+    refuse_unfit_files(judged_here(settings))
     if folds.against is not None:
         rows = {method.name: settings.asked(method) for method in settings.methods}
         if folds.against not in rows:

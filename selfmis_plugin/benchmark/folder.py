@@ -14,7 +14,7 @@ from selfmis_plugin._version import __version__
 from selfmis_plugin.benchmark.settings import InfarctionError, Settings
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.data.store import SPLITS
-from selfmis_plugin.utils.digests import file_digest
+from selfmis_plugin.utils.digests import content_digest
 from selfmis_plugin.utils.files import write_json
 
 __all__ = [
@@ -47,7 +47,7 @@ def about_run(settings: Settings) -> dict[str, Any]:
     return {
         "data": {role: describe_data(path) for role, path in settings.data.items()},
         "given": {name: str(path) for name, path in settings.given.items()},
-        _DIGESTS: {name: file_digest(path) for name, path in settings.given.items()},
+        _DIGESTS: {name: content_digest(path) for name, path in settings.given.items()},
         "size": settings.size,
         _OVERRIDES: {name: dict(keys) for name, keys in settings.overrides.items()},
         "budget": settings.budget,

@@ -11,6 +11,11 @@ from typing import Any
 from selfmis_plugin.benchmark.cells import run_cell, write_labelled
 from selfmis_plugin.benchmark.commands import CommandError
 from selfmis_plugin.benchmark.folder import about_run, claim_folder, read_json
+from selfmis_plugin.benchmark.given_files import (
+    option_of,
+    refuse_absent_files,
+    refuse_unfit_files,
+)
 from selfmis_plugin.benchmark.graph import Step, reason, run_steps
 from selfmis_plugin.benchmark.host_methods import lacking
 from selfmis_plugin.benchmark.recipes import Recipes, refuse_other_recipe
@@ -156,6 +161,7 @@ def plan_infarction(settings: Settings) -> Plan:
     stages = stages_by_name(settings, whole)
     # Where nothing is trained on the labelled records, they need only be tested on.
     _check(settings, stages, SPLITS if any(cell.fraction for cell in cells) else ("test",))
+    refuse_unfit_files(settings)
     named = {name for one in whole for name in (one.mode, f"{one.method.name}/{one.mode}")}
     settings = claim_folder(settings, {*named, *stages})
     for seed in settings.seeds:
@@ -244,17 +250,13 @@ def _lacking(settings: Settings) -> tuple[dict[str, str], dict[str, str]]:
 def _without_their_file(settings: Settings, lacks: Mapping[str, str]) -> dict[str, str]:
     """Say which methods only a file of the user's can bring that is not given."""
     return {
-        method.name: f"its weights are the user's to give: {_option(stage)} FILE"
+        method.name: f"its weights are the user's to give: {option_of(stage)} FILE"
         for method in settings.methods
         if (stage := method.encoder) is not None
         and stage.needs_file
         and not given_file(settings, stage)
         and method.name not in lacks
     }
-
-
-def _option(stage: Stage) -> str:
-    return f"--{(stage.given_by or '').replace('_', '-')}"
 
 
 def _stage_steps(
@@ -328,17 +330,15 @@ def _check(settings: Settings, stages: Mapping[str, Stage], splits: Iterable[str
             continue
         if stage.needs_file:
             raise InfarctionError(
-                f"nothing here trains {stage.name}: give it, {_option(stage)} FILE"
+                f"nothing here trains {stage.name}: give it, {option_of(stage)} FILE"
             )
         if stage.data not in settings.data:
-            instead = f", or a file with {_option(stage)}" if stage.given_by else ""
+            instead = f", or a file with {option_of(stage)}" if stage.given_by else ""
             raise InfarctionError(
                 f"{stage.name} is trained on {stage.data} records: give them with "
                 f"--{stage.data}{instead}"
             )
-    for path in settings.given.values():
-        if not path.is_file():
-            raise InfarctionError(f"{path}: no such file")
+    refuse_absent_files(settings)
     for split in splits:
         open_split(settings.data[LABELLED], split)
     if (settings.data[LABELLED] / f"{ALL_TRAINING}.tsv").is_file():

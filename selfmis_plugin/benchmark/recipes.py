@@ -27,7 +27,7 @@ from selfmis_plugin.benchmark.settings import (
 from selfmis_plugin.benchmark.sources import stages_of, with_sources
 from selfmis_plugin.methods.method import Classifier, Stage, with_its_sources
 from selfmis_plugin.utils import plugins
-from selfmis_plugin.utils.digests import file_digest
+from selfmis_plugin.utils.digests import content_digest
 
 __all__ = ["Recipes", "digest_of", "is_own", "made_by", "refuse_other_recipe", "stamp"]
 
@@ -143,7 +143,7 @@ class Recipes:
 
     def _file(self, file: Path) -> str:
         if file not in self._files:
-            self._files[file] = file_digest(file)
+            self._files[file] = content_digest(file)
         return self._files[file]
 
     def _classifier(self, cell: Cell) -> dict[str, Any]:

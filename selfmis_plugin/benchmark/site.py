@@ -31,7 +31,7 @@ class Site:
     data
         The digest of the records' names, by folder.
     files
-        Further files that trainings read.
+        Further files, or exported folders, that trainings read.
     """
 
     versions: Mapping[str, str]
@@ -62,7 +62,7 @@ class Site:
             if seen != digest:
                 return f"sees other records in {folder} than there are here"
         for file in self.files:
-            if not file.is_file():
+            if not file.exists():  # or a folder of `selfmis export`
                 return f"does not see the file {file}: share it under the same path"
         return None
 

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["digest_of_files", "file_digest"]
+__all__ = ["content_digest", "digest_of_files", "file_digest"]
 
 _READ_BYTES = 1 << 20
 
@@ -15,6 +15,18 @@ def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file."""
     digest = hashlib.sha256()
     _read(digest, path)
+    return digest.hexdigest()
+
+
+def content_digest(path: Path) -> str:
+    """Return the SHA-256 of a file or, of a folder, that of what lies in it under which names: the
+    same elsewhere, and under another name, is the same."""
+    if not path.is_dir():
+        return file_digest(path)
+    digest = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        name = file.relative_to(path).as_posix()
+        digest.update(f"{name}\x1f{file_digest(file)}\x1f".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 

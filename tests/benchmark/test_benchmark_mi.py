@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ from selfmis_plugin.benchmark.paper import TABLE_1, TABLE_2, TABLE_3, TABLE_5
 from selfmis_plugin.benchmark.report import write_infarction_report
 from selfmis_plugin.benchmark.tables import Measured, table_1, table_3, table_5, verdicts
 from selfmis_plugin.benchmark.unused import unused
+from selfmis_plugin.checkpoints.model_folder import write_model
 from selfmis_plugin.cli.benchmarks import mi
 from selfmis_plugin.cli.main import main
 from selfmis_plugin.data.labels import INFARCTION_TYPES
+from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.splits import open_split
 from selfmis_plugin.methods import known_claims, known_methods
 from selfmis_plugin.methods.method import LEAD_I, PROBE
 from selfmis_plugin.methods.ways import AS_IT_IS, ways
-from tests.checkpoint_files import write_classifier
+from tests.checkpoint_files import write_classifier, write_judge, write_run
+from tests.model_folders import net1d_shape, saved_model
 from tests.support import TINY
 
 TINY_SETS = [part for override in TINY for part in ("--set", override)]
@@ -140,12 +144,12 @@ def test_checkpoints_of_the_user_take_the_stages_place(
     given = {name: tmp_path / f"{name}.pth" for name in ("single_lead_checkpoint",)}
     with pytest.raises(infarction.InfarctionError, match="no such file"):
         infarction.run_infarction(settings_for(store, tmp_path / "b", given=given))
-    given["single_lead_checkpoint"].touch()
+    write_classifier(given["single_lead_checkpoint"])
     only = [known_methods()["selfmis"]]
     settings = settings_for(store, tmp_path / "b", given=given, methods=only)
     infarction.run_infarction(settings)
     assert set(calls) == {"multi_lead_encoder"}
-    given["multi_lead_checkpoint"] = given["single_lead_checkpoint"]
+    given["multi_lead_checkpoint"] = write_judge(tmp_path / "multi.pth")
     data = dict.fromkeys(("labelled", "unlabelled"), store)
     settings = settings_for(store, tmp_path / "c", given=given, methods=only, data=data)
     infarction.run_infarction(settings)
@@ -156,6 +160,75 @@ def test_checkpoints_of_the_user_take_the_stages_place(
         infarction.run_infarction(
             settings_for(store, tmp_path / "d", given=given, methods=only, data=data)
         )
+
+
+def test_a_file_that_does_not_suit_its_stage_is_refused_before_anything_is_trained(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infarction, "run_steps", lambda *_: {})
+    one, twelve = write_classifier(tmp_path / "I.pt"), write_judge(tmp_path / "12.pt")
+    other = tmp_path / "text.pt"
+    other.write_text("no weights")
+    run = tmp_path / "run/checkpoints"
+    run.mkdir(parents=True)
+
+    def given(name: str, file: Path, dest: str = "b", **changes: Any) -> None:
+        files = {f"{name}_lead_checkpoint": file}
+        methods = [known_methods()[row] for row in ("selfmis", "selfmis_chest_leads", "st_mem")]
+        changes = {"methods": methods, "given": files, **changes}
+        infarction.run_infarction(settings_for(store, tmp_path / dest, **changes))
+
+    for name, file, message in (
+        ("single", twelve, "--single-lead-checkpoint: .*12.pt: its encoder .* reads 12 leads"),
+        ("multi", one, "--multi-lead-checkpoint: .*I.pt: its encoder .* reads 1 lead"),
+        ("chest", twelve, "12.pt: its encoder reads 12 leads, and chest_lead_encoder has 6"),
+        ("multi", other, "text.pt: cannot be read as a PyTorch checkpoint"),
+        ("multi", tmp_path / "nowhere", "--multi-lead-checkpoint .*nowhere: no such file"),
+        ("multi", run.parent, "a folder, and none of `selfmis export`"),
+    ):
+        with pytest.raises(infarction.InfarctionError, match=message):
+            given(name, file)
+        assert not (tmp_path / "b").exists()
+    files = {"st_mem_checkpoint": other}
+    with pytest.raises(infarction.InfarctionError, match="--st-mem-checkpoint: .*text.pt: cannot"):
+        given("", other, given=files)
+    given("single", one)
+    # Who sets the leads may have an encoder of these; what is not started from need not have one.
+    sets = {"selfmis": {"model.multi_leads": "[I]"}}
+    given("multi", one, dest="c", overrides=sets)
+    alone: dict[str, Any] = {"methods": [known_methods()["twelve_lead"]], "modes": ("zero_shot",)}
+    given("multi", one, dest="d", **alone)
+
+
+def test_an_exported_folder_takes_a_stages_place(
+    tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: dict[str, dict[str, object]] = {}
+
+    def trained(run: Path, config: str, overrides: dict[str, object], *_: object) -> Spent:
+        calls[run.parent.parent.parent.name] = overrides
+        write_run(run, leads=STANDARD_LEADS)
+        return Spent(1.0, None)
+
+    monkeypatch.setattr(infarction_training, "train", trained)
+    folder = tmp_path / "exported"
+    write_model(saved_model(net1d_shape(12), STANDARD_LEADS), folder, "")
+    methods = [known_methods()["twelve_lead"]]
+
+    def run(folder: Path) -> dict[str, Any]:
+        changes = {"methods": methods, "given": {"multi_lead_checkpoint": folder}}
+        modes = ("probe", "zero_shot")
+        asked = settings_for(store, tmp_path / "b", modes=modes, draws=0, **changes)
+        return infarction.run_infarction(asked)
+
+    report = run(folder)
+    assert report["failed"] == report["left_out"] == {} and len(report["cells"]) == 2
+    assert calls["twelve_lead"]["model.encoder_checkpoint"] == folder
+    # The same folder elsewhere is the same file; one of other content is not.
+    assert run(Path(shutil.copytree(folder, tmp_path / "moved")))["cells"] == report["cells"]
+    (folder / "README.md").write_text("another")
+    with pytest.raises(infarction.InfarctionError, match="other given"):
+        run(folder)
 
 
 def test_a_second_stage_starts_from_its_probe(

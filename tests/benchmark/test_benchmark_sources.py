@@ -32,7 +32,7 @@ from selfmis_plugin.methods.method import (
 )
 from selfmis_plugin.methods.ways import finetune, probe
 from selfmis_plugin.utils.plugin_error import PluginError
-from tests.checkpoint_files import write_classifier, write_run
+from tests.checkpoint_files import write_judge, write_run
 
 LATE, EARLY = "late", "early"
 GENERATOR = Stage("generator", "modally_reduced", UNLABELLED)
@@ -69,7 +69,7 @@ def settings_for(store: Path, dest: Path, *rows: Method, **changes: Any) -> Sett
         "data": dict.fromkeys(("labelled", "unlabelled"), store),
         "modes": (LATE,),
         "size": "small",
-        "given": {"multi_lead_checkpoint": write_classifier(dest.with_suffix(".pt"))},
+        "given": {"multi_lead_checkpoint": write_judge(dest.with_suffix(".pt"))},
         "others": list(known_methods().values()),
         **changes,
     }

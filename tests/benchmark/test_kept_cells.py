@@ -19,7 +19,7 @@ from selfmis_plugin.benchmark.trials import read_rates
 from selfmis_plugin.methods import known_methods
 from selfmis_plugin.methods.method import Classifier, Method
 from selfmis_plugin.metrics.predictions import Predictions
-from tests.checkpoint_files import write_classifier
+from tests.checkpoint_files import write_judge
 from tests.fold_runs import Run, folds_settings, own_folds, runs
 
 __all__ = ["own_folds", "runs"]  # fixtures
@@ -301,7 +301,7 @@ def test_other_given_weights_are_another_recipe(
     data = dict.fromkeys(("labelled", "unlabelled", "archive"), own_folds)
     folds = Folds(held_out=(9, 10), keep=tmp_path / "kept")
     methods = [known_methods()["selfmis"]]
-    files = {name: write_classifier(tmp_path / f"{name}.pt", ord(name)) for name in "abc"}
+    files = {name: write_judge(tmp_path / f"{name}.pt", ord(name)) for name in "abc"}
 
     def run(dest: str, file: Path) -> int:
         runs.clear()

@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from selfmis_plugin import toolkit
-from selfmis_plugin.benchmark.commands import CommandError, best_checkpoint, last_checkpoint, train
+from selfmis_plugin.benchmark.commands import (
+    CommandError,
+    best_checkpoint,
+    last_checkpoint,
+    run_logged,
+    train,
+)
 from selfmis_plugin.benchmark.graph import Here, Step, run_steps
 from selfmis_plugin.benchmark.warm import ForkedTraining, can_fork
 from selfmis_plugin.checkpoints import read_checkpoint
@@ -95,9 +101,28 @@ def test_what_fails_says_why(store: Path, tmp_path: Path) -> None:
     keys = {**KEYS, "task.data": store, "model.encoder_checkpoint": tmp_path / "nowhere.pt"}
     with pytest.raises(CommandError, match=r"failed with status 1; its log is .*log") as raised:
         train(tmp_path / "run", PROBE, keys, tmp_path / "log")
-    assert "nowhere.pt" in str(raised.value)
+    # A refusal of ours is one line, which the report keeps.
+    (line,) = str(raised.value).splitlines()
+    assert line.endswith("nowhere.pt: no such file: check the path of the checkpoint")
     with pytest.raises(CommandError, match="the config names no task"):
         train(tmp_path / "other", "no_such_config", {}, tmp_path / "log2")
+
+
+def test_an_error_of_somebody_elses_has_its_words_and_what_led_there(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text('  File "/x/selfmis_plugin/a.py", line 1, in f\n    raise E\nE: of before\n')
+
+    def failed(program: str) -> list[str]:
+        with pytest.raises(CommandError) as raised:
+            run_logged([sys.executable, "-c", program], log)
+        return str(raised.value).splitlines()
+
+    lines = failed("int('x')")
+    assert lines[0].endswith(": ValueError: invalid literal for int() with base 10: 'x'")
+    assert lines[1] == "It ends:" and lines[2].startswith("Traceback") and lines[-1] in lines[0]
+    assert failed("raise MemoryError")[0].endswith(f"{log}: MemoryError")
+    assert failed("print(5); raise SystemExit(3)")[1:] == ["It ends:", "5"]
+    assert failed("raise SystemExit(3)") == [f"log failed with status 3; its log is {log}"]
 
 
 def process_in(folder: Path) -> int | None:

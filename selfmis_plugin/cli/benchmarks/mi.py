@@ -73,7 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             type=Path,
             help=f"the published weights of {stage.name}, which nothing here trains"
             if stage.needs_file
-            else f"a file that takes the place of training {stage.name}",
+            else f"a file, or a folder of `selfmis export`, that takes the place of training "
+            f"{stage.name}",
         )
     parser.add_argument(
         "--methods",
