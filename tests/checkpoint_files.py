@@ -10,8 +10,10 @@ import torch
 
 from selfmis_plugin.benchmark.commands import best_checkpoint, last_checkpoint
 from selfmis_plugin.checkpoints import read_checkpoint, to_ecgfounder
+from selfmis_plugin.checkpoints.facts import TrainingFacts, facts_state
 from selfmis_plugin.data.leads import STANDARD_LEADS
 from selfmis_plugin.data.preprocessing import Preprocessing
+from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.methods.lead_synthesis.joined import join
 from selfmis_plugin.methods.lead_synthesis.mcma.network import Mcma, McmaShape
 from selfmis_plugin.methods.modally_reduced.network import ModallyReduced, ModallyReducedConfig
@@ -70,6 +72,15 @@ def write_run(
     best.unlink()  # its tensors are still read from it
     for path in (best, last_checkpoint(run)):
         torch.save(state, path)
+
+
+def say_trained_on(path: Path, *steps: TrainedOn) -> Path:
+    """Let a checkpoint say on what it was trained."""
+    state = read_checkpoint(path)
+    state["task_state"] |= facts_state(TrainingFacts(steps))
+    path.unlink()  # its tensors are still read from it
+    torch.save(state, path)
+    return path
 
 
 def write_modally_reduced(

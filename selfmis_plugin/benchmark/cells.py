@@ -28,9 +28,13 @@ from selfmis_plugin.benchmark.sources import (
     stages_of,
     with_sources,
 )
+from selfmis_plugin.benchmark.tested_people import SEEN, seen_of
 from selfmis_plugin.benchmark.timed_training import train_timed
+from selfmis_plugin.checkpoints.facts import read_facts
 from selfmis_plugin.data.fraction_manifests import write_fraction
-from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.provenance import Provenance, TrainedOn
+from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.data.trained_people import people_of
 from selfmis_plugin.evaluation.evaluate import figures_of, predict_split
 from selfmis_plugin.methods.makers import maker_of, predictor_of
 from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, list_of_key
@@ -50,6 +54,7 @@ def run_cell(settings: Settings, cell: Cell, recipe: str) -> None:
     predictions = made.predictions
     if predictions is None:
         predictions = predict_split(made.checkpoint, settings.data[LABELLED], "test")
+    provenance = made.provenance or read_facts(made.checkpoint).provenance
     done.parent.mkdir(parents=True, exist_ok=True)
     predictions.write(done.parent / "predictions.parquet")
     write_json(
@@ -63,6 +68,7 @@ def run_cell(settings: Settings, cell: Cell, recipe: str) -> None:
             **_processor_time(settings, cell, made.spent),
             **stamp(recipe, source_files(settings, sources_of(settings, cell).values(), cell.seed)),
             "train_records": made.records,
+            SEEN: seen_of(provenance, open_split(settings.data[LABELLED], "test")),
             **figures_of(predictions, settings.draws),
         },
     )
@@ -82,12 +88,15 @@ class _Made:
         That it was trained on, with labels.
     predictions
         Of what leaves no checkpoint.
+    provenance
+        What that was trained on; of others their checkpoint says it.
     """
 
     checkpoint: Path
     spent: Spent
     records: int
     predictions: Predictions | None = None
+    provenance: Provenance = ()
 
 
 def _made(settings: Settings, cell: Cell) -> _Made:
@@ -103,7 +112,9 @@ def _made(settings: Settings, cell: Cell) -> _Made:
     if classifier.predictor is not None:
         known, asked = open_split(data, "train"), open_split(settings.data[LABELLED], "test")
         predictions = predictor_of(classifier.predictor)(known, asked)
-        return _Made(checkpoint, _spent_here(began, cpu), len(known.rows), predictions)
+        spent = _spent_here(began, cpu)
+        of = (_trained_on(classifier.predictor, known),)
+        return _Made(checkpoint, spent, len(known.rows), predictions, of)
     if classifier.maker is not None:
         make = maker_of(classifier.maker)
         make(checkpoints, settings.data.get(UNLABELLED, data), checkpoint)
@@ -132,6 +143,19 @@ def _made(settings: Settings, cell: Cell) -> _Made:
     run = cell_run(settings, cell)
     spent = train_timed(settings, run, classifier.config, overrides, cell.name)
     return _Made(checkpoint, spent, len(open_split(data, "train").rows))
+
+
+def _trained_on(name: str, known: Split) -> TrainedOn:
+    """Return what the checkpoint of a training on these records would say of them."""
+    store, rows = known.store, known.rows
+    return TrainedOn(
+        name,
+        store.info.database,
+        len(rows),
+        store.info.origins,
+        store.parts_among(rows),
+        people_of(store, rows),
+    )
 
 
 def _spent_here(began: float, cpu: float) -> Spent:

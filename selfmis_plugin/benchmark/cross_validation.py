@@ -28,6 +28,7 @@ from selfmis_plugin.benchmark.infarction import (
 from selfmis_plugin.benchmark.kept_cells import KeptCells, refuse_unwritable
 from selfmis_plugin.benchmark.rotations import Rotation, held_out, rotations, write_rotation
 from selfmis_plugin.benchmark.settings import RATE, InfarctionError, Settings, cell_file
+from selfmis_plugin.benchmark.tested_people import seen_rows
 from selfmis_plugin.benchmark.trials import (
     TRIED,
     Tuned,
@@ -115,8 +116,9 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
     Returns
     -------
     dict
-        JSON-ready: ``rows`` (method, mode and fraction, each with its figures over seeds and, with
-        ``against``, differences), ``positives``, ``populated`` (types in the mean), ``stages``,
+        JSON-ready: ``rows`` (method, mode and fraction, each with its figures over seeds, with
+        ``against`` differences, and what :func:`~selfmis_plugin.benchmark.tested_people.seen_rows`
+        says of the tested people), ``positives``, ``populated`` (types in the mean), ``stages``,
         ``failed``, ``left_out``, ``lacking``, ``tuned`` (what was tried), ``moved`` (records of
         other roles that a rotation's test or validation patients have, by role), and what the
         figures were measured on.
@@ -175,12 +177,16 @@ def run_folds(settings: Settings, folds: Folds) -> dict[str, Any]:
         # The figures are there without it.
         not_kept = None if kept is None else _why_not_kept(kept, plans)
     first = next(iter(plans.values()), None)
+    judged = _judged(_rows(plans), folds, {m.name: m for m in settings.methods})
+    parts = [(plan.settings, plan.cells) for plan in plans.values()]
+    for row, seen in zip(judged["rows"], seen_rows(judged["rows"], parts), strict=True):
+        row |= seen
     return {
         **about_run(settings),
         **dataclasses.asdict(folds),
         "rates_from": [str(file) for file in folds.rates_from],
         "keep": folds.keep and str(folds.keep),
-        **_judged(_rows(plans), folds, {m.name: m for m in settings.methods}),
+        **judged,
         "stages": [
             {"fold": fold, **stage}
             for fold, plan in plans.items()

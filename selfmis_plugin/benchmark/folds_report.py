@@ -17,7 +17,13 @@ from selfmis_plugin.benchmark.folds_pictures import (
 )
 from selfmis_plugin.benchmark.folds_rows import judged, ordered, protocol
 from selfmis_plugin.benchmark.picture_parts import DPI
-from selfmis_plugin.benchmark.report import ending_sections, measured_on, write_files
+from selfmis_plugin.benchmark.report import (
+    ending_sections,
+    measured_on,
+    seen_paragraphs,
+    write_files,
+)
+from selfmis_plugin.benchmark.tested_people import never_saw
 from selfmis_plugin.benchmark.trials import TRIED
 from selfmis_plugin.data.labels import in_words
 from selfmis_plugin.methods.method import Method
@@ -83,7 +89,8 @@ def write_folds_report(dest: Path, report: Mapping[str, Any], methods: Sequence[
 def _markdown(report: Mapping[str, Any], titles: Mapping[str, str]) -> str:
     parts = [f"# Infarction benchmark, {protocol(report)}\n\n{measured_on(report)}"]
     if report["rows"]:
-        parts.append(f"{_how_to_read(report)}\n\n{_table(report, titles)}")
+        parts += [_how_to_read(report), *seen_paragraphs(report["rows"], titles)]
+        parts.append(_table(report, titles))
         if not _is_compared(report) and report["against"]:
             rival = titles.get(report["against"], report["against"])
             parts.append(
@@ -130,11 +137,15 @@ def _has_shares(report: Mapping[str, Any]) -> bool:
 def _how_to_read(report: Mapping[str, Any]) -> str:
     types = len(report["populated"])
     seeds = max(len(row["seeds"]) for row in report["rows"])
+    apart = (
+        "that the model, and all that it started from, never saw"
+        if all(map(never_saw, report["rows"]))
+        else "that were kept from all trainings here"
+    )
     return (
         "AUC in percent with 95 % intervals by patient, "
         + ("one seed" if seeds == 1 else f"mean over {seeds} seeds (± their standard deviation)")
-        + "; predictions of records "
-        "that the model, and all that it started from, never saw"
+        + f"; predictions of records {apart}"
         + ("" if report["held_out"] else ", put together by their rank in their fold")
         + ". *Any infarction* is the main "
         "figure: the probability of at least one of the nine types. The mean is over the "

@@ -40,6 +40,7 @@ from selfmis_plugin.benchmark.sources import (
     with_sources,
 )
 from selfmis_plugin.benchmark.stages import export_folder, run_stage, write_stage_export
+from selfmis_plugin.benchmark.tested_people import refuse_shared_patients, seen_rows
 from selfmis_plugin.checkpoints import CheckpointError
 from selfmis_plugin.checkpoints.contract import Classifies
 from selfmis_plugin.checkpoints.loading import load_trained
@@ -108,29 +109,50 @@ def run_infarction(
     Returns
     -------
     dict
-        JSON-ready: ``cells`` (figures of each finished one), ``stages`` (seconds, retrieval),
-        ``failed`` (what went wrong, by step), ``left_out`` and ``lacking`` (:class:`Plan`), and
-        what the figures were measured on.
+        JSON-ready: ``cells`` (figures of each finished one), ``rows`` (of method, mode and fraction
+        what :func:`~selfmis_plugin.benchmark.tested_people.seen_rows` says of the tested people),
+        ``stages`` (seconds, retrieval), ``failed`` (what went wrong, by step), ``left_out`` and
+        ``lacking`` (:class:`Plan`), and what the figures were measured on.
 
     Raises
     ------
     InfarctionError
-        If the folder holds a benchmark of other data or settings, data are missing, or a method
-        starts from something that there is not.
+        If the folder holds a benchmark of other data or settings, data are missing, a patient of
+        the test split is in another one too, or a method starts from something that there is not.
     """
+    if any(
+        not method.modes[mode].is_judged_alone
+        for method in settings.methods
+        for mode in settings.asked(method)
+    ):
+        refuse_shared_patients(settings.data[LABELLED])
     plan = plan_infarction(settings)
     if told is None:
         failed = run_steps(plan.steps, settings.places, print)
     else:
         failed = run_steps(told(plan), settings.places)
+    cells = finished_cells(plan)
     return {
         **about_run(plan.settings),
-        "cells": finished_cells(plan),
+        "cells": cells,
+        "rows": _rows(plan, cells),
         "stages": finished_stages(plan),
         "failed": {name: reason(error) for name, error in failed.items()},
         "left_out": dict(plan.left_out),
         "lacking": dict(plan.lacking),
     }
+
+
+def _rows(plan: Plan, cells: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    seeds: dict[tuple[str, str, float], list[int]] = {}
+    for cell in cells:
+        seeds.setdefault((cell["method"], cell["mode"], cell["fraction"]), []).append(cell["seed"])
+    rows = [
+        {"method": method, "mode": mode, "fraction": fraction, "seeds": of}
+        for (method, mode, fraction), of in seeds.items()
+    ]
+    seen = seen_rows(rows, [(plan.settings, plan.cells)])
+    return [row | of for row, of in zip(rows, seen, strict=True)]
 
 
 def train_again(plan: Plan) -> None:

@@ -9,9 +9,11 @@ table may hold rows of both. Several runs may share such a folder at once.
 
 from __future__ import annotations
 
+import json
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,10 @@ from selfmis_plugin.benchmark.folder import (
 from selfmis_plugin.benchmark.infarction import Plan
 from selfmis_plugin.benchmark.recipes import Recipes, digest_of, is_own, made_by
 from selfmis_plugin.benchmark.settings import Cell, InfarctionError, Settings, cell_file
+from selfmis_plugin.benchmark.tested_people import SEEN
 from selfmis_plugin.data.labels import INFARCTION_TYPES
 from selfmis_plugin.data.splits import Split, open_split
+from selfmis_plugin.data.trained_people import SeenInTraining
 from selfmis_plugin.evaluation.any_infarction import types_and_any
 from selfmis_plugin.evaluation.evaluate import figures_of
 from selfmis_plugin.methods.method import LABELLED
@@ -233,7 +237,21 @@ class KeptCells:
             "positives": either["positives"][ANY],
             "auc_any": either["per_label"][ANY],
             **{f"auc_{name}": about["per_label"].get(name) for name in INFARCTION_TYPES},
+            # The last column: files of versions that did not ask have none, and are taken up too.
+            SEEN: None if about.get(SEEN) is None else json.dumps(about[SEEN]),
         }
+
+    def _seen(self, line: Any) -> dict[str, Any] | None:
+        text = getattr(line, SEEN, None)
+        if not isinstance(text, str):
+            return None
+        try:
+            return asdict(SeenInTraining(**json.loads(text)))
+        except (TypeError, ValueError) as error:
+            raise InfarctionError(
+                f"{self.folder / _CELLS}: {SEEN} of {_name(line)} cannot be read ({error}): delete "
+                "the line"
+            ) from error
 
     def _said(self, run: str, cell: str, predictions: Predictions) -> pd.DataFrame:
         types = [name for name in INFARCTION_TYPES if name in predictions.labels]
@@ -276,6 +294,7 @@ class KeptCells:
                 RECIPE: self._recipes.cell(cell),
                 MADE_BY: made_by(),
                 "train_records": int(line.train_records),
+                SEEN: self._seen(line),
                 **figures_of(predictions, 0),
             },
         )

@@ -24,13 +24,15 @@ from selfmis_plugin.benchmark.tables import (
     verdicts,
     what_modes_are,
 )
+from selfmis_plugin.benchmark.tested_people import seen_words, unsure_words
 from selfmis_plugin.data.labels import INFARCTION_TYPES, in_words
 from selfmis_plugin.data.origin import origins_from
 from selfmis_plugin.methods.method import PROBE, Claim, Method
 from selfmis_plugin.utils.files import whole_files, write_json
 
 __all__ = [
-    "ending_sections", "measured_on", "write_files", "write_infarction_report",
+    "ending_sections", "measured_on", "seen_paragraphs", "write_files",
+    "write_infarction_report",
 ]  # fmt: skip
 
 #: Pictures that a report of a benchmark without folds may have.
@@ -114,7 +116,8 @@ def _markdown(report: Mapping[str, Any], measured: Measured) -> str:
         f"# Infarction benchmark\n\n{measured_on(report)} {len(seeds)} seed"
         f"{'' if len(seeds) == 1 else 's'}; AUC in percent, mean ± standard deviation over seeds. "
         "**Best**, _second_. Where few patients have a type, 95 % intervals stand in brackets.\n\n"
-        f"Types: {', '.join(map(in_words, INFARCTION_TYPES))}."
+        f"Types: {', '.join(map(in_words, INFARCTION_TYPES))}.",
+        *seen_paragraphs(report.get("rows", ()), {m.name: m.title for m in measured.methods}),
     ]
     probed = [
         method
@@ -162,6 +165,15 @@ def ending_sections(report: Mapping[str, Any]) -> list[str]:
         lines = [f"- {name}: {error.splitlines()[0]}" for name, error in report["failed"].items()]
         parts.append("## Failed\n\n" + "\n".join(lines))
     return parts
+
+
+def seen_paragraphs(rows: Sequence[Mapping[str, Any]], titles: Mapping[str, str]) -> list[str]:
+    """Return the paragraphs that say which rows started from trainings on tested people, and of
+    which that is not known; none where there are none."""
+    return [
+        f"**{names}**: {words}."
+        for names, words in (*seen_words(rows, titles), *unsure_words(rows, titles))
+    ]
 
 
 def measured_on(report: Mapping[str, Any]) -> str:

@@ -150,7 +150,7 @@ def run_transfer(settings: Settings, tested: Tested) -> dict[str, Any]:
     report = run_infarction(settings)
     kinds = {origin.kind for origin in learnt.store.info.origins}
     about = {
-        **{key: value for key, value in report.items() if key != "cells"},
+        **{key: value for key, value in report.items() if key not in ("cells", "rows")},
         "synthetic": "all" if kinds == {SYNTHETIC} else "some" if SYNTHETIC in kinds else "none",
         "seeds": list(settings.seeds),
         "strat_folds": None if tested.strat_folds is None else list(tested.strat_folds),

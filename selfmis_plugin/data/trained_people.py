@@ -21,9 +21,9 @@ from selfmis_plugin.data.origin import SYNTHETIC
 from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.splits import Split
 from selfmis_plugin.data.store import RECORDS_FILE, Store
-from selfmis_plugin.data.store_parts import Part
+from selfmis_plugin.data.store_parts import Part, may_share_people
 
-__all__ = ["SeenInTraining", "people_of", "seen_in_training"]
+__all__ = ["SeenInTraining", "people_of", "seen_in_training", "told_of_training"]
 
 #: Databases whose patients are called the same in every copy, by names that are public.
 _PUBLIC = frozenset({"ecgid", "mimic-iv-ecg", "physionet2021", "ptbxl"})
@@ -134,6 +134,55 @@ def seen_in_training(provenance: Iterable[TrainedOn], part: Split) -> SeenInTrai
         tuple(dict.fromkeys(steps)),
         ", ".join(dict.fromkeys(parts[number].database for number, _ in sorted(people))),
     )
+
+
+def told_of_training(provenance: Iterable[TrainedOn], part: Split) -> SeenInTraining | None:
+    """Return whom of a split's people a model was trained on, also where that is nobody.
+
+    Parameters
+    ----------
+    provenance
+        All trainings that went into the model.
+    part
+        The records at hand.
+
+    Returns
+    -------
+    SeenInTraining
+        Where somebody was seen, as :func:`seen_in_training`. Where nobody was, ``compared`` are
+        those who were in none of the trainings for certain. None where a training kept no people
+        and nobody is known to have been in the others.
+    """
+    steps = tuple(provenance)
+    found = seen_in_training(steps, part)
+    if found is not None or not all(step.people for step in steps):
+        return found
+    digests = _digests(part.store, part.rows)
+    mine = np.fromiter(digests.values(), dtype=np.uint64)
+    number_of = np.fromiter((number for number, _ in digests), dtype=np.int64)
+    apart = np.ones(len(mine), dtype=bool)
+    for step in steps:
+        known = unpacked(step.people)
+        for number, own in enumerate(part.store.info.whole_parts):
+            here = number_of == number
+            if not here.any() or (step.database and not _may_have(step, own)):
+                continue
+            if _heading(own, part.store)[0] and not _is_of(part.store, known):
+                apart &= ~here
+            elif len(known) >= MOST_DIGESTS:
+                apart &= ~here | (mine <= known[-1])
+    return SeenInTraining(0, int(apart.sum()), len(mine), 0, (), "")
+
+
+def _may_have(step: TrainedOn, part: Part) -> bool:
+    return any(may_share_people(part, one) for one in step.whole_parts)
+
+
+def _is_of(store: Store, known: npt.NDArray[np.uint64]) -> bool:
+    """Whether digests are of this store's own key: those of another's can be of the same people and
+    never be alike."""
+    everybody = _digests(store, np.arange(len(store), dtype=np.int64))
+    return bool(np.isin(np.fromiter(everybody.values(), dtype=np.uint64), known).any())
 
 
 def _digests(store: Store, rows: npt.NDArray[np.int64]) -> dict[tuple[int, str], int]:

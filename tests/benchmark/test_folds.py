@@ -245,8 +245,6 @@ def test_a_row_that_is_judged_in_another_way_is_compared_all_the_same(
     write_folds_report(tmp_path / "b", report, methods)
     assert not (tmp_path / "b/labels.png").exists()
     assert (tmp_path / "b/differences.png").exists()
-    write_folds_report(tmp_path / "b", run_folds(asked, Folds(3, min_positives=1)), methods)
-    assert not (tmp_path / "b/differences.png").exists() and (tmp_path / "b/costs.png").exists()
     shares = dataclasses.replace(asked, dest=tmp_path / "c", fractions=(0.5, 1.0))
     write_folds_report(tmp_path / "c", run_folds(shares, Folds(3, min_positives=1)), methods)
     assert (tmp_path / "c/labels.png").stat().st_size > 1000

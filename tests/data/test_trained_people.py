@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,12 @@ from selfmis_plugin.data import trained_people
 from selfmis_plugin.data.origin import Origin
 from selfmis_plugin.data.provenance import TrainedOn, provenance_from
 from selfmis_plugin.data.splits import open_split
-from selfmis_plugin.data.trained_people import SeenInTraining, people_of, seen_in_training
+from selfmis_plugin.data.trained_people import (
+    SeenInTraining,
+    people_of,
+    seen_in_training,
+    told_of_training,
+)
 from selfmis_plugin.utils.fields import FieldError
 from tests.support import write_store
 
@@ -92,6 +98,33 @@ def test_of_many_people_the_lowest_digests_are_kept_and_tell_no_untruth(
     assert found is not None and found.seen == found.compared == 8 and found.patients == 32
     assert "of the 32 patients of these records (8 could be compared)" in str(found)
     assert seen(step, store, "test") is None
+
+
+def test_nobody_was_seen_where_every_training_tells_its_people(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    public = write_store(tmp_path / "a", {"train": 32, "test": 16})
+    wards = [write_store(tmp_path / f"w{k}", SIZES, seed=k, database="ward") for k in (1, 2)]
+
+    def told(store: Path, *steps: TrainedOn) -> tuple[int, int, int] | None:
+        found = told_of_training(steps, open_split(store, "test"))
+        return None if found is None else (found.seen, found.compared, found.patients)
+
+    (own,), (ward,) = trained_on(public), trained_on(wards[0])
+    other = dataclasses.replace(own, database="mimic-iv-ecg")
+    assert told(public, own) == told(public, own, other) == (0, 16, 16)
+    assert told(public, *trained_on(public, "test")) == (16, 16, 16)
+    assert told(public, own, TrainedOn("a.pth")) is None
+    assert told(public, TrainedOn("a.pth"), *trained_on(public, "test")) == (16, 16, 16)
+    # Digests of a ward's own store can be asked of that store alone.
+    ward = dataclasses.replace(ward, database="ward")
+    assert told(wards[0], ward) == (0, 4, 4) and told(wards[1], ward) == (0, 0, 4)
+    assert told(public, ward) == (0, 16, 16)  # another database's people
+    # Of a large training some can be told for certain: of each of two, those of both.
+    monkeypatch.setattr(trained_people, "MOST_DIGESTS", 8)
+    (few,) = trained_on(public)
+    found = told(public, few, other)
+    assert found is not None and found[0] == 0 and found[1] < 16
 
 
 @pytest.mark.parametrize("people", ["%", "AAAA", "AAAAAAAAAAEAAAAAAAAAAA==", 5])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from selfmis_plugin.cli.cohort_option import add_cohort
 from selfmis_plugin.cli.sharing import without_dask
@@ -232,6 +232,7 @@ def run(options: argparse.Namespace) -> int:
     report["costs"] = costs_of_stages(dest, report["stages"], rows.methods.values())
     print(write_infarction_report(dest, report, methods, rows.claims))
     print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'cells.csv'}")
+    _warn_of_seen(report, methods)
     refuse_failed(report)
     return 0
 
@@ -255,6 +256,7 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
     report, dest = run_folds(settings, folds), settings.dest
     print(write_folds_report(dest, report, settings.methods))
     print(f"{dest / 'report.md'}\n{dest / 'report.json'}\n{dest / 'rows.csv'}")
+    _warn_of_seen(report, settings.methods)
     refuse_failed(report)
     if report["not_kept"]:
         raise BenchmarkError(
@@ -262,6 +264,14 @@ def _run_folds(settings: Settings, options: argparse.Namespace) -> int:
             "command keeps them, with another --keep if need be"
         )
     return 0
+
+
+def _warn_of_seen(report: Mapping[str, Any], methods: Sequence[Method]) -> None:
+    """Say at the end, where it is read, which rows were trained on people that judge them."""
+    from selfmis_plugin.benchmark.tested_people import seen_words
+
+    for names, words in seen_words(report["rows"], {m.name: m.title for m in methods}):
+        print(f"selfmis benchmark mi: {names}: {words}", file=sys.stderr)
 
 
 def _refuse_needless(options: argparse.Namespace) -> None:
