@@ -25,6 +25,7 @@ _TAIL = 25
 #: A place in a traceback, and the error below it.
 _FRAME = re.compile(r'^ +File ".+", line \d+, in ')
 _ERROR = re.compile(r"^[A-Za-z_][\w.]*(: |$)")
+_OWN_WORDS = re.compile(r"^selfmis [a-z ]*[a-z]: ")
 _PACKAGE = f"{os.sep}selfmis_plugin{os.sep}"
 
 
@@ -147,27 +148,36 @@ def run_logged(
     if status != 0:
         said = log.read_bytes()[before:].decode("utf-8", errors="replace").splitlines()
         failed = f"{log.stem} failed with status {status}; its log is {log}"
-        why, is_refusal = _why(said)
-        ending = [] if is_refusal or not said else ["It ends:", *said[-_TAIL:]]
+        why, ending = _why(said, status)
         raise CommandError("\n".join([failed if why is None else f"{failed}: {why}", *ending]))
     print(f"  {log.stem}: {seconds:.0f} s", flush=True)
     return Spent(seconds, peak, cpu)
 
 
-def _why(said: Sequence[str]) -> tuple[str | None, bool]:
-    """Return the words of the last error of a log, None where there is none, and whether this
-    package has raised it on purpose: what led there helps nobody then."""
+def _why(said: Sequence[str], status: int) -> tuple[str | None, Sequence[str]]:
+    """Return the words of the last error of a log, None where there is none, and what to show
+    below them: nothing of a refusal that this package has raised on purpose, as what led there
+    helps nobody."""
+    ending = ["It ends:", *said[-_TAIL:]] if said else []
     frames = [k for k, line in enumerate(said) if _FRAME.match(line)]
+    if status < 0:
+        return None, ending  # killed: the last words are of something else
     if not frames:
-        return None, False
-    error = next((line for line in said[frames[-1] + 1 :] if _ERROR.match(line)), None)
+        # Said without a traceback, by this package or by Hydra.
+        for place, line in reversed([*enumerate(said)]):
+            if own := _OWN_WORDS.match(line):
+                return line[own.end() :], said[place + 1 :]
+            if line.startswith("Error "):
+                return line, ending
+        return None, ending
+    last = frames[-1]
+    error = next((line for line in said[last + 1 :] if _ERROR.match(line)), None)
     if error is None:
-        return None, False
-    frame, source = said[frames[-1]], said[frames[-1] + 1].strip()
+        return None, ending
     name, _, words = error.partition(": ")
-    if _PACKAGE in frame and source.startswith("raise ") and words:
-        return words, True
-    return f"{name.rpartition('.')[2]}{': ' if words else ''}{words}", False
+    if _PACKAGE in said[last] and said[last + 1].strip().startswith("raise ") and words:
+        return words, []
+    return f"{name.rpartition('.')[2]}{': ' if words else ''}{words}", ending
 
 
 def _wait(

@@ -121,7 +121,20 @@ def test_an_error_of_somebody_elses_has_its_words_and_what_led_there(tmp_path: P
     assert lines[0].endswith(": ValueError: invalid literal for int() with base 10: 'x'")
     assert lines[1] == "It ends:" and lines[2].startswith("Traceback") and lines[-1] in lines[0]
     assert failed("raise MemoryError")[0].endswith(f"{log}: MemoryError")
+    own = "print(5); print('selfmis train: no key x. Did you mean y?'); raise SystemExit('y is')"
+    assert failed(own) == [
+        f"log failed with status 1; its log is {log}: no key x. Did you mean y?",
+        "y is",
+    ]
+    hydra = failed("raise SystemExit('Error merging override x\\nno number')")
+    assert hydra[0].endswith(": Error merging override x") and hydra[-1] == "no number"
     assert failed("print(5); raise SystemExit(3)")[1:] == ["It ends:", "5"]
+    killed = "print('selfmis train: a note', flush=True); import os; os.kill(os.getpid(), 9)"
+    assert failed(killed) == [
+        f"log failed with status -9; its log is {log}",
+        "It ends:",
+        "selfmis train: a note",
+    ]
     assert failed("raise SystemExit(3)") == [f"log failed with status 3; its log is {log}"]
 
 
