@@ -281,9 +281,7 @@ def test_lines_are_shortened_and_chatter_is_left_out() -> None:
     line = (
         "epoch 003 | valid on 'valid' subset | loss 0.6861 | macro_auc 0.8 | mi_auc nan | auc_X 0.1"
     )
-    assert short.format(record("valid", line)) == (
-        "epoch 3 validated: loss 0.686, macro AUC 0.800"
-    )
+    assert short.format(record("valid", line)) == ("epoch 3 validated: loss 0.686, macro AUC 0.800")
     line = "epoch 002 | valid on 'valid' subset | loss 3.5 | r1 0.12 | ppl 7 | best_loss 3.25"
     said = ShortFormatter(0, 0, "loss").format(record("valid", line))
     assert said == "epoch 2 validated: loss 3.5, R@1 0.120 (best loss 3.25)"
