@@ -362,7 +362,10 @@ def test_a_changed_trial_before_makes_other_trials(
         run_folds(asked, folds)
 
 
-@pytest.mark.parametrize("name", ["rates", "rates-heartlang", "rates-signals"])
+@pytest.mark.parametrize(
+    "name",
+    ["rates", "rates-heartlang", "rates-signals", "rates-mcma", "rates-pix2pix", "rates-ekgan"],
+)
 def test_rates_of_the_tables_were_tried_on_no_fold_that_is_held_out(name: str) -> None:
     file = Path(__file__).resolve().parents[2] / f"docs/results/real/{name}.json"
     assert all(one.rate for one in read_rates(file, "small", (9, 10)))
