@@ -112,8 +112,14 @@ def lacks_parts(name: str, missing: Sequence[str], is_ours: bool) -> str:
 
 
 def whole_config(values: Any) -> Any:
-    """Return *values* (what a YAML file gives) with the host's defaults for what they leave out."""
-    return OmegaConf.merge(OmegaConf.structured(_root_config()), values)
+    """Return *values* (what a YAML file gives) with the host's defaults for what they leave out.
+
+    As from the hosts' command line, no key can be added: under OmegaConf 2.0 one that is not there
+    would be None in place of its default where a host asks for it.
+    """
+    whole = OmegaConf.merge(OmegaConf.structured(_root_config()), values)
+    OmegaConf.set_struct(whole, True)
+    return whole
 
 
 def brings_ecg_methods() -> bool:
