@@ -121,7 +121,9 @@ def test_an_error_of_somebody_elses_has_its_words_and_what_led_there(tmp_path: P
     assert lines[0].endswith(": ValueError: invalid literal for int() with base 10: 'x'")
     assert lines[1] == "It ends:" and lines[2].startswith("Traceback") and lines[-1] in lines[0]
     assert failed("raise MemoryError")[0].endswith(f"{log}: MemoryError")
-    own = "print(5); print('selfmis train: no key x. Did you mean y?'); raise SystemExit('y is')"
+    # All on one stream: what waits in a buffer would come last.
+    said = "print('selfmis train: no key x. Did you mean y?', flush=True)"
+    own = f"print(5); {said}; raise SystemExit('y is')"
     assert failed(own) == [
         f"log failed with status 1; its log is {log}: no key x. Did you mean y?",
         "y is",
