@@ -32,9 +32,9 @@ from selfmis_plugin.benchmark.tested_people import SEEN, seen_of
 from selfmis_plugin.benchmark.timed_training import train_timed
 from selfmis_plugin.checkpoints.facts import read_facts
 from selfmis_plugin.data.fraction_manifests import write_fraction
-from selfmis_plugin.data.provenance import Provenance, TrainedOn
-from selfmis_plugin.data.splits import Split, open_split
-from selfmis_plugin.data.trained_people import people_of
+from selfmis_plugin.data.provenance import Provenance
+from selfmis_plugin.data.splits import open_split
+from selfmis_plugin.data.trained_people import trained_on
 from selfmis_plugin.evaluation.evaluate import figures_of, predict_split
 from selfmis_plugin.methods.makers import maker_of, predictor_of
 from selfmis_plugin.methods.method import LABELLED, UNLABELLED, Classifier, list_of_key
@@ -113,7 +113,7 @@ def _made(settings: Settings, cell: Cell) -> _Made:
         known, asked = open_split(data, "train"), open_split(settings.data[LABELLED], "test")
         predictions = predictor_of(classifier.predictor)(known, asked)
         spent = _spent_here(began, cpu)
-        of = (_trained_on(classifier.predictor, known),)
+        of = (trained_on(classifier.predictor, known.store, known.rows),)
         return _Made(checkpoint, spent, len(known.rows), predictions, of)
     if classifier.maker is not None:
         make = maker_of(classifier.maker)
@@ -143,19 +143,6 @@ def _made(settings: Settings, cell: Cell) -> _Made:
     run = cell_run(settings, cell)
     spent = train_timed(settings, run, classifier.config, overrides, cell.name)
     return _Made(checkpoint, spent, len(open_split(data, "train").rows))
-
-
-def _trained_on(name: str, known: Split) -> TrainedOn:
-    """Return what the checkpoint of a training on these records would say of them."""
-    store, rows = known.store, known.rows
-    return TrainedOn(
-        name,
-        store.info.database,
-        len(rows),
-        store.info.origins,
-        store.parts_among(rows),
-        people_of(store, rows),
-    )
 
 
 def _spent_here(began: float, cpu: float) -> Spent:

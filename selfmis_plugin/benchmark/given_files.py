@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from selfmis_plugin.benchmark.settings import Cell, InfarctionError, Settings, given_file
-from selfmis_plugin.benchmark.sources import sources_of, stages_by_name, with_sources
+from selfmis_plugin.benchmark.settings import InfarctionError, Settings, given_file
+from selfmis_plugin.benchmark.sources import asked_cells, sources_of, stages_by_name
 from selfmis_plugin.checkpoints import CheckpointError, load_encoder_weights
 from selfmis_plugin.checkpoints.facts import read_facts
 from selfmis_plugin.checkpoints.model_folder import is_model_folder
@@ -54,13 +54,7 @@ def refuse_unfit_files(settings: Settings) -> None:
     InfarctionError
         If there is one, or a method starts from something that there is not.
     """
-    seed = settings.seeds[0]
-    asked = [
-        Cell(method, mode, settings.fractions[0], seed)
-        for method in settings.methods
-        for mode in settings.asked(method)
-    ]
-    cells = with_sources(settings, asked)
+    cells = asked_cells(settings)
     stages = stages_by_name(settings, cells)
     begun_with = [source for stage in stages.values() for source in stage.starts_from.values()]
     for cell in cells:

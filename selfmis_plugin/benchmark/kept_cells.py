@@ -13,7 +13,6 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -246,8 +245,8 @@ class KeptCells:
         if not isinstance(text, str):
             return None
         try:
-            return asdict(SeenInTraining(**json.loads(text)))
-        except (TypeError, ValueError) as error:
+            return SeenInTraining.from_dict(json.loads(text)).to_dict()
+        except (KeyError, TypeError, ValueError) as error:
             raise InfarctionError(
                 f"{self.folder / _CELLS}: {SEEN} of {_name(line)} cannot be read ({error}): delete "
                 "the line"

@@ -21,8 +21,8 @@ from selfmis_plugin.benchmark.settings import (
 from selfmis_plugin.methods.method import Mode, Source, Stage, with_its_sources
 
 __all__ = [
-    "source_checkpoint", "source_files", "sources_of", "stages_by_name", "stages_of", "step_of",
-    "with_sources",
+    "asked_cells", "source_checkpoint", "source_files", "sources_of", "stages_by_name", "stages_of",
+    "step_of", "with_sources",
 ]  # fmt: skip
 
 
@@ -77,6 +77,23 @@ def stages_of(settings: Settings, cell: Cell) -> Iterator[Stage]:
     for source in sources_of(settings, cell).values():
         if isinstance(source, Stage):
             yield from with_its_sources(source)
+
+
+def asked_cells(settings: Settings) -> list[Cell]:
+    """Return a cell of each row that is asked for, of the first seed and fraction, and those that
+    they start from.
+
+    Raises
+    ------
+    InfarctionError
+        If a method starts from something that there is not.
+    """
+    asked = [
+        Cell(method, mode, settings.fractions[0], settings.seeds[0])
+        for method in settings.methods
+        for mode in settings.asked(method)
+    ]
+    return with_sources(settings, asked)
 
 
 def stages_by_name(settings: Settings, cells: Iterable[Cell]) -> dict[str, Stage]:

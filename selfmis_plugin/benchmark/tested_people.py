@@ -117,7 +117,7 @@ def seen_rows(
                     if (cell.method.name, cell.mode, cell.fraction) != key or cell.seed != seed:
                         continue
                     value = read_json(cell_file(settings, cell)).get(SEEN)
-                    one = None if value is None else SeenInTraining(**value)
+                    one = None if value is None else SeenInTraining.from_dict(value)
                     if one is None or not _is_sure(one):
                         for name, file in _brought(settings, cell):
                             of_file = None if file is None else _told(file, number, tested, told)
@@ -158,7 +158,7 @@ def seen_words(
     said: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         if row[SEEN] and row[SEEN]["seen"]:
-            said.setdefault(str(SeenInTraining(**row[SEEN])), []).append(row)
+            said.setdefault(str(SeenInTraining.from_dict(row[SEEN])), []).append(row)
     return _named(said, rows, titles)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from selfmis_plugin.benchmark.settings import Cell, Settings, given_file
-from selfmis_plugin.benchmark.sources import stages_by_name, with_sources
+from selfmis_plugin.benchmark.settings import Settings, given_file
+from selfmis_plugin.benchmark.sources import asked_cells, stages_by_name
 from selfmis_plugin.methods.method import LABELLED
 
 __all__ = ["unused"]
@@ -25,13 +25,7 @@ def unused(settings: Settings) -> list[str]:
     InfarctionError
         If a method starts from something that there is not.
     """
-    seed = settings.seeds[0]
-    asked = [
-        Cell(method, mode, settings.fractions[0], seed)
-        for method in settings.methods
-        for mode in settings.asked(method)
-    ]
-    cells = with_sources(settings, asked)
+    cells = asked_cells(settings)
     stages = stages_by_name(settings, cells)
     trained = [stage for stage in stages.values() if given_file(settings, stage) is None]
     named = {

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from selfmis_plugin.checkpoints.onnx_file import LoadedOnnx
 from selfmis_plugin.checkpoints.reading import CheckpointError, first_line, mapping
+from selfmis_plugin.data.digests import DigestsError, unpacked
 from selfmis_plugin.data.exported import CONFIG, ONNX_SUFFIX, read_description
 from selfmis_plugin.data.labels import ANY_INFARCTION
 from selfmis_plugin.metrics.operation import (
@@ -15,7 +16,7 @@ from selfmis_plugin.metrics.operation import (
     onnx_operation,
     operation_in,
 )
-from selfmis_plugin.utils.fields import Fields
+from selfmis_plugin.utils.fields import FieldError, Fields, shown
 
 __all__ = ["read_operation"]
 
@@ -61,7 +62,13 @@ def _people(said: Fields) -> str:
     """Digests of whose records calibration and thresholds were fitted to, where it says them."""
     fitted_to = mapping(mapping(said.get("provenance")).get("valid"))
     people = fitted_to.get("people", "")
-    return people if isinstance(people, str) else ""
+    if not isinstance(people, str):
+        raise FieldError(f"provenance.valid.people must be a text, not {shown(people)}")
+    try:
+        unpacked(people)
+    except DigestsError as error:
+        raise FieldError(f"provenance.valid.people {error}") from error
+    return people
 
 
 def _of_lone(file: Path) -> Operation:

@@ -23,7 +23,7 @@ from selfmis_plugin.data.splits import Split
 from selfmis_plugin.data.store import RECORDS_FILE, Store
 from selfmis_plugin.data.store_parts import Part, may_share_people
 
-__all__ = ["SeenInTraining", "people_of", "seen_in_training", "told_of_training"]
+__all__ = ["SeenInTraining", "people_of", "seen_in_training", "told_of_training", "trained_on"]
 
 #: Databases whose patients are called the same in every copy, by names that are public.
 _PUBLIC = frozenset({"ecgid", "mimic-iv-ecg", "physionet2021", "ptbxl"})
@@ -92,6 +92,21 @@ def people_of(store: Store, rows: npt.NDArray[np.int64]) -> str:
     """
     found = np.unique(np.fromiter(_digests(store, rows).values(), dtype=np.uint64))
     return packed(found[:MOST_DIGESTS])
+
+
+def trained_on(step: str, store: Store, rows: npt.NDArray[np.int64]) -> TrainedOn:
+    """Return what a training keeps of its records.
+
+    Parameters
+    ----------
+    step
+        What is trained.
+    store, rows
+        The records, int64 (records,).
+    """
+    info, parts = store.info, store.parts_among(rows)
+    people = people_of(store, rows)
+    return TrainedOn(step, info.database, len(rows), info.origins, parts, people)
 
 
 def seen_in_training(provenance: Iterable[TrainedOn], part: Split) -> SeenInTraining | None:

@@ -68,8 +68,6 @@ class LabelTable:
 
     Attributes
     ----------
-    path
-        The table.
     said
         By file.
     labels
@@ -78,7 +76,6 @@ class LabelTable:
         What there is to note of it.
     """
 
-    path: Path
     said: Mapping[str, Labelled]
     labels: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -139,7 +136,7 @@ def read_labels(table: Path, paths: Sequence[str]) -> LabelTable:
     if order:
         listed_counts = ", ".join(f"{label} {counts[label]:,}" for label in order)
         notes.append(f"labels of {len(found):,} files: {listed_counts}")
-    return LabelTable(table, found, order, tuple(notes))
+    return LabelTable(found, order, tuple(notes))
 
 
 def read_ids(

@@ -17,10 +17,9 @@ from selfmis_plugin import toolkit
 from selfmis_plugin.checkpoints.facts import LabelCounts, TrainingFacts, facts_state, read_facts
 from selfmis_plugin.checkpoints.reading import files_read
 from selfmis_plugin.data.preprocessing import Preprocessing
-from selfmis_plugin.data.provenance import TrainedOn
 from selfmis_plugin.data.splits import Split, open_split
 from selfmis_plugin.data.store import Store, StoreError
-from selfmis_plugin.data.trained_people import people_of
+from selfmis_plugin.data.trained_people import trained_on
 from selfmis_plugin.training import beginning, inputs
 from selfmis_plugin.training import plan as training_plan
 from selfmis_plugin.training.contract import EmbedsForLoss, FollowsEpochs, frozen_encoder_of
@@ -245,17 +244,8 @@ class StoreTask(toolkit.BaseTask):  # type: ignore[misc, name-defined]
         return model
 
     def _training_facts(self, model: str, files: Sequence[Path]) -> TrainingFacts:
-        info = self.store.info
         before = [step for file in files for step in read_facts(file).provenance]
-        rows = self.training_split.rows
-        now = TrainedOn(
-            model,
-            info.database,
-            len(rows),
-            info.origins,
-            self.store.parts_among(rows),
-            people_of(self.store, rows),
-        )
+        now = trained_on(model, self.store, self.training_split.rows)
         # A run that goes on has its own training before it already.
         trainings = dict.fromkeys([*before, *earlier_trainings(), now])
         return TrainingFacts(tuple(trainings), self.label_counts())

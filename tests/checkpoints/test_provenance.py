@@ -325,6 +325,14 @@ def test_an_export_to_people_of_the_training_says_so(
         assert main(["evaluate", *place, "--data", str(data), "--split", split]) == 0
         assert json.loads(figures.read_text())["perhaps_fitted_here"] is fitted
         assert ("may have been fitted to these records" in capsys.readouterr().out) is fitted
+    config = tmp_path / "m/config.json"
+    values = json.loads(config.read_text())
+    for people in ("?", 5):
+        values["provenance"]["valid"]["people"] = people
+        config.write_text(json.dumps(values))
+        assert main(["evaluate", *place, "--data", str(copy)]) == 1
+        said = capsys.readouterr().err
+        assert f"{config}: does not describe" in said and "provenance.valid.people" in said
 
 
 @pytest.mark.parametrize(
